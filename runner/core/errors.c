@@ -30,7 +30,7 @@ derush_core_error_quark (void)
     derush_error_domain_register (q);
     g_once_init_leave (&quark, q);
   }
-  return (GQuark) quark;
+  return (GQuark)quark;
 }
 
 /**
@@ -42,7 +42,7 @@ derush_core_error_quark (void)
 const char *
 derush_error_class_to_string (DerushErrorClass error_class)
 {
-  g_return_val_if_fail ((guint) error_class < G_N_ELEMENTS (class_names), "internal");
+  g_return_val_if_fail ((guint)error_class < G_N_ELEMENTS (class_names), "internal");
   return class_names[error_class];
 }
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:bullmq
+ * @title: bullmq
+ * @short_description: BullMQ's worker and queue in C
+ *
+ * Speaks to Redis as the npm package bullmq does, by the same Lua scripts. Knows nothing of video.
+ * Objects belong to the thread-default main context of the thread that made them; the keeper of the locks has a thread
+ * and a connection of its own, so that nothing the process does can delay it.
+ */
+
+#pragma once
+
+#include "core/core.h"
+
+G_BEGIN_DECLS
+
+#define DERUSH_BULLMQ_ERROR (derush_bullmq_error_quark ())
+GQuark derush_bullmq_error_quark (void);
+
+/**
+ * DerushRedisAddress:
+ * @host: name or address; resolved anew for every connection
+ * @port: TCP port
+ * @username: (nullable): ACL user
+ * @password: (nullable): password
+ * @db: number of the database
+ */
+typedef struct {
+  char *host;
+  guint16 port;
+  char *username;
+  char *password;
+  guint db;
+} DerushRedisAddress;
+
+DerushRedisAddress *derush_redis_address_new_from_config (DerushConfig *config);
+DerushRedisAddress *derush_redis_address_copy (const DerushRedisAddress *address);
+void derush_redis_address_free (DerushRedisAddress *address);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushRedisAddress, derush_redis_address_free)
+
+/* ── A job that this process holds ──────────────────────────────────────── */
+
+typedef struct _DerushBullmqJob DerushBullmqJob;
+
+DerushBullmqJob *derush_bullmq_job_ref (DerushBullmqJob *job);
+void derush_bullmq_job_unref (DerushBullmqJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqJob, derush_bullmq_job_unref)
+
+const char *derush_bullmq_job_get_id (DerushBullmqJob *job);
+const char *derush_bullmq_job_get_queue (DerushBullmqJob *job);
+const char *derush_bullmq_job_get_name (DerushBullmqJob *job);
+const char *derush_bullmq_job_get_data (DerushBullmqJob *job);
+JsonObject *derush_bullmq_job_get_opts (DerushBullmqJob *job);
+guint derush_bullmq_job_get_attempts_made (DerushBullmqJob *job);
+guint derush_bullmq_job_get_attempts (DerushBullmqJob *job);
+gint64 derush_bullmq_job_get_timestamp (DerushBullmqJob *job);
+
+/* Cancelled when the lock is lost: the job then belongs to somebody else and nothing of it may be published. */
+GCancellable *derush_bullmq_job_get_cancellable (DerushBullmqJob *job);
+
+/* Best effort: never fails a job. @progress_json is any JSON value. */
+void derush_bullmq_job_set_progress (DerushBullmqJob *job, const char *progress_json);
+void derush_bullmq_job_add_log (DerushBullmqJob *job, const char *row);
+
+/* Each job is ended by exactly one of these. */
+void derush_bullmq_job_complete (DerushBullmqJob *job, const char *returnvalue_json);
+void derush_bullmq_job_fail (DerushBullmqJob *job, const char *reason, const char *stack, gboolean can_retry);
+void derush_bullmq_job_give_back (DerushBullmqJob *job);
+
+/* ── Worker ─────────────────────────────────────────────────────────────── */
+
+/**
+ * DerushBullmqWorkerOptions:
+ * @prefix: BullMQ's key prefix, such as `bull`
+ * @queue: the queue's name
+ * @name: (nullable): this worker's name among the clients of Redis
+ * @concurrency: jobs at once
+ * @lock_duration: how long a lock lives without renewal, in ms
+ * @stalled_interval: time between two checks for stalled jobs, in ms
+ * @max_stalled_count: how often a job may stall
+ * @max_metrics: minutes of metrics kept in Redis; 0: none
+ * @limiter_max: jobs in @limiter_duration; 0: no limit
+ * @limiter_duration: in ms
+ * @remove_on_complete: (nullable): what is kept of completed jobs where the job does not say: BullMQ's `keepJobs` object
+ * @remove_on_fail: (nullable): the same for failed jobs
+ */
+typedef struct {
+  const char *prefix;
+  const char *queue;
+  const char *name;
+  guint concurrency;
+  gint64 lock_duration;
+  gint64 stalled_interval;
+  guint max_stalled_count;
+  guint max_metrics;
+  guint limiter_max;
+  gint64 limiter_duration;
+  JsonObject *remove_on_complete;
+  JsonObject *remove_on_fail;
+} DerushBullmqWorkerOptions;
+
+typedef struct _DerushBullmqWorker DerushBullmqWorker;
+
+/**
+ * DerushBullmqProcess:
+ * @job: (transfer full): a job whose lock this process now holds; end it by derush_bullmq_job_complete(), _fail() or
+ *   _give_back(), at once or later
+ * @user_data: what derush_bullmq_worker_new() got
+ */
+typedef void (*DerushBullmqProcess) (DerushBullmqJob *job, gpointer user_data);
+
+DerushBullmqWorker *derush_bullmq_worker_new (const DerushRedisAddress *address,
+                                              const DerushBullmqWorkerOptions *options, DerushBullmqProcess process,
+                                              gpointer user_data);
+void derush_bullmq_worker_free (DerushBullmqWorker *worker);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqWorker, derush_bullmq_worker_free)
+void derush_bullmq_worker_start (DerushBullmqWorker *worker);
+void derush_bullmq_worker_pause (DerushBullmqWorker *worker);
+void derush_bullmq_worker_resume (DerushBullmqWorker *worker);
+
+/* Fetches nothing more; calls back when the last running job has ended and Redis knows it. */
+void derush_bullmq_worker_close_async (DerushBullmqWorker *worker, GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_worker_close_finish (DerushBullmqWorker *worker, GAsyncResult *result, GError **error);
+
+guint derush_bullmq_worker_get_running (DerushBullmqWorker *worker);
+gboolean derush_bullmq_worker_is_connected (DerushBullmqWorker *worker);
+
+/* ── Queue: what a producer or an operator does ─────────────────────────── */
+
+typedef struct _DerushBullmqQueue DerushBullmqQueue;
+
+DerushBullmqQueue *derush_bullmq_queue_new (const DerushRedisAddress *address, const char *prefix, const char *name);
+void derush_bullmq_queue_free (DerushBullmqQueue *queue);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqQueue, derush_bullmq_queue_free)
+
+/* Options as `queue.add()` takes them: jobId, delay, priority, lifo, attempts, backoff, removeOnComplete, … */
+void derush_bullmq_queue_add_async (DerushBullmqQueue *queue, const char *name, const char *data_json,
+                                    JsonObject *options, GCancellable *cancellable, GAsyncReadyCallback callback,
+                                    gpointer user_data);
+char *derush_bullmq_queue_add_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* {id, name, state, data, opts, progress, returnvalue, failedReason, stacktrace, attemptsMade, timestamp, processedOn,
+ * finishedOn}, or NULL without an error when there is no such job. */
+void derush_bullmq_queue_get_job_async (DerushBullmqQueue *queue, const char *id, GCancellable *cancellable,
+                                        GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_queue_get_job_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* {waiting, active, completed, failed, delayed, prioritized, waiting-children, paused (boolean), total} */
+void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellable *cancellable,
+                                           GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:results
+ * @title: results
+ * @short_description: the result store: jobs and assets in SQLite or PostgreSQL
+ *
+ * The tables are those of the backend that adds the jobs (jobs, video_formats, thumbnails, highlights, …). Writing never
+ * blocks the caller and never fails a job: rows are written in order by a thread of the store's own, which reconnects
+ * for as long as it takes.
+ */
+
+#pragma once
+
+#include "core/core.h"
+#include "jobs/jobs.h"
+
+G_BEGIN_DECLS
+
+#define DERUSH_RESULTS_ERROR (derush_results_error_quark ())
+GQuark derush_results_error_quark (void);
+
+typedef struct _DerushStore DerushStore;
+
+/* `DATABASE_URL` empty: SQLite in `DERUSH_STATE_DIR`. Fails only for what waiting cannot mend (a bad URL, no rights). */
+DerushStore *derush_store_open (DerushConfig *config, GError **error);
+
+/* Waits until everything is written, at most @timeout seconds. */
+gboolean derush_store_close (DerushStore *store, double timeout, GError **error);
+
+/* @id: `<queue>:<job id>`; @plan may be NULL when the data was refused. */
+void derush_store_job_started (DerushStore *store, const char *id, const char *job_type, DerushPlan *plan,
+                               JsonObject *data, guint attempt, guint max_attempts);
+void derush_store_job_progress (DerushStore *store, const char *id, int percent, const char *stage);
+void derush_store_job_completed (DerushStore *store, const char *id, DerushPlan *plan, JsonObject *return_value,
+                                 gint64 duration_ms);
+void derush_store_job_failed (DerushStore *store, const char *id, const char *reason, gboolean will_retry,
+                              gboolean cancelled, gint64 duration_ms);
+
+/* For `derush status`: the row as an object, or NULL without an error when there is none. Blocks. */
+JsonObject *derush_store_get_job (DerushStore *store, const char *id, GError **error);
+
+G_END_DECLS

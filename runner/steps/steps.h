@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:steps
+ * @title: steps
+ * @short_description: worker processes, the protocol they speak, and running a plan on them
+ *
+ * The protocol is written down in PROTOCOL.md beside this file. DerushSlot is the side of the daemon and of the command
+ * line; DerushStepServer is the side of the workers.
+ */
+
+#pragma once
+
+#include "core/core.h"
+#include "jobs/jobs.h"
+
+G_BEGIN_DECLS
+
+#define DERUSH_STEPS_ERROR (derush_steps_error_quark ())
+GQuark derush_steps_error_quark (void);
+
+/* ── The side that runs plans ───────────────────────────────────────────── */
+
+typedef struct _DerushSlot DerushSlot;
+
+/**
+ * DerushRunProgress:
+ * @step: the step that is running
+ * @progress: of the whole job, 0 to 1, never falling
+ * @user_data: from #DerushRunOptions
+ */
+typedef void (*DerushRunProgress) (const char *step, double progress, gpointer user_data);
+
+/**
+ * DerushRunOptions:
+ * @job_id: names the job's folder and its log lines
+ * @queue: (nullable): for the log lines
+ * @attempt: counted from 1
+ * @roots: (nullable) (array zero-terminated=1): the folders that the job may read and write; %NULL: no limit
+ * @progress: (nullable): called when the progress has changed
+ * @user_data: for @progress
+ */
+typedef struct {
+  const char *job_id;
+  const char *queue;
+  guint attempt;
+  const char *const *roots;
+  DerushRunProgress progress;
+  gpointer user_data;
+} DerushRunOptions;
+
+/**
+ * DerushOutcome:
+ * @return_value: (nullable): what the job returns; %NULL if it failed
+ * @outputs: (nullable) (element-type DerushOutput): the published files
+ * @error_class: the class of the failure
+ * @step: (nullable): the step that failed
+ * @input: (nullable): on which input
+ * @message: (nullable): one line for people: what failed, on what, what to do
+ * @debug: (nullable): numbers and details, several lines
+ */
+typedef struct {
+  JsonObject *return_value;
+  GPtrArray *outputs;
+  DerushErrorClass error_class;
+  char *step;
+  char *input;
+  char *message;
+  char *debug;
+} DerushOutcome;
+
+void derush_outcome_free (DerushOutcome *outcome);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushOutcome, derush_outcome_free)
+
+/* `step “transcode” of /films/a.mp4: …` as failedReason has it: one line. */
+char *derush_outcome_describe (DerushOutcome *outcome);
+
+DerushSlot *derush_slot_new (DerushConfig *config, const char *name);
+void derush_slot_free (DerushSlot *slot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushSlot, derush_slot_free)
+
+/* Starts the slot's media worker ahead of its first job, if it is not running. */
+void derush_slot_prepare (DerushSlot *slot);
+
+/* One plan at a time. Cancelling stops the worker's pipeline within a second, removes what was made, and ends with an
+ * outcome of class cancelled. The outcome is never NULL: every failure is in it. */
+void derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunOptions *options,
+                            GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
+DerushOutcome *derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result);
+
+gboolean derush_slot_is_busy (DerushSlot *slot);
+GPid derush_slot_get_media_pid (DerushSlot *slot);
+
+/* ── The side of the workers ────────────────────────────────────────────── */
+
+typedef struct _DerushStepRequest DerushStepRequest;
+
+typedef struct {
+  char *name;    /* "source", "analysis", … */
+  char *display; /* how people call it: a path or URL, for messages only */
+  int fd;        /* open for reading, seekable */
+} DerushStepInput;
+
+/**
+ * DerushStepHandler:
+ * @request: what is asked
+ * @user_data: from derush_step_server_run()
+ * @error: return location for an error of any domain; its class is read by derush_error_get_class()
+ *
+ * Runs in a thread of its own, so it may block; it should end soon after the request's cancellable is cancelled.
+ *
+ * Returns: (transfer full) (nullable): the step's result
+ */
+typedef JsonObject *(*DerushStepHandler) (DerushStepRequest *request, gpointer user_data, GError **error);
+
+int derush_step_server_run (int socket_fd, DerushStepHandler handler, gpointer user_data);
+
+const char *derush_step_request_get_action (DerushStepRequest *request);
+JsonObject *derush_step_request_get_parameters (DerushStepRequest *request);
+JsonObject *derush_step_request_get_results (DerushStepRequest *request);
+const char *derush_step_request_get_directory (DerushStepRequest *request);
+const DerushStepInput *derush_step_request_get_input (DerushStepRequest *request, const char *name);
+GCancellable *derush_step_request_get_cancellable (DerushStepRequest *request);
+void derush_step_request_progress (DerushStepRequest *request, double progress);
+void derush_step_request_warn (DerushStepRequest *request, const char *message);
+
+/* The text beside the message of the error that the handler returns: numbers, element names, GStreamer's debug string. */
+void derush_step_request_set_debug (DerushStepRequest *request, const char *debug);
+
+G_END_DECLS
