@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:analysis
+ * @title: analysis
+ * @short_description: frame features, shots, loudness, interest and selection, in plain C
+ *
+ * What one decode of a film measures, and pure functions over it. Knows nothing of GObject, GStreamer, JSON or jobs;
+ * the elements and the media worker feed it planes and samples. All times are stream time in seconds.
+ *
+ * Nothing here is thread-safe by itself: one object belongs to one thread at a time. Functions without an object are
+ * pure and may run anywhere.
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* ── Frame features ─────────────────────────────────────────────────────── */
+
+/** The longer side of the small picture that most features are measured on, at most, in pixels. */
+#define DERUSH_SMALL_PICTURE_SIZE 160
+/** The longer side of the picture that sharpness is measured on, at most, in pixels. */
+#define DERUSH_SHARPNESS_PICTURE_SIZE 640
+#define DERUSH_LUMA_BINS 32
+#define DERUSH_CHROMA_BINS 16
+#define DERUSH_GRID_COLUMNS 16
+#define DERUSH_GRID_ROWS 9
+#define DERUSH_CHROMA_GRID_COLUMNS 8
+#define DERUSH_CHROMA_GRID_ROWS 5
+#define DERUSH_SALIENCY_COLUMNS 32
+
+/**
+ * DerushPlanes:
+ * @data: luma, U and V; U and V may both be %NULL (grey)
+ * @stride: bytes from one row to the next
+ * @pixel_stride: bytes from one sample to the next within a row: 1 for planar 8 bit, 2 for the interleaved chroma of
+ *   NV12 and for planar samples of more than 8 bits, 4 for the chroma of P010
+ * @width: of the picture in pixels, 1..65535
+ * @height: of the picture in pixels, 1..65535
+ * @chroma_width: samples per row of U and V
+ * @chroma_height: rows of U and V
+ * @sample_bits: 8, or the bits up to the most significant one that a 16-bit little-endian sample uses (10 for
+ *   I420_10LE, 16 for P010); the upper 8 of them are measured
+ * @full_range: %FALSE for the usual video range (luma 16..235, chroma 16..240), which is expanded
+ *
+ * A picture as its planes, borrowed for the time of one call.
+ */
+typedef struct {
+  const guint8 *data[3];
+  gsize stride[3];
+  guint pixel_stride[3];
+  guint width;
+  guint height;
+  guint chroma_width;
+  guint chroma_height;
+  guint sample_bits;
+  gboolean full_range;
+} DerushPlanes;
+
+/**
+ * DerushFrameFeatures:
+ * @time: stream time of the frame, in seconds
+ * @bar_x: the share of the width that is a black bar on each side, 0..0.45
+ * @bar_y: the share of the height that is a black bar at the top and at the bottom each, 0..0.45
+ * @luma_mean: mean luma, 0 (black)..1 (white)
+ * @luma_deviation: standard deviation of luma, 0..0.5
+ * @histogram_distance: how much of the luma and chroma histograms differs from the previous frame, 0..1
+ * @difference: mean absolute difference of luma to the previous frame, 0..1
+ * @residual: the same after block motion compensation, 0..1: what motion does not explain
+ * @motion: mean length of the block motion vectors, in picture lengths (longer side) per second, 0..
+ * @global_motion: the part of @motion that most blocks share (pan, tilt), same unit, 0..@motion
+ * @sharpness: variance of the Laplacian of luma (0..255) at up to %DERUSH_SHARPNESS_PICTURE_SIZE, 0..; below about
+ *   50 a picture of ordinary texture looks soft
+ * @colourfulness: by Hasler and Süsstrunk (2003), 0 (grey), 33 (moderate), 59 (quite colourful), 109 (extremely)
+ * @entropy: of the luma histogram, in bits, 0 (one shade)..8
+ * @clipped: share of the pixels that are crushed to black or blown to white, 0..1
+ * @dark: share of the pixels that are near black, 0..1
+ * @edge: mean absolute luma gradient, 0..1
+ * @luma_histogram: %DERUSH_LUMA_BINS shares from black to white, 65535 is the whole picture
+ * @u_histogram: %DERUSH_CHROMA_BINS shares
+ * @v_histogram: %DERUSH_CHROMA_BINS shares
+ * @luma_grid: mean luma of %DERUSH_GRID_ROWS × %DERUSH_GRID_COLUMNS equal cells, row by row, 0..255
+ * @u_grid: mean U of %DERUSH_CHROMA_GRID_ROWS × %DERUSH_CHROMA_GRID_COLUMNS cells, 0..255, 128 is grey
+ * @v_grid: mean V of the same cells
+ * @saliency: per column from left to right, how much of edges and change lies there; 255 is the busiest column
+ *
+ * What is measured of one frame. Fixed in size and layout, as the analysis file stores it. Everything but the grids
+ * and @saliency leaves black bars out. What compares with the previous frame is 0 on the first one.
+ */
+typedef struct {
+  double time;
+  float bar_x;
+  float bar_y;
+  float luma_mean;
+  float luma_deviation;
+  float histogram_distance;
+  float difference;
+  float residual;
+  float motion;
+  float global_motion;
+  float sharpness;
+  float colourfulness;
+  float entropy;
+  float clipped;
+  float dark;
+  float edge;
+  float reserved;
+  guint16 luma_histogram[DERUSH_LUMA_BINS];
+  guint16 u_histogram[DERUSH_CHROMA_BINS];
+  guint16 v_histogram[DERUSH_CHROMA_BINS];
+  guint8 luma_grid[DERUSH_GRID_ROWS * DERUSH_GRID_COLUMNS];
+  guint8 u_grid[DERUSH_CHROMA_GRID_ROWS * DERUSH_CHROMA_GRID_COLUMNS];
+  guint8 v_grid[DERUSH_CHROMA_GRID_ROWS * DERUSH_CHROMA_GRID_COLUMNS];
+  guint8 saliency[DERUSH_SALIENCY_COLUMNS];
+} DerushFrameFeatures;
+
+G_STATIC_ASSERT (sizeof (DerushFrameFeatures) == 456);
+
+/**
+ * DerushFrameMeter:
+ *
+ * Measures one frame after the other of one picture size.
+ */
+typedef struct _DerushFrameMeter DerushFrameMeter;
+
+DerushFrameMeter *derush_frame_meter_new (void);
+void derush_frame_meter_free (DerushFrameMeter *meter);
+void derush_frame_meter_reset (DerushFrameMeter *meter);
+gboolean derush_frame_meter_push (DerushFrameMeter *meter, const DerushPlanes *planes, double time,
+                                  DerushFrameFeatures *features);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushFrameMeter, derush_frame_meter_free)
+
+float derush_frame_features_distance (const DerushFrameFeatures *a, const DerushFrameFeatures *b);
+
+G_END_DECLS
