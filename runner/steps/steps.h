@@ -93,6 +93,9 @@ GPid derush_slot_get_media_pid (DerushSlot *slot);
 
 /* ── The side of the workers ────────────────────────────────────────────── */
 
+/* Where a worker that a slot started finds its end of the socket pair. */
+#define DERUSH_STEP_SOCKET_FD 3
+
 typedef struct _DerushStepRequest DerushStepRequest;
 
 typedef struct {

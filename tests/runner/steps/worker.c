@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "steps/steps.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A worker without media: does what its tests need, the good and the bad. */
+
+static void
+say (int fd, const char *text)
+{
+  if (write (fd, text, strlen (text)) < 0)
+    perror ("write");
+}
+
+static void
+sleep_cancellably (DerushStepRequest *request, double seconds, gboolean progress)
+{
+  GCancellable *cancellable = derush_step_request_get_cancellable (request);
+  int parts = seconds * 100;
+
+  for (int i = 0; i < parts && !g_cancellable_is_cancelled (cancellable); i++) {
+    g_usleep (10000);
+    if (progress)
+      derush_step_request_progress (request, (i + 1.0) / parts);
+  }
+}
+
+static gboolean
+write_file (DerushStepRequest *request, const char *name, const char *text, GError **error)
+{
+  g_autofree char *path = g_build_filename (derush_step_request_get_directory (request), name, NULL);
+
+  return g_file_set_contents (path, text, -1, error);
+}
+
+static JsonObject *
+read_input (DerushStepRequest *request, GError **error)
+{
+  const DerushStepInput *input = derush_step_request_get_input (request, "source");
+  g_autofree char *text = g_malloc0 (4097);
+  JsonObject *result = json_object_new ();
+
+  if (input && read (input->fd, text, 4096) >= 0) {
+    json_object_set_string_member (result, "text", g_utf8_validate (text, -1, NULL) ? text : "");
+    json_object_set_string_member (result, "display", input->display);
+  }
+  return result;
+}
+
+static JsonObject *
+environment (void)
+{
+  JsonObject *result = json_object_new ();
+  g_auto (GStrv) names = g_get_environ ();
+  g_autofree char *cwd = g_get_current_dir ();
+  JsonArray *open_fds = json_array_new (), *list = json_array_new ();
+
+  for (guint i = 0; names[i]; i++)
+    json_array_add_string_element (list, names[i]);
+  for (int fd = 0; fd < 1024; fd++)
+    if (fcntl (fd, F_GETFD) >= 0) {
+      g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", fd);
+      g_autofree char *target = g_file_read_link (link, NULL);
+
+      json_array_add_string_element (open_fds, target ? target : "?");
+    }
+  json_object_set_array_member (result, "environment", list);
+  json_object_set_array_member (result, "fds", open_fds);
+  json_object_set_string_member (result, "cwd", cwd);
+  json_object_set_int_member (result, "group", getpgrp ());
+  json_object_set_int_member (result, "pid", getpid ());
+  return result;
+}
+
+static JsonObject *
+handle (DerushStepRequest *request, gpointer user_data, GError **error)
+{
+  const char *action = derush_step_request_get_action (request);
+  JsonObject *parameters = derush_step_request_get_parameters (request);
+  double seconds = derush_json_get_number (parameters, "seconds", 0.5);
+  const char *file = derush_json_get_string (parameters, "file", "out.txt");
+  JsonObject *result;
+
+  if (strcmp (action, "read") == 0)
+    return read_input (request, error);
+  if (strcmp (action, "environment") == 0)
+    return environment ();
+  if (strcmp (action, "crash") == 0) {
+    say (STDERR_FILENO, "about to crash\n");
+    raise (derush_json_get_int (parameters, "signal", SIGSEGV));
+  }
+  if (strcmp (action, "exit") == 0)
+    _exit (3);
+  if (strcmp (action, "hang") == 0)
+    for (;;)
+      sleep (1000);
+  if (strcmp (action, "stop") == 0)
+    raise (SIGSTOP);
+  if (strcmp (action, "noise") == 0) {
+    for (int i = 0; i < 20000; i++)
+      say (STDERR_FILENO, "noise noise noise noise noise noise noise noise noise noise\n");
+    say (STDOUT_FILENO, "\xff\xfe no text, no newline");
+  }
+  if (strcmp (action, "long-line") == 0) {
+    g_autofree char *junk = g_strnfill (8 * 1024 * 1024, 'x');
+
+    while (write (DERUSH_STEP_SOCKET_FD, junk, 8 * 1024 * 1024) > 0)
+      ;
+    sleep_cancellably (request, 5, FALSE);
+  }
+  if (strcmp (action, "no-json") == 0) {
+    say (DERUSH_STEP_SOCKET_FD, "hello\n");
+    sleep_cancellably (request, 5, FALSE);
+  }
+  if (strcmp (action, "huge-result") == 0) {
+    g_autofree char *junk = g_strnfill (6 * 1024 * 1024, 'x');
+
+    result = json_object_new ();
+    json_object_set_string_member (result, "junk", junk);
+    return result;
+  }
+  if (strcmp (action, "grow") == 0) {
+    gsize size = derush_json_get_int (parameters, "bytes", 0);
+    char *memory = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    memset (memory, 1, size);
+    sleep_cancellably (request, seconds, TRUE);
+  }
+  if (strcmp (action, "silent") == 0)
+    sleep_cancellably (request, seconds, FALSE);
+  if (strcmp (action, "slow") == 0) {
+    if (!write_file (request, file, "half", error))
+      return NULL;
+    sleep_cancellably (request, seconds, TRUE);
+    if (g_cancellable_set_error_if_cancelled (derush_step_request_get_cancellable (request), error))
+      return NULL;
+  }
+  if (strcmp (action, "fail") == 0) {
+    DerushErrorClass error_class = DERUSH_ERROR_INTERNAL;
+
+    derush_error_class_from_string (derush_json_get_string (parameters, "class", NULL), &error_class);
+    write_file (request, file, "half", NULL);
+    derush_step_request_set_debug (request, "element0: 42");
+    g_set_error (error, DERUSH_STEPS_ERROR, error_class, "It went wrong on purpose");
+    return NULL;
+  }
+  if (strcmp (action, "full") == 0) {
+    int fd = open ("/dev/full", O_WRONLY | O_CLOEXEC);
+
+    if (write (fd, "x", 1) < 0) {
+      close (fd);
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, "No space left for %s", file);
+      return NULL;
+    }
+  }
+  if (derush_json_get_boolean (parameters, "warn", FALSE))
+    derush_step_request_warn (request, "a warning");
+  result = json_object_new ();
+  if (strcmp (action, "write") == 0 || strcmp (action, "slow") == 0) {
+    if (!write_file (request, file, derush_json_get_string (parameters, "text", "contents"), error)) {
+      json_object_unref (result);
+      return NULL;
+    }
+    json_object_set_string_member (result, "file", file);
+  }
+  json_object_set_int_member (result, "pid", getpid ());
+  json_object_set_string_member (result, "action", action);
+  return result;
+}
+
+int
+main (int argc, char **argv)
+{
+  if (g_getenv ("DERUSH_TEST_DIE_AT_START")) {
+    say (STDERR_FILENO, "cannot start: a library is missing\n");
+    return 127;
+  }
+  if (g_getenv ("DERUSH_TEST_NEVER_READY"))
+    sleep (1000);
+  return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
+}
