@@ -135,4 +135,110 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushFrameMeter, derush_frame_meter_free)
 
 float derush_frame_features_distance (const DerushFrameFeatures *a, const DerushFrameFeatures *b);
 
+/* ── Shots ──────────────────────────────────────────────────────────────── */
+
+/**
+ * DerushTransition:
+ * @DERUSH_TRANSITION_CUT: from one frame to the next
+ * @DERUSH_TRANSITION_FADE_IN: rises from a black or white picture
+ * @DERUSH_TRANSITION_FADE_OUT: begins where the picture before has sunk into black or white
+ * @DERUSH_TRANSITION_DISSOLVE: one picture is blended into the next
+ * @DERUSH_TRANSITION_WIPE: the next picture takes the place of the one before part by part
+ *
+ * How a shot begins. The first shot of a film begins with a cut, or with the fade-in that opens it.
+ */
+typedef enum {
+  DERUSH_TRANSITION_CUT,
+  DERUSH_TRANSITION_FADE_IN,
+  DERUSH_TRANSITION_FADE_OUT,
+  DERUSH_TRANSITION_DISSOLVE,
+  DERUSH_TRANSITION_WIPE,
+} DerushTransition;
+
+#define DERUSH_N_TRANSITIONS (DERUSH_TRANSITION_WIPE + 1)
+
+const char *derush_transition_to_string (DerushTransition transition);
+
+/**
+ * DerushShotChange:
+ * @time: stream time of the first frame of the new shot; within a gradual transition, of the frame from which on the
+ *   new picture outweighs the old one
+ * @frame: number of that frame since the detector was new or reset, from 0
+ * @transition: how the new shot begins
+ * @score: how sure: 1 is just enough to be reported
+ * @transition_start: stream time of the last frame that shows the old shot alone
+ * @transition_end: stream time of the first frame that shows the new shot alone
+ */
+typedef struct {
+  double time;
+  guint64 frame;
+  DerushTransition transition;
+  float score;
+  double transition_start;
+  double transition_end;
+} DerushShotChange;
+
+/**
+ * DerushShot:
+ * @start: stream time of the first frame, in seconds
+ * @end: stream time where the next shot starts, or the end of the film
+ * @transition_start: where the transition into this shot starts
+ * @transition_end: where the transition into this shot ends
+ * @first_frame: number of the first frame, from 0
+ * @transition: a #DerushTransition
+ * @score: of the change into this shot, as in #DerushShotChange; 0 for the first shot
+ * @reserved: 0
+ */
+typedef struct {
+  double start;
+  double end;
+  double transition_start;
+  double transition_end;
+  guint32 first_frame;
+  guint32 transition;
+  float score;
+  float reserved;
+} DerushShot;
+
+G_STATIC_ASSERT (sizeof (DerushShot) == 48);
+
+/**
+ * DerushShotOptions:
+ * @threshold: by which factor a change must exceed those of the frames around it to be a cut, 1..100
+ * @min_score: the least change that can be a cut, 0 (none)..1 (nothing in common)
+ * @min_duration: seconds between two changes, at least, 0..
+ * @transitions: the transitions to report, a sum of `1 << DERUSH_TRANSITION_…`
+ */
+typedef struct {
+  double threshold;
+  double min_score;
+  double min_duration;
+  guint transitions;
+} DerushShotOptions;
+
+/** Every transition, for #DerushShotOptions. */
+#define DERUSH_ALL_TRANSITIONS ((1u << DERUSH_N_TRANSITIONS) - 1)
+
+void derush_shot_options_init (DerushShotOptions *options);
+
+/**
+ * DerushShotDetector:
+ *
+ * Finds shot changes while a film runs.
+ */
+typedef struct _DerushShotDetector DerushShotDetector;
+
+DerushShotDetector *derush_shot_detector_new (const DerushShotOptions *options);
+void derush_shot_detector_free (DerushShotDetector *detector);
+void derush_shot_detector_set_options (DerushShotDetector *detector, const DerushShotOptions *options);
+void derush_shot_detector_reset (DerushShotDetector *detector);
+void derush_shot_detector_push (DerushShotDetector *detector, const DerushFrameFeatures *features);
+void derush_shot_detector_finish (DerushShotDetector *detector);
+gboolean derush_shot_detector_pop (DerushShotDetector *detector, DerushShotChange *change);
+gboolean derush_shot_detector_opens_with_fade (DerushShotDetector *detector);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushShotDetector, derush_shot_detector_free)
+
+GArray *derush_shots_find (const DerushFrameFeatures *frames, guint n_frames, double duration,
+                           const DerushShotOptions *options);
+
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "frame-private.h"
 #include "picture-private.h"
 
 #include <math.h>
@@ -565,14 +566,75 @@ derush_frame_meter_push (DerushFrameMeter *meter, const DerushPlanes *planes, do
   return TRUE;
 }
 
-static guint
-sum_of_differences (const guint8 *a, const guint8 *b, guint count)
+/* The rows and columns of a grid that no bar touches. */
+static Area
+cells_between_bars (guint columns, guint rows, float bar_x, float bar_y)
 {
-  guint sum = 0;
+  guint x = (guint)ceilf (bar_x * columns - 0.01f), y = (guint)ceilf (bar_y * rows - 0.01f);
 
-  for (guint i = 0; i < count; i++)
-    sum += ABS (a[i] - b[i]);
-  return sum;
+  x = MIN (x, (columns - 1) / 2);
+  y = MIN (y, (rows - 1) / 2);
+  return (Area){x, columns - x, y, rows - y};
+}
+
+static void
+add_differences (const guint8 *a, const guint8 *b, guint columns, const Area *area, double *mean, double *square)
+{
+  guint sum = 0, squares = 0, count = (area->x1 - area->x0) * (area->y1 - area->y0);
+
+  for (guint y = area->y0; y < area->y1; y++) {
+    for (guint i = y * columns + area->x0; i < y * columns + area->x1; i++) {
+      int d = a[i] - b[i];
+
+      sum += ABS (d);
+      squares += d * d;
+    }
+  }
+  *mean += sum / (255.0 * count);
+  *square += squares / (255.0 * 255.0 * count);
+}
+
+void
+frame_features_distances (const DerushFrameFeatures *a, const DerushFrameFeatures *b, float *sum, float *length)
+{
+  float bar_x = MIN (a->bar_x, b->bar_x), bar_y = MIN (a->bar_y, b->bar_y);
+  Area luma = cells_between_bars (DERUSH_GRID_COLUMNS, DERUSH_GRID_ROWS, bar_x, bar_y);
+  Area chroma = cells_between_bars (DERUSH_CHROMA_GRID_COLUMNS, DERUSH_CHROMA_GRID_ROWS, bar_x, bar_y);
+  double mean = 0, square = 0;
+
+  add_differences (a->luma_grid, b->luma_grid, DERUSH_GRID_COLUMNS, &luma, &mean, &square);
+  add_differences (a->u_grid, b->u_grid, DERUSH_CHROMA_GRID_COLUMNS, &chroma, &mean, &square);
+  add_differences (a->v_grid, b->v_grid, DERUSH_CHROMA_GRID_COLUMNS, &chroma, &mean, &square);
+  *sum = mean;
+  *length = sqrt (square);
+}
+
+/* Correlation of the layout of luma, -1..1; 0 where one of the pictures has none. */
+float
+frame_features_correlation (const DerushFrameFeatures *a, const DerushFrameFeatures *b)
+{
+  Area area =
+      cells_between_bars (DERUSH_GRID_COLUMNS, DERUSH_GRID_ROWS, MIN (a->bar_x, b->bar_x), MIN (a->bar_y, b->bar_y));
+  gint64 n = 0, sa = 0, sb = 0, saa = 0, sbb = 0, sab = 0;
+  double vaa, vbb, vab;
+
+  for (guint y = area.y0; y < area.y1; y++) {
+    for (guint i = y * DERUSH_GRID_COLUMNS + area.x0; i < y * DERUSH_GRID_COLUMNS + area.x1; i++) {
+      int p = a->luma_grid[i], q = b->luma_grid[i];
+
+      n++;
+      sa += p;
+      sb += q;
+      saa += p * p;
+      sbb += q * q;
+      sab += p * q;
+    }
+  }
+  vaa = (double)saa / n - ((double)sa / n) * ((double)sa / n);
+  vbb = (double)sbb / n - ((double)sb / n) * ((double)sb / n);
+  vab = (double)sab / n - ((double)sa / n) * ((double)sb / n);
+  /* Four grey levels squared: below that a layout is noise. */
+  return vab / (sqrt (MAX (0, vaa) * MAX (0, vbb)) + 4);
 }
 
 /**
@@ -580,18 +642,15 @@ sum_of_differences (const guint8 *a, const guint8 *b, guint count)
  * @a: a frame
  * @b: any other frame of the same film
  *
- * Compares the layout of two pictures by their grids.
+ * Compares the layout of two pictures by their grids, black bars left out.
  *
- * Returns: mean absolute difference of the cells' luma and chroma, 0 (alike)..1
+ * Returns: mean absolute difference of the cells, the means of luma, U and V summed: 0 (alike)..3, seldom above 1
  */
 float
 derush_frame_features_distance (const DerushFrameFeatures *a, const DerushFrameFeatures *b)
 {
-  double luma =
-      sum_of_differences (a->luma_grid, b->luma_grid, sizeof (a->luma_grid)) / (255.0 * sizeof (a->luma_grid));
-  double u = sum_of_differences (a->u_grid, b->u_grid, sizeof (a->u_grid)) / (255.0 * sizeof (a->u_grid));
-  double v = sum_of_differences (a->v_grid, b->v_grid, sizeof (a->v_grid)) / (255.0 * sizeof (a->v_grid));
-  double shown = (1 - 2 * MIN (a->bar_x, b->bar_x)) * (1 - 2 * MIN (a->bar_y, b->bar_y));
+  float sum, length;
 
-  return MIN (1, (luma + u + v) / shown);
+  frame_features_distances (a, b, &sum, &length);
+  return sum;
 }
