@@ -58,7 +58,6 @@ typedef struct {
   guint64 last;
   float score;
   DerushShotChange change;
-  gboolean ends_blank;
 } Window;
 
 struct _GradualDetector {
@@ -117,6 +116,13 @@ is_blank (const DerushFrameFeatures *f)
   return f->luma_deviation <= BLANK_DEVIATION && (f->luma_mean <= BLANK_BLACK || f->luma_mean >= BLANK_WHITE);
 }
 
+/* Whether @other shows more than the blank picture @f does. */
+static gboolean
+is_blank_beside (const DerushFrameFeatures *f, const DerushFrameFeatures *other)
+{
+  return is_blank (f) && other->luma_deviation > 1.5f * f->luma_deviation + 0.005f;
+}
+
 static float
 largest_step (const GradualDetector *self, guint first, guint last)
 {
@@ -154,10 +160,10 @@ describe (const GradualDetector *self, guint first, guint last, gboolean blended
 {
   const Picture *from = picture (self, first), *to = picture (self, last), *at;
 
-  if (is_blank (&from->features) && !is_blank (&to->features)) {
+  if (is_blank_beside (&from->features, &to->features)) {
     change->transition = DERUSH_TRANSITION_FADE_IN;
     at = picture_at (self, first, last, 0.1);
-  } else if (is_blank (&to->features) && !is_blank (&from->features)) {
+  } else if (is_blank_beside (&to->features, &from->features)) {
     change->transition = DERUSH_TRANSITION_FADE_OUT;
     at = picture_at (self, first, last, 0.9);
   } else {
@@ -201,7 +207,6 @@ score_window (GradualDetector *self, guint first, guint last)
     return;
   describe (self, first, last, blended, &window.change);
   window.change.score = window.score;
-  window.ends_blank = is_blank (&to->features);
   g_array_append_val (self->windows, window);
 }
 
@@ -253,6 +258,31 @@ overlaps_one (GArray *kept, const Window *window)
   return FALSE;
 }
 
+/* A long transition may fall into several windows; what rises from black or sinks into it ends there. */
+static gboolean
+continues (const DerushShotChange *change, const DerushShotChange *next)
+{
+  if (next->transition_start - change->transition_end > TOUCHING)
+    return FALSE;
+  if (change->transition == DERUSH_TRANSITION_FADE_OUT)
+    return next->transition == DERUSH_TRANSITION_FADE_OUT;
+  if (next->transition == DERUSH_TRANSITION_FADE_IN)
+    return change->transition == DERUSH_TRANSITION_FADE_IN;
+  return change->transition != DERUSH_TRANSITION_FADE_IN || next->transition != DERUSH_TRANSITION_FADE_OUT;
+}
+
+static void
+join (DerushShotChange *change, const DerushShotChange *next)
+{
+  change->transition_end = next->transition_end;
+  change->score = MAX (change->score, next->score);
+  if (next->transition == DERUSH_TRANSITION_FADE_OUT) {
+    change->transition = next->transition;
+    change->time = next->time;
+    change->frame = next->frame;
+  }
+}
+
 static void
 settle (GradualDetector *self)
 {
@@ -269,20 +299,8 @@ settle (GradualDetector *self)
   for (guint i = 0; i < kept->len; i++) {
     Window *window = &g_array_index (kept, Window, i);
 
-    /* A long transition may fall into several windows. */
-    while (i + 1 < kept->len && !window->ends_blank) {
-      const Window *next = &g_array_index (kept, Window, i + 1);
-
-      if (next->change.transition_start - window->change.transition_end > TOUCHING)
-        break;
-      window->change.transition_end = next->change.transition_end;
-      window->change.score = MAX (window->change.score, next->change.score);
-      if (next->change.transition == DERUSH_TRANSITION_FADE_OUT) {
-        window->change.transition = next->change.transition;
-        window->change.time = next->change.time;
-        window->change.frame = next->change.frame;
-      }
-      window->ends_blank = next->ends_blank;
+    while (i + 1 < kept->len && continues (&window->change, &g_array_index (kept, Window, i + 1).change)) {
+      join (&window->change, &g_array_index (kept, Window, i + 1).change);
       i++;
     }
     g_queue_push_tail (&self->changes, g_memdup2 (&window->change, sizeof (window->change)));
