@@ -135,6 +135,139 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushFrameMeter, derush_frame_meter_free)
 
 float derush_frame_features_distance (const DerushFrameFeatures *a, const DerushFrameFeatures *b);
 
+/* ── Stills ─────────────────────────────────────────────────────────────── */
+
+/**
+ * DerushStillTraits:
+ * @DERUSH_STILL_SHARP: sharp, by the measure of its own film
+ * @DERUSH_STILL_EXPOSED: well exposed: neither dark nor bright, with contrast
+ * @DERUSH_STILL_COLOURFUL: colourful
+ * @DERUSH_STILL_STEADY: hardly differs from its neighbours
+ * @DERUSH_STILL_APART: unlike the other chosen stills; set by derush_stills_select()
+ * @DERUSH_STILL_BLACK: black, or nearly so, as a title on black
+ * @DERUSH_STILL_DARK: dark
+ * @DERUSH_STILL_BRIGHT: washed out or blown out
+ * @DERUSH_STILL_UNIFORM: of one colour
+ * @DERUSH_STILL_BLURRED: blurred, by the measure of its own film
+ * @DERUSH_STILL_MOVING: differs much from its neighbours
+ * @DERUSH_STILL_TRANSITION: in a transition, or next to one
+ *
+ * Why a still has its score; see derush_still_list_reasons().
+ */
+typedef enum {
+  DERUSH_STILL_SHARP = 1 << 0,
+  DERUSH_STILL_EXPOSED = 1 << 1,
+  DERUSH_STILL_COLOURFUL = 1 << 2,
+  DERUSH_STILL_STEADY = 1 << 3,
+  DERUSH_STILL_APART = 1 << 4,
+  DERUSH_STILL_BLACK = 1 << 5,
+  DERUSH_STILL_DARK = 1 << 6,
+  DERUSH_STILL_BRIGHT = 1 << 7,
+  DERUSH_STILL_UNIFORM = 1 << 8,
+  DERUSH_STILL_BLURRED = 1 << 9,
+  DERUSH_STILL_MOVING = 1 << 10,
+  DERUSH_STILL_TRANSITION = 1 << 11,
+} DerushStillTraits;
+
+/** How many traits there are: room for derush_still_list_reasons(). */
+#define DERUSH_STILL_MAX_REASONS 12
+/** A frame this close to a cut is no still, in seconds. */
+#define DERUSH_STILL_CUT_DISTANCE 0.3
+
+/**
+ * DerushStill:
+ * @time: stream time in seconds
+ * @score: 0..1
+ * @sharpness: 0..1, 1 is the film's upper quartile and above
+ * @exposure: 0..1
+ * @colourfulness: 0..1
+ * @steadiness: 0..1, negative when the neighbours are not known
+ * @traits: #DerushStillTraits
+ * @shot: number of the shot it belongs to, counted by the breaks before it
+ *
+ * How good a frame is as a still.
+ */
+typedef struct {
+  double time;
+  float score;
+  float sharpness;
+  float exposure;
+  float colourfulness;
+  float steadiness;
+  guint traits;
+  guint shot;
+} DerushStill;
+
+/**
+ * DerushStillScale:
+ *
+ * How the sharpness of a film's frames is distributed, in bounded memory. Zeroed before the first frame.
+ */
+typedef struct {
+  guint64 counts[96];
+  guint64 total;
+} DerushStillScale;
+
+/**
+ * DerushStillBreaks:
+ *
+ * Finds the frames where a picture breaks off (a cut, a flash), from one frame to the next. Zeroed before the first.
+ */
+typedef struct {
+  guint count;
+  double previous_time;
+  float usual_difference;
+} DerushStillBreaks;
+
+/**
+ * DerushStillContext:
+ * @difference: the greater of the differences (0..1) to the frame before and to the frame after; negative when there
+ *   are none nearby
+ * @transition_distance: seconds to the nearest cut, 0 within a gradual transition, #G_MAXDOUBLE when there is none
+ *
+ * What surrounds a frame.
+ */
+typedef struct {
+  float difference;
+  double transition_distance;
+} DerushStillContext;
+
+/**
+ * DerushStillSpan:
+ * @start: stream time in seconds
+ * @end: stream time in seconds; equal to @start for a cut
+ *
+ * A transition.
+ */
+typedef struct {
+  double start;
+  double end;
+} DerushStillSpan;
+
+/**
+ * DerushStillRequest:
+ * @count: how many stills are wanted
+ * @min_distance: wanted distance in seconds between two of them; less where the film does not have so many otherwise.
+ *   0: half of what an even distribution would have
+ * @min_score: stills below are left out, unless no other is left, 0..1
+ */
+typedef struct {
+  guint count;
+  double min_distance;
+  float min_score;
+} DerushStillRequest;
+
+void derush_still_scale_add (DerushStillScale *scale, const DerushFrameFeatures *frame);
+float derush_still_scale_get_reference (const DerushStillScale *scale);
+gboolean derush_still_breaks_push (DerushStillBreaks *breaks, const DerushFrameFeatures *frame);
+void derush_still_score (DerushStill *still, const DerushFrameFeatures *frame, const DerushStillContext *context,
+                         const DerushStillScale *scale);
+void derush_stills_score_film (DerushStill *stills, const DerushFrameFeatures *frames, gsize n_frames,
+                               const DerushStillSpan *transitions, gsize n_transitions);
+gsize derush_stills_select (DerushStill *stills, const DerushFrameFeatures *frames, gsize n_stills,
+                            const DerushStillRequest *request, gsize *chosen);
+guint derush_still_list_reasons (guint traits, const char *reasons[DERUSH_STILL_MAX_REASONS]);
+
 /* ── Shots ──────────────────────────────────────────────────────────────── */
 
 /**
