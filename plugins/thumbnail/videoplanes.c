@@ -4,7 +4,7 @@
 
 #include "videoplanes.h"
 
-#include <string.h>
+#include "highlight/frameplanes.h"
 
 static gboolean
 has_planes (const GstVideoInfo *info)
@@ -71,29 +71,6 @@ video_planes_clear (VideoPlanes *self)
   gst_clear_buffer (&self->converted);
 }
 
-/* Of interlaced frames one field: two would look like an edge at every line. */
-static void
-borrow_planes (const GstVideoFrame *frame, DerushPlanes *planes)
-{
-  guint fields = GST_VIDEO_INFO_IS_INTERLACED (&frame->info) && GST_VIDEO_FRAME_HEIGHT (frame) > 1 ? 2 : 1;
-  guint components = GST_VIDEO_INFO_IS_YUV (&frame->info) ? 3 : 1;
-
-  memset (planes, 0, sizeof (*planes));
-  for (guint i = 0; i < components; i++) {
-    planes->data[i] = GST_VIDEO_FRAME_COMP_DATA (frame, i);
-    planes->stride[i] = (gsize)GST_VIDEO_FRAME_COMP_STRIDE (frame, i) * fields;
-    planes->pixel_stride[i] = (guint)GST_VIDEO_FRAME_COMP_PSTRIDE (frame, i);
-  }
-  planes->width = (guint)GST_VIDEO_FRAME_WIDTH (frame);
-  planes->height = (guint)GST_VIDEO_FRAME_HEIGHT (frame) / fields;
-  if (components == 3) {
-    planes->chroma_width = (guint)GST_VIDEO_FRAME_COMP_WIDTH (frame, 1);
-    planes->chroma_height = MAX (1, (guint)GST_VIDEO_FRAME_COMP_HEIGHT (frame, 1) / fields);
-  }
-  planes->sample_bits = GST_VIDEO_FRAME_COMP_DEPTH (frame, 0) + (guint)frame->info.finfo->shift[0];
-  planes->full_range = frame->info.colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
-}
-
 static gboolean
 convert (VideoPlanes *self, GstBuffer *buffer)
 {
@@ -125,7 +102,7 @@ video_planes_measure (VideoPlanes *self, GstBuffer *buffer, double time, DerushF
     return FALSE;
   if (!gst_video_frame_map (&frame, info, self->converter != NULL ? self->converted : buffer, GST_MAP_READ))
     return FALSE;
-  borrow_planes (&frame, &planes);
+  frame_planes_borrow (&frame, &planes);
   ok = derush_frame_meter_push (meter, &planes, time, features);
   gst_video_frame_unmap (&frame);
   return ok;
