@@ -93,13 +93,113 @@ derush_json_parse_object (const char *text, gssize length, GError **error)
   return json_node_dup_object (node);
 }
 
+static void
+write_string (GString *text, const char *string)
+{
+  g_autofree char *valid = g_utf8_validate (string, -1, NULL) ? NULL : g_utf8_make_valid (string, -1);
+
+  g_string_append_c (text, '"');
+  for (const char *p = valid ? valid : string; *p; p++) {
+    if (*p == '"' || *p == '\\')
+      g_string_append_c (text, '\\');
+    if (*p == '\n')
+      g_string_append (text, "\\n");
+    else if ((guchar)*p < 0x20 || *p == 0x7f)
+      g_string_append_printf (text, "\\u%04x", (guint)*p);
+    else
+      g_string_append_c (text, *p);
+  }
+  g_string_append_c (text, '"');
+}
+
+/* The shortest of the two usual forms that reads back as the same number. JSON knows neither infinity nor NaN. */
+static void
+write_double (GString *text, double number)
+{
+  char digits[G_ASCII_DTOSTR_BUF_SIZE];
+
+  if (!isfinite (number)) {
+    g_string_append (text, "null");
+    return;
+  }
+  g_ascii_formatd (digits, sizeof digits, "%.15g", number);
+  if (g_ascii_strtod (digits, NULL) != number)
+    g_ascii_dtostr (digits, sizeof digits, number);
+  g_string_append (text, digits);
+  if (!strpbrk (digits, ".e"))
+    g_string_append (text, ".0");
+}
+
+static void
+write_value (GString *text, JsonNode *node)
+{
+  GType type = json_node_get_value_type (node);
+
+  if (type == G_TYPE_STRING)
+    write_string (text, json_node_get_string (node));
+  else if (type == G_TYPE_DOUBLE)
+    write_double (text, json_node_get_double (node));
+  else if (type == G_TYPE_BOOLEAN)
+    g_string_append (text, json_node_get_boolean (node) ? "true" : "false");
+  else
+    g_string_append_printf (text, "%" G_GINT64_FORMAT, json_node_get_int (node));
+}
+
+static void
+write_node (GString *text, JsonNode *node)
+{
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *member;
+  gsize start = text->len;
+
+  switch (json_node_get_node_type (node)) {
+  case JSON_NODE_OBJECT:
+    g_string_append_c (text, '{');
+    json_object_iter_init_ordered (&iter, json_node_get_object (node));
+    while (json_object_iter_next_ordered (&iter, &name, &member)) {
+      if (text->len > start + 1)
+        g_string_append_c (text, ',');
+      write_string (text, name);
+      g_string_append_c (text, ':');
+      write_node (text, member);
+    }
+    g_string_append_c (text, '}');
+    break;
+  case JSON_NODE_ARRAY:
+    g_string_append_c (text, '[');
+    for (guint i = 0; i < json_array_get_length (json_node_get_array (node)); i++) {
+      if (i > 0)
+        g_string_append_c (text, ',');
+      write_node (text, json_array_get_element (json_node_get_array (node), i));
+    }
+    g_string_append_c (text, ']');
+    break;
+  case JSON_NODE_VALUE:
+    write_value (text, node);
+    break;
+  case JSON_NODE_NULL:
+    g_string_append (text, "null");
+    break;
+  }
+}
+
+/**
+ * derush_json_node_to_string:
+ * @node: a value
+ *
+ * json-glib's generator (1.6) writes numbers such as 1e+308 as `1e+308.0`, and infinity as `inf`, which no other program
+ * can read; here the text is JSON whatever @node has, and what JSON cannot say is null.
+ *
+ * Returns: (transfer full): @node as JSON in one line
+ */
 char *
 derush_json_node_to_string (JsonNode *node)
 {
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  GString *text = g_string_new (NULL);
 
-  json_generator_set_root (generator, node);
-  return json_generator_to_data (generator, NULL);
+  write_node (text, node);
+  return g_string_free (text, FALSE);
 }
 
 char *

@@ -237,6 +237,39 @@ test_brackets_in_strings_do_not_count_as_depth (void)
   g_assert_nonnull (node);
 }
 
+/* 1e+308.0, which json-glib's generator writes, is no JSON. */
+static void
+test_what_is_written_reads_back (void)
+{
+  static const double numbers[] = {0, -0.5, 1, 0.1, 52.208, 1e15, 1e16, 1e20, 1e308, -1e-10, 5e-324, 1.0 / 3};
+  g_autoptr (JsonObject) object = json_object_new (), back = NULL, empty = NULL;
+  g_autofree char *text = NULL;
+  JsonArray *array = json_array_new ();
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    json_array_add_double_element (array, numbers[i]);
+  json_array_add_double_element (array, INFINITY);
+  json_array_add_double_element (array, NAN);
+  json_object_set_array_member (object, "numbers", array);
+  json_object_set_string_member (object, "quote\"\\\n", "a\tb\001\177\xc3\xa9");
+  json_object_set_int_member (object, "int", G_MININT64);
+  json_object_set_object_member (object, "empty", json_object_new ());
+  text = derush_json_object_to_string (object);
+  g_assert_null (strpbrk (text, "\n\t\001"));
+  g_assert_nonnull (strstr (text, "52.208,"));
+  back = derush_json_parse_object (text, -1, &error);
+  g_assert_no_error (error);
+  array = json_object_get_array_member (back, "numbers");
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    g_assert_true (json_array_get_double_element (array, i) == numbers[i]);
+  g_assert_true (json_array_get_null_element (array, G_N_ELEMENTS (numbers)));
+  g_assert_true (json_array_get_null_element (array, G_N_ELEMENTS (numbers) + 1));
+  g_assert_cmpstr (derush_json_get_string (back, "quote\"\\\n", NULL), ==, "a\tb\001\177\xc3\xa9");
+  g_assert_cmpint (derush_json_get_int (back, "int", 0), ==, G_MININT64);
+  g_assert_cmpuint (json_object_get_size (derush_json_get_object (back, "empty")), ==, 0);
+}
+
 static void
 test_bad_json_is_refused (void)
 {
@@ -416,6 +449,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/core/json/deep-json-is-refused", test_deep_json_is_refused);
   g_test_add_func ("/core/json/brackets-in-strings-do-not-count-as-depth",
                    test_brackets_in_strings_do_not_count_as_depth);
+  g_test_add_func ("/core/json/what-is-written-reads-back", test_what_is_written_reads_back);
   g_test_add_func ("/core/json/bad-json-is-refused", test_bad_json_is_refused);
   g_test_add_func ("/core/json/getters-return-the-fallback-for-another-type",
                    test_getters_return_the_fallback_for_another_type);
