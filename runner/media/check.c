@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "brightness-private.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+/* Mean luma: a film that was brighter than the first and became darker than the second has lost its picture. */
+#define BRIGHT 0.08
+#define BLACK 0.02
+#define DURATION_TOLERANCE 0.25
+
+static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static gboolean
+refuse (GError **error, const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  va_list arguments;
+
+  va_start (arguments, format);
+  message = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  g_set_error_literal (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, message);
+  return FALSE;
+}
+
+/* The result of the step that made @file, for comparison. */
+static JsonObject *
+find_maker (DerushMediaJob *job, const char *file)
+{
+  g_autoptr (GList) names = job->results ? json_object_get_members (job->results) : NULL;
+
+  for (GList *name = names; name; name = name->next) {
+    JsonObject *result = derush_json_get_object (job->results, name->data);
+
+    if (g_strcmp0 (derush_json_get_string (result, "file", NULL), file) == 0)
+      return result;
+  }
+  return NULL;
+}
+
+static gboolean
+compare (JsonObject *made, DerushMediaInfo *info, guint64 frames, double end, double brightness, const char *file,
+         GError **error)
+{
+  double duration = derush_json_get_number (made, "duration", 0);
+  gint64 expected = derush_json_get_int (made, "frames", -1);
+
+  if (fabs (duration - end) > DURATION_TOLERANCE + (info->fps > 0 ? 1 / info->fps : 0.1))
+    return refuse (error, _ ("The new film “%s” lasts %.2f s by its header but plays for %.2f s"), file, duration, end);
+  if (expected >= 0 && ABS (expected - (gint64)frames) > 1)
+    return refuse (error,
+                   _ ("The new film “%s” has %" G_GINT64_FORMAT " pictures, but %" G_GINT64_FORMAT " were written"),
+                   file, (gint64)frames, expected);
+  if (derush_json_get_number (made, "brightness", 0) > BRIGHT && brightness >= 0 && brightness < BLACK)
+    return refuse (error, _ ("The new film “%s” is black, but its source is not"), file);
+  return TRUE;
+}
+
+static JsonObject *
+decode (DerushMediaJob *job, const char *file, GError **error)
+{
+  g_autoptr (DerushBrightness) brightness = derush_brightness_new (1);
+  g_autoptr (JsonObject) probe = derush_media_probe (job->source.fd, file, NULL, job->cancellable, error);
+  g_autoptr (DerushMediaInfo) info = probe ? derush_media_info_new_from_result (probe) : NULL;
+  g_autoptr (DerushTemplate) pipeline_template = info ? derush_template_load ("decode", error) : NULL;
+  g_autoptr (DerushMediaPipeline) pipeline =
+      pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
+  JsonObject *made = find_maker (job, file);
+  JsonObject *result;
+  guint64 frames;
+  double end;
+
+  if (!pipeline)
+    return NULL;
+  derush_media_pipeline_expect_buffers (pipeline, "video-sink", "sink");
+  derush_media_pipeline_expect_buffers (pipeline, "audio-sink", "sink");
+  derush_brightness_watch (brightness, derush_media_pipeline_get_element (pipeline, "video-in"));
+  if (!derush_media_pipeline_run (pipeline, error))
+    return NULL;
+  frames = derush_media_pipeline_get_buffers (pipeline, "video-sink");
+  end = derush_media_pipeline_get_end (pipeline);
+  if (derush_media_pipeline_get_break (pipeline)) {
+    refuse (error, _ ("The new film “%s” does not play to its end: %s"), file,
+            derush_media_pipeline_get_break (pipeline));
+    return NULL;
+  }
+  if (made && !compare (made, info, frames, end, derush_brightness_get_maximum (brightness), file, error))
+    return NULL;
+  result = json_object_new ();
+  json_object_set_boolean_member (result, "ok", TRUE);
+  json_object_set_int_member (result, "frames", (gint64)frames);
+  json_object_set_double_member (result, "duration", end);
+  return result;
+}
+
+JsonObject *
+derush_action_check (DerushMediaJob *job, GError **error)
+{
+  JsonObject *transcode = job->results ? derush_json_get_object (job->results, "transcode") : NULL;
+  const char *file = derush_json_get_string (job->parameters, "file", NULL);
+  g_autofree char *path = NULL;
+  DerushMediaJob ours = *job;
+  JsonObject *result;
+
+  if (!file && transcode)
+    file = derush_json_get_string (transcode, "file", NULL);
+  path = derush_media_job_path (job, file, error);
+  if (!path)
+    return NULL;
+  derush_media_job_init_source (&ours, g_open (path, O_RDONLY | O_CLOEXEC, 0), file);
+  if (ours.source.fd < 0) {
+    refuse (error, _ ("The new film “%s” cannot be opened: %s"), file, g_strerror (errno));
+    return NULL;
+  }
+  result = decode (&ours, file, error);
+  g_close (ours.source.fd, NULL);
+  /* Whatever is wrong with a film of our own making is not the fault of who sent the job. */
+  if (error && *error && derush_error_get_class (*error) == DERUSH_ERROR_BAD_INPUT) {
+    (*error)->domain = DERUSH_MEDIA_ERROR;
+    (*error)->code = DERUSH_ERROR_INTERNAL;
+  }
+  return result;
+}

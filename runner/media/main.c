@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "media-private.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+static JsonObject *
+handle (DerushStepRequest *request, gpointer user_data, GError **error)
+{
+  const DerushStepInput *source = derush_step_request_get_input (request, "source");
+  const DerushStepInput *analysis = derush_step_request_get_input (request, "analysis");
+  DerushMediaJob job = {
+      .request = request,
+      .action = derush_step_request_get_action (request),
+      .directory = derush_step_request_get_directory (request),
+      .parameters = derush_step_request_get_parameters (request),
+      .results = derush_step_request_get_results (request),
+      .source = {.fd = -1},
+      .analysis = {.fd = -1},
+      .cancellable = derush_step_request_get_cancellable (request),
+  };
+  DerushMediaAction action = derush_media_action_find (job.action);
+
+  if (source)
+    job.source = *source;
+  if (analysis)
+    job.analysis = *analysis;
+  if (!action) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_UNSUPPORTED, _ ("The media worker has no action “%s”"),
+                 job.action);
+    return NULL;
+  }
+  return action (&job, error);
+}
+
+static int
+list_pipelines (void)
+{
+  g_autoptr (GPtrArray) names = derush_template_list ();
+  int status = 0;
+
+  for (guint i = 0; i < names->len; i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DerushTemplate) one = derush_template_load (g_ptr_array_index (names, i), &error);
+
+    if (one) {
+      g_print ("%s\t%s\n", derush_template_get_name (one),
+               derush_template_get_description (one) ? derush_template_get_description (one) : "");
+    } else {
+      g_printerr ("%s\n", error->message);
+      status = 1;
+    }
+  }
+  return status;
+}
+
+/* The branches and sizes that the worker itself would choose for this film. */
+static gboolean
+fit_to_film (DerushTemplate *pipeline_template, const char *path, GError **error)
+{
+  int fd = g_open (path, O_RDONLY | O_CLOEXEC, 0);
+  g_autoptr (JsonObject) probe = NULL;
+  g_autoptr (JsonObject) none = json_object_new ();
+  g_autoptr (DerushMediaInfo) info = NULL;
+
+  if (fd < 0) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” cannot be opened: %s"), path,
+                 g_strerror (errno));
+    return FALSE;
+  }
+  probe = derush_media_probe (fd, path, NULL, NULL, error);
+  g_close (fd, NULL);
+  if (!probe)
+    return FALSE;
+  info = derush_media_info_new_from_result (probe);
+  if (!info->video_id)
+    derush_template_drop_branch (pipeline_template, "video");
+  if (!info->audio_id)
+    derush_template_drop_branch (pipeline_template, "audio");
+  return !g_str_has_prefix (derush_template_get_name (pipeline_template), "transcode-") ||
+         derush_transcode_apply (pipeline_template, info, none, error);
+}
+
+static gboolean
+take_assignment (DerushTemplate *pipeline_template, const char *assignment, GError **error)
+{
+  const char *equals = strchr (assignment, '=');
+  g_autofree char *name = equals ? g_strndup (assignment, equals - assignment) : NULL;
+
+  if (!name) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” is not of the form NAME=VALUE"),
+                 assignment);
+    return FALSE;
+  }
+  if (strcmp (name, "source") == 0)
+    return derush_template_set_input (pipeline_template, equals + 1, error);
+  if (strcmp (name, "output") == 0)
+    return derush_template_set_output (pipeline_template, equals + 1, error);
+  return derush_template_set_string (pipeline_template, name, equals + 1, error);
+}
+
+static char *
+print_pipeline (const char *name, char **assignments, GError **error)
+{
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
+
+  if (!pipeline_template)
+    return NULL;
+  for (guint i = 0; assignments[i]; i++)
+    if (g_str_has_prefix (assignments[i], "source=") &&
+        !fit_to_film (pipeline_template, assignments[i] + strlen ("source="), error))
+      return NULL;
+  for (guint i = 0; assignments[i]; i++)
+    if (!take_assignment (pipeline_template, assignments[i], error))
+      return NULL;
+  return derush_template_print (pipeline_template, error);
+}
+
+static int
+usage (void)
+{
+  g_printerr (_ ("Usage: derush-media-worker --print-pipeline NAME [source=FILE] [output=FILE] [PARAMETER=VALUE]…\n"
+                 "       derush-media-worker --list-pipelines\n"
+                 "       derush-media-worker --version\n"
+                 "Without arguments it takes its work from a socket: derushd and derush start it.\n"));
+  return 2;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *line = NULL;
+
+  setlocale (LC_ALL, "");
+  setlocale (LC_NUMERIC, "C");
+  bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+  textdomain (GETTEXT_PACKAGE);
+  if (!derush_media_init (NULL, NULL, &error)) {
+    g_printerr ("%s\n", error->message);
+    return 1;
+  }
+  if (argc == 1)
+    return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
+  if (strcmp (argv[1], "--version") == 0) {
+    g_print ("derush-media-worker %s\n", PACKAGE_VERSION);
+    return 0;
+  }
+  if (strcmp (argv[1], "--list-pipelines") == 0)
+    return list_pipelines ();
+  if (strcmp (argv[1], "--print-pipeline") != 0 || argc < 3)
+    return usage ();
+  line = print_pipeline (argv[2], argv + 3, &error);
+  if (!line) {
+    g_printerr ("%s\n", error->message);
+    return 1;
+  }
+  g_print ("%s\n", line);
+  return 0;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What the files of the media worker share: one request as a job, probing, templates, and running a pipeline to its
+ * end with progress, cancellation, a watchdog and errors of Derush's classes.
+ */
+
+#pragma once
+
+#include "core/core.h"
+#include "steps/steps.h"
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+#define DERUSH_MEDIA_ERROR (derush_media_error_quark ())
+GQuark derush_media_error_quark (void);
+
+/* ── One request ────────────────────────────────────────────────────────── */
+
+/**
+ * DerushMediaJob:
+ * @request: (nullable): where progress and warnings go; %NULL when an action runs outside the worker's protocol
+ * @action: what is asked
+ * @directory: (nullable): the job's folder, the only place that is written to
+ * @parameters: the action's parameters
+ * @results: step name → result of the steps before
+ * @source: the film; its descriptor is -1 when there is none
+ * @analysis: a stored analysis of the film; its descriptor is -1 when there is none
+ * @cancellable: ends the action within a second
+ */
+typedef struct {
+  DerushStepRequest *request;
+  const char *action;
+  const char *directory;
+  JsonObject *parameters;
+  JsonObject *results;
+  DerushStepInput source;
+  DerushStepInput analysis;
+  GCancellable *cancellable;
+} DerushMediaJob;
+
+/**
+ * DerushMediaAction:
+ *
+ * Runs in a thread of its own and may block. Returns: (transfer full) (nullable): the step's result
+ */
+typedef JsonObject *(*DerushMediaAction) (DerushMediaJob *job, GError **error);
+
+/* The table of actions is in actions.c; NULL: there is no such action. */
+DerushMediaAction derush_media_action_find (const char *name);
+
+JsonObject *derush_action_probe (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_transcode (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_check (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_analyse (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_highlights (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_shots (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_thumbnails (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_storyboard (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_self_test (DerushMediaJob *job, GError **error);
+
+void derush_media_job_progress (DerushMediaJob *job, double progress);
+void derush_media_job_warn (DerushMediaJob *job, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void derush_media_job_set_debug (DerushMediaJob *job, const char *debug);
+
+/* @name is one path component, else the error is bad-input. Returns: (transfer full): the absolute path */
+char *derush_media_job_path (DerushMediaJob *job, const char *name, GError **error);
+
+/* Fails with bad-input when the job has no film. */
+gboolean derush_media_job_require_source (DerushMediaJob *job, GError **error);
+
+/* ── What the film is ───────────────────────────────────────────────────── */
+
+/**
+ * DerushMediaInfo:
+ * @object: the result of `probe`
+ * @video_id: (nullable): the stream id of the chosen picture; %NULL without one
+ * @audio_id: (nullable): the stream id of the chosen sound; %NULL without one
+ * @duration: in seconds; 0: unknown
+ * @width: upright, in square pixels
+ * @height: upright, in square pixels
+ * @coded_width: as stored
+ * @coded_height: as stored
+ * @fps: 0 when it varies or is unknown
+ * @interlaced: whether fields must be joined
+ * @hdr: PQ or HLG
+ * @seekable: whether the film can be entered in the middle
+ */
+typedef struct {
+  JsonObject *object;
+  char *video_id;
+  char *audio_id;
+  double duration;
+  int width;
+  int height;
+  int coded_width;
+  int coded_height;
+  double fps;
+  int audio_rate;
+  int audio_channels;
+  gboolean interlaced;
+  gboolean hdr;
+  gboolean seekable;
+} DerushMediaInfo;
+
+/* The result of the step `probe` if the job has it, else the film is probed now. */
+DerushMediaInfo *derush_media_job_get_info (DerushMediaJob *job, GError **error);
+DerushMediaInfo *derush_media_info_new_from_result (JsonObject *probe_result);
+void derush_media_info_free (DerushMediaInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushMediaInfo, derush_media_info_free)
+
+/* @display: how messages call the film. @limits: (nullable): {maxBytes, maxPixels, maxDuration, maxStreams}. No decoder
+ * is plugged. */
+JsonObject *derush_media_probe (int fd, const char *display, JsonObject *limits, GCancellable *cancellable,
+                                GError **error);
+
+/* ── Templates ──────────────────────────────────────────────────────────── */
+
+typedef struct _DerushTemplate DerushTemplate;
+
+/* Every template by name: (element-type utf8). */
+GPtrArray *derush_template_list (void);
+DerushTemplate *derush_template_load (const char *name, GError **error);
+void derush_template_free (DerushTemplate *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushTemplate, derush_template_free)
+const char *derush_template_get_name (DerushTemplate *self);
+const char *derush_template_get_description (DerushTemplate *self);
+
+/* Gives a parameter its value: a JSON string, number or boolean, checked against the template's type and range. */
+gboolean derush_template_set (DerushTemplate *self, const char *parameter, JsonNode *value, GError **error);
+gboolean derush_template_set_string (DerushTemplate *self, const char *parameter, const char *value, GError **error);
+gboolean derush_template_set_int (DerushTemplate *self, const char *parameter, gint64 value, GError **error);
+gboolean derush_template_set_double (DerushTemplate *self, const char *parameter, double value, GError **error);
+gboolean derush_template_has_parameter (DerushTemplate *self, const char *parameter);
+
+/* Where the template's input and output go, for the printed line only: the worker itself uses descriptors. */
+gboolean derush_template_set_input (DerushTemplate *self, const char *path, GError **error);
+gboolean derush_template_set_output (DerushTemplate *self, const char *path, GError **error);
+
+/* Leaves out the branch `audio` or `video` (chains of elements that the contract names). */
+void derush_template_drop_branch (DerushTemplate *self, const char *branch);
+
+/* The parsed pipeline with everything bound. Returns: (transfer full) (nullable) */
+GstElement *derush_template_build (DerushTemplate *self, GError **error);
+
+/* What the contract says about the template's elements; names may be NULL. */
+const char *derush_template_get_input_element (DerushTemplate *self);
+const char *derush_template_get_output_element (DerushTemplate *self);
+GStrv derush_template_get_holds (DerushTemplate *self);
+
+/* Returns: (transfer full) (nullable): the path of a file of the pipelines folders, such as profiles/medium.ini */
+char *derush_pipelines_find (const char *file);
+
+/* A line for a POSIX shell that runs the same pipeline under gst-launch-1.0. */
+char *derush_template_print (DerushTemplate *self, GError **error);
+
+/* ── Pipelines ──────────────────────────────────────────────────────────── */
+
+typedef struct _DerushMediaPipeline DerushMediaPipeline;
+
+/* Called in the thread of derush_media_pipeline_run() for element, tag and TOC messages. */
+typedef void (*DerushMediaMessageFunc) (GstMessage *message, gpointer user_data);
+
+/**
+ * derush_media_pipeline_new:
+ * @job: whose film is read, whose progress is reported, whose cancellable ends the run
+ * @info: (nullable): of the film: branches without a stream are left out, exactly the chosen streams are decoded
+ * @pipeline_template: with its parameters set
+ * @error: return location for an error
+ *
+ * Builds the pipeline and puts the film's descriptor where the template says filesrc.
+ *
+ * Returns: (transfer full) (nullable): a pipeline in state NULL
+ */
+DerushMediaPipeline *derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info,
+                                                DerushTemplate *pipeline_template, GError **error);
+void derush_media_pipeline_free (DerushMediaPipeline *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushMediaPipeline, derush_media_pipeline_free)
+
+GstElement *derush_media_pipeline_get_pipeline (DerushMediaPipeline *self);
+
+/* Returns: (transfer none) (nullable): %NULL when its branch was left out */
+GstElement *derush_media_pipeline_get_element (DerushMediaPipeline *self, const char *name);
+
+void derush_media_pipeline_set_message_func (DerushMediaPipeline *self, DerushMediaMessageFunc func,
+                                             gpointer user_data);
+
+/* Only this part of the film, frame-exact, in seconds; @end < 0: to its end. Before run(). */
+void derush_media_pipeline_set_clip (DerushMediaPipeline *self, double start, double end);
+
+/* The share of the step's progress that run() covers; 0 to 1 by default. */
+void derush_media_pipeline_set_progress_range (DerushMediaPipeline *self, double from, double to);
+
+/* How long the run lasts, in seconds, where no film says it; for the progress. */
+void derush_media_pipeline_set_duration (DerushMediaPipeline *self, double seconds);
+
+/* What a run without progress of position and bytes may last, in seconds. */
+void derush_media_pipeline_set_stall_timeout (DerushMediaPipeline *self, double seconds);
+
+/* Counts the buffers that reach this pad of a named element; zero of them at the end is a bad-input error. */
+void derush_media_pipeline_expect_buffers (DerushMediaPipeline *self, const char *element, const char *pad);
+guint64 derush_media_pipeline_get_buffers (DerushMediaPipeline *self, const char *element);
+
+/* To EOS. On return the pipeline is in state NULL and its files are closed. A film that breaks off in the middle is no
+ * error as long as something was made of it: see derush_media_pipeline_get_end(). */
+gboolean derush_media_pipeline_run (DerushMediaPipeline *self, GError **error);
+
+/* The stream time up to which the film was read, in seconds, as far as it was seen. */
+double derush_media_pipeline_get_end (DerushMediaPipeline *self);
+
+/* (nullable): what went wrong in a film that broke off in the middle, for the warning. */
+const char *derush_media_pipeline_get_break (DerushMediaPipeline *self);
+
+/* Whether a chosen stream found no decoder; run() has failed then. */
+gboolean derush_media_pipeline_is_unlinked (DerushMediaPipeline *self);
+
+/* For actions that seek by themselves (stills): to PAUSED, and with every seek until the sinks have their frame again.
+ * @start, @stop in seconds of stream time; @stop < 0: to the end. */
+gboolean derush_media_pipeline_pause (DerushMediaPipeline *self, GError **error);
+gboolean derush_media_pipeline_seek (DerushMediaPipeline *self, GstSeekFlags flags, double start, double stop,
+                                     GError **error);
+gboolean derush_media_pipeline_play (DerushMediaPipeline *self, GError **error);
+void derush_media_pipeline_stop (DerushMediaPipeline *self);
+
+/* %FALSE with the error that the bus has, or because the job was cancelled. Does not wait. For loops that pull from an
+ * appsink: gst_app_sink_try_pull_sample() with a short timeout, then this. */
+gboolean derush_media_pipeline_check (DerushMediaPipeline *self, GError **error);
+
+/* ── Transcoding ────────────────────────────────────────────────────────── */
+
+/* Sets quality, size, shape and sound as the parameters of `transcode` ask for them. */
+gboolean derush_transcode_apply (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObject *parameters,
+                                 GError **error);
+
+/* The even size of the new picture; @aspect (nullable): W:H cut out of the middle; a bound of 0 is none. */
+void derush_transcode_fit (int source_width, int source_height, const char *aspect, int bound_width, int bound_height,
+                           int *width, int *height);
+
+/* ── The worker's process ───────────────────────────────────────────────── */
+
+/* gst_init(), our elements, no playlists and no network. */
+gboolean derush_media_init (int *argc, char ***argv, GError **error);
+
+/* A source that reads a descriptor by pread(): see source.c. */
+GstElement *derush_fd_source_new (const char *name, int fd);
+guint64 derush_fd_source_get_bytes_read (GstElement *source);
+
+/* The error of a bus message as one of ours; @debug: what GStreamer says, for the debug text. */
+GError *derush_media_error_from_message (GstMessage *message, GPtrArray *missing, const char *display);
+void derush_media_missing_add (GPtrArray *missing, GstMessage *message);
+
+/* JSON of an action run outside the protocol: tests and `--print-pipeline`. */
+void derush_media_job_init_source (DerushMediaJob *job, int fd, const char *display);
+
+G_END_DECLS

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "brightness-private.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+#define MINIMUM_SIZE 16
+#define MAXIMUM_SIZE 16384
+
+/* A film may be this much shorter than its header says before people are told. */
+#define LOST_SECONDS 0.5
+#define LOST_SHARE 0.02
+
+typedef struct {
+  double start;
+  double end; /* < 0: to the film's end */
+} Cut;
+
+static int
+even (double size)
+{
+  return CLAMP (2 * (int)lround (size / 2), MINIMUM_SIZE, MAXIMUM_SIZE);
+}
+
+static gboolean
+parse_aspect (const char *text, int *numerator, int *denominator)
+{
+  return text && sscanf (text, "%d%*[:/x]%d", numerator, denominator) == 2 && *numerator > 0 && *denominator > 0;
+}
+
+/* Width or height alone bound the picture and never enlarge it; both together say what is wanted, larger or not. */
+void
+derush_transcode_fit (int source_width, int source_height, const char *aspect, int bound_width, int bound_height,
+                      int *width, int *height)
+{
+  double w = source_width, h = source_height, scale = 1;
+  int numerator, denominator;
+
+  if (parse_aspect (aspect, &numerator, &denominator)) {
+    double wanted = (double)numerator / denominator;
+
+    if (w / h > wanted)
+      w = h * wanted;
+    else
+      h = w / wanted;
+  }
+  if (bound_width > 0 && bound_height > 0)
+    scale = MIN (bound_width / w, bound_height / h);
+  else if (bound_width > 0)
+    scale = MIN (1, bound_width / w);
+  else if (bound_height > 0)
+    scale = MIN (1, bound_height / h);
+  *width = even (w * scale);
+  *height = even (h * scale);
+}
+
+static gboolean
+apply_profile (DerushTemplate *pipeline_template, const char *quality, GError **error)
+{
+  g_autoptr (GKeyFile) profile = g_key_file_new ();
+  g_autofree char *file = g_strdup_printf ("profiles/%s.ini", quality);
+  g_autofree char *path = strchr (quality, '/') ? NULL : derush_pipelines_find (file);
+  g_auto (GStrv) keys = NULL;
+
+  if (!path) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no quality “%s”"), quality);
+    return FALSE;
+  }
+  if (!g_key_file_load_from_file (profile, path, G_KEY_FILE_NONE, error))
+    return FALSE;
+  keys = g_key_file_get_keys (profile, "parameters", NULL, error);
+  if (!keys)
+    return FALSE;
+  for (guint i = 0; keys[i]; i++) {
+    g_autofree char *value = g_key_file_get_string (profile, "parameters", keys[i], NULL);
+
+    if (derush_template_has_parameter (pipeline_template, keys[i]) &&
+        !derush_template_set_string (pipeline_template, keys[i], value, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+apply_picture (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObject *parameters, GError **error)
+{
+  const char *aspect = derush_json_get_string (parameters, "aspectRatio", NULL);
+  int numerator, denominator, width, height;
+
+  if (aspect) {
+    g_autofree char *fraction = NULL;
+
+    if (!parse_aspect (aspect, &numerator, &denominator)) {
+      g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The aspect ratio “%s” is none such as 9:16"),
+                   aspect);
+      return FALSE;
+    }
+    fraction = g_strdup_printf ("%d/%d", numerator, denominator);
+    if (!derush_template_set_string (pipeline_template, "aspect-ratio", fraction, error))
+      return FALSE;
+  }
+  if (info->width <= 0 || info->height <= 0)
+    return TRUE;
+  derush_transcode_fit (info->width, info->height, aspect, (int)derush_json_get_int (parameters, "width", 0),
+                        (int)derush_json_get_int (parameters, "height", 0), &width, &height);
+  return derush_template_set_int (pipeline_template, "width", width, error) &&
+         derush_template_set_int (pipeline_template, "height", height, error);
+}
+
+/* The two rates of film and music stay; everything else becomes the nearest relative of one of them. */
+static int
+output_rate (int rate)
+{
+  return rate > 0 && 44100 % rate == 0 ? 44100 : rate > 0 && rate % 44100 == 0 ? 44100 : 48000;
+}
+
+static gboolean
+apply_sound (DerushTemplate *pipeline_template, DerushMediaInfo *info, GError **error)
+{
+  return derush_template_set_int (pipeline_template, "rate", output_rate (info->audio_rate), error) &&
+         derush_template_set_int (pipeline_template, "channels", info->audio_channels == 1 ? 1 : 2, error);
+}
+
+gboolean
+derush_transcode_apply (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObject *parameters,
+                        GError **error)
+{
+  return apply_profile (pipeline_template, derush_json_get_string (parameters, "quality", "medium"), error) &&
+         (!info->video_id || apply_picture (pipeline_template, info, parameters, error)) &&
+         (!info->audio_id || apply_sound (pipeline_template, info, error));
+}
+
+static gboolean
+find_cut (DerushMediaJob *job, DerushMediaInfo *info, Cut *cut, GError **error)
+{
+  cut->start = derush_json_get_number (job->parameters, "start", 0);
+  cut->end = derush_json_get_number (job->parameters, "end", -1);
+  if (info->duration > 0 && cut->start >= info->duration) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The start of the cut (%.3f s) lies beyond the end of “%s” (%.3f s)"), cut->start,
+                 job->source.display, info->duration);
+    return FALSE;
+  }
+  if (cut->end >= 0 && cut->end <= cut->start) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The end of the cut (%.3f s) lies before its start (%.3f s)"), cut->end, cut->start);
+    return FALSE;
+  }
+  if (cut->end >= 0 && info->duration > 0 && cut->end > info->duration) {
+    if (cut->end > info->duration + 0.05)
+      derush_media_job_warn (job, _ ("The end of the cut (%.3f s) was moved to the end of the film (%.3f s)"), cut->end,
+                             info->duration);
+    cut->end = -1;
+  }
+  return TRUE;
+}
+
+static DerushMediaPipeline *
+prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("transcode-%s", derush_json_get_string (job->parameters, "format", "mp4"));
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
+  g_autoptr (DerushMediaPipeline) pipeline = NULL;
+  g_autofree char *scratch = g_strconcat (path, ".faststart", NULL);
+  GstElement *mux, *output;
+
+  if (!pipeline_template || !derush_transcode_apply (pipeline_template, info, job->parameters, error))
+    return NULL;
+  pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
+  if (!pipeline)
+    return NULL;
+  output = derush_media_pipeline_get_element (pipeline, derush_template_get_output_element (pipeline_template));
+  g_object_set (output, "location", path, NULL);
+  mux = derush_media_pipeline_get_element (pipeline, "mux");
+  if (mux && g_object_class_find_property (G_OBJECT_GET_CLASS (mux), "faststart-file"))
+    g_object_set (mux, "faststart-file", scratch, NULL);
+  derush_media_pipeline_expect_buffers (pipeline, "video-out", "sink");
+  derush_media_pipeline_expect_buffers (pipeline, "audio-out", "sink");
+  if (cut->start > 0 || cut->end >= 0)
+    derush_media_pipeline_set_clip (pipeline, cut->start, cut->end);
+  return g_steal_pointer (&pipeline);
+}
+
+static void
+warn_of_loss (DerushMediaJob *job, DerushMediaInfo *info, DerushMediaPipeline *pipeline, const Cut *cut)
+{
+  double end = derush_media_pipeline_get_end (pipeline);
+  double wanted = cut->end >= 0 ? cut->end : info->duration;
+
+  if (wanted - end > MAX (LOST_SECONDS, LOST_SHARE * wanted))
+    derush_media_job_warn (job, _ ("The film breaks off at %.2f s; the last %.2f s could not be read"), end,
+                           wanted - end);
+  else if (derush_media_pipeline_get_break (pipeline))
+    derush_media_job_warn (job, _ ("The film is damaged near %.2f s: %s"), end,
+                           derush_media_pipeline_get_break (pipeline));
+}
+
+/* What was really written, by its own headers. */
+static JsonObject *
+describe (const char *path, const char *name, const char *format, guint64 frames, double brightness, GError **error)
+{
+  int fd = g_open (path, O_RDONLY | O_CLOEXEC, 0);
+  g_autoptr (JsonObject) probe = fd >= 0 ? derush_media_probe (fd, name, NULL, NULL, error) : NULL;
+  g_autoptr (DerushMediaInfo) info = probe ? derush_media_info_new_from_result (probe) : NULL;
+  JsonObject *result = NULL;
+
+  if (fd >= 0)
+    g_close (fd, NULL);
+  else
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_RESOURCE, _ ("The new film “%s” cannot be opened: %s"), name,
+                 g_strerror (errno));
+  if (!info)
+    return NULL;
+  result = json_object_new ();
+  json_object_set_string_member (result, "file", name);
+  json_object_set_int_member (result, "width", info->width);
+  json_object_set_int_member (result, "height", info->height);
+  json_object_set_double_member (result, "duration", info->duration);
+  json_object_set_double_member (result, "fps",
+                                 info->fps > 0 || info->duration <= 0 ? info->fps : (double)frames / info->duration);
+  json_object_set_int_member (result, "bitrate", derush_json_get_int (probe, "bitrate", 0));
+  json_object_set_int_member (result, "size", derush_json_get_int (probe, "size", 0));
+  json_object_set_string_member (result, "videoCodec",
+                                 derush_json_get_string (derush_json_get_object (probe, "video"), "codec", ""));
+  if (info->audio_id)
+    json_object_set_string_member (result, "audioCodec",
+                                   derush_json_get_string (derush_json_get_object (probe, "audio"), "codec", ""));
+  else
+    json_object_set_null_member (result, "audioCodec");
+  json_object_set_string_member (result, "format", format);
+  json_object_set_int_member (result, "frames", (gint64)frames);
+  json_object_set_double_member (result, "brightness", brightness);
+  return result;
+}
+
+static JsonObject *
+encode (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, gboolean *sound_failed,
+        GError **error)
+{
+  g_autoptr (DerushBrightness) brightness = derush_brightness_new (1);
+  g_autoptr (DerushMediaPipeline) pipeline = prepare (job, info, cut, path, error);
+  guint64 frames;
+
+  if (!pipeline)
+    return NULL;
+  derush_brightness_watch (brightness, derush_media_pipeline_get_element (pipeline, "video-in"));
+  if (!derush_media_pipeline_run (pipeline, error)) {
+    *sound_failed = info->audio_id && derush_media_pipeline_is_unlinked (pipeline);
+    return NULL;
+  }
+  warn_of_loss (job, info, pipeline, cut);
+  frames = derush_media_pipeline_get_buffers (pipeline, "video-out");
+  return describe (path, derush_json_get_string (job->parameters, "name", "film.mp4"),
+                   derush_json_get_string (job->parameters, "format", "mp4"), frames,
+                   derush_brightness_get_maximum (brightness), error);
+}
+
+JsonObject *
+derush_action_transcode (DerushMediaJob *job, GError **error)
+{
+  g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, error);
+  g_autofree char *path =
+      info ? derush_media_job_path (job, derush_json_get_string (job->parameters, "name", "film.mp4"), error) : NULL;
+  g_autofree char *scratch = path ? g_strconcat (path, ".faststart", NULL) : NULL;
+  g_autoptr (GError) failure = NULL;
+  gboolean sound_failed = FALSE;
+  JsonObject *result;
+  Cut cut;
+
+  if (!path || !find_cut (job, info, &cut, error))
+    return NULL;
+  if (!info->video_id) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no picture, only sound"),
+                 job->source.display);
+    return NULL;
+  }
+  result = encode (job, info, &cut, path, &sound_failed, &failure);
+  if (!result && sound_failed) {
+    derush_media_job_warn (job, _ ("The sound is left out: it could not be decoded"));
+    g_clear_pointer (&info->audio_id, g_free);
+    g_clear_error (&failure);
+    result = encode (job, info, &cut, path, &sound_failed, &failure);
+  }
+  g_unlink (scratch);
+  if (!result) {
+    g_unlink (path);
+    g_propagate_error (error, g_steal_pointer (&failure));
+  }
+  return result;
+}
