@@ -164,6 +164,21 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
   if (derush_json_get_boolean (parameters, "warn", FALSE))
     derush_step_request_warn (request, "a warning");
   result = json_object_new ();
+  if (strcmp (action, "link") == 0) {
+    g_autofree char *path = g_build_filename (derush_step_request_get_directory (request), file, NULL);
+
+    if (symlink ("/etc/passwd", path) != 0)
+      perror ("symlink");
+    json_object_set_string_member (result, "file", file);
+  }
+  if (strcmp (action, "list") == 0) {
+    JsonArray *list = json_array_new ();
+
+    for (int i = 0; i < 5000; i++)
+      json_array_add_int_element (list, i);
+    json_object_set_array_member (result, "list", list);
+  }
+  json_object_set_boolean_member (result, "analysis", derush_step_request_get_input (request, "analysis") != NULL);
   if (strcmp (action, "write") == 0 || strcmp (action, "slow") == 0) {
     if (!write_file (request, file, derush_json_get_string (parameters, "text", "contents"), error)) {
       json_object_unref (result);
@@ -179,11 +194,5 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
 int
 main (int argc, char **argv)
 {
-  if (g_getenv ("DERUSH_TEST_DIE_AT_START")) {
-    say (STDERR_FILENO, "cannot start: a library is missing\n");
-    return 127;
-  }
-  if (g_getenv ("DERUSH_TEST_NEVER_READY"))
-    sleep (1000);
   return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "steps/steps.h"
+
+G_BEGIN_DECLS
+
+/* A worker process, seen from the thread that started it; not to be used by any other. */
+typedef struct _DerushProcess DerushProcess;
+
+/**
+ * DerushProcessWatch:
+ * @cancellable: (nullable): ends the request
+ * @deadline: when the request is to end, by the monotonic clock; 0: never
+ * @stall: µs without progress after which the request is given up
+ * @heartbeat: µs after which a worker that does not answer is killed
+ * @memory_limit: bytes at which the worker is killed
+ * @progress: called with the step's progress
+ * @warning: called with a line for people
+ */
+typedef struct {
+  GCancellable *cancellable;
+  gint64 deadline;
+  gint64 stall;
+  gint64 heartbeat;
+  gint64 memory_limit;
+  void (*progress) (double progress, gpointer user_data);
+  void (*warning) (const char *message, gpointer user_data);
+  gpointer user_data;
+} DerushProcessWatch;
+
+DerushProcess *derush_process_start (DerushConfig *config, const char *home, GCancellable *cancellable, char **debug,
+                                     GError **error);
+void derush_process_free (DerushProcess *process);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushProcess, derush_process_free)
+
+JsonObject *derush_process_request (DerushProcess *process, JsonObject *request, const int *fds, guint n_fds,
+                                    const DerushProcessWatch *watch, char **debug, GError **error);
+
+GPid derush_process_get_pid (DerushProcess *process);
+gint64 derush_process_get_memory (DerushProcess *process);
+gint64 derush_process_get_age (DerushProcess *process);
+
+/* FALSE once it has ended or been killed. */
+gboolean derush_process_is_alive (DerushProcess *process);
+
+/* What to poll while it idles; then derush_process_look() reads what came. */
+guint derush_process_get_pollfds (DerushProcess *process, GPollFD *fds);
+void derush_process_look (DerushProcess *process);
+
+G_END_DECLS

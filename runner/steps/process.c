@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "steps/process-private.h"
+#include "steps/wire-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <glib-unix.h>
+#include <glib/gi18n-lib.h>
+
+/* A worker may have to look through every plugin of the machine first. */
+#define START_TIMEOUT (60 * G_USEC_PER_SEC)
+/* How long a cancelled worker gets to stop its pipeline. */
+#define CANCEL_GRACE (900 * 1000)
+#define QUIT_GRACE (1000 * 1000)
+#define TICK_MS 200
+#define PING_INTERVAL (2 * G_USEC_PER_SEC)
+#define SEND_TIMEOUT_S 5
+#define KEPT_LINES 30
+#define KEPT_LINE_LENGTH 400
+
+struct _DerushProcess {
+  GPid pid;
+  DerushWire *wire;
+  int output; /* what it writes to stdout and stderr */
+  GString *line;
+  GQueue lines; /* the last ones, of char * */
+  gint64 started;
+  gint64 next_id;
+  gboolean reaped;
+  int status;
+  gboolean closed;       /* the socket */
+  gboolean output_ended; /* it closed its stderr; nothing more to poll there */
+};
+
+/* ── Starting ───────────────────────────────────────────────────────────── */
+
+static char *
+worker_path (void)
+{
+  const char *path = g_getenv ("DERUSH_MEDIA_WORKER");
+
+  return path && *path ? g_strdup (path) : g_build_filename (DERUSH_LIBEXECDIR, "derush-media-worker", NULL);
+}
+
+static gboolean
+may_pass (const char *name)
+{
+  static const char *const names[] = {"PATH",
+                                      "LANG",
+                                      "LANGUAGE",
+                                      "TZ",
+                                      "LD_LIBRARY_PATH",
+                                      "DERUSH_PIPELINES_DIR",
+                                      "DERUSH_DATA_DIR",
+                                      "ASAN_OPTIONS",
+                                      "LSAN_OPTIONS",
+                                      "UBSAN_OPTIONS",
+                                      NULL};
+  static const char *const prefixes[] = {"LC_", "GST_", "ORC_", NULL};
+
+  for (guint i = 0; prefixes[i]; i++)
+    if (g_str_has_prefix (name, prefixes[i]))
+      return TRUE;
+  return g_strv_contains (names, name);
+}
+
+static GStrv
+worker_environment (DerushConfig *config, const char *home)
+{
+  g_auto (GStrv) names = g_listenv ();
+  GStrv environment = g_new0 (char *, 1);
+  const char *plugins = g_getenv ("GST_PLUGIN_PATH");
+  g_autofree char *path =
+      plugins && *plugins ? g_strconcat (plugins, ":", DERUSH_PLUGINSDIR, NULL) : g_strdup (DERUSH_PLUGINSDIR);
+
+  for (guint i = 0; names[i]; i++)
+    if (may_pass (names[i]))
+      environment = g_environ_setenv (environment, names[i], g_getenv (names[i]), TRUE);
+  environment = g_environ_setenv (environment, "GST_PLUGIN_PATH", path, TRUE);
+  environment = g_environ_setenv (environment, "HOME", home, TRUE);
+  environment = g_environ_setenv (environment, "TMPDIR", home, TRUE);
+  if (!g_environ_getenv (environment, "GST_REGISTRY")) {
+    /* With a HOME of its own every worker would look through all plugins again. */
+    const char *cache = derush_config_get_string (config, "DERUSH_CACHE");
+    g_autofree char *registry = g_build_filename (cache, "gst-registry.bin", NULL);
+
+    g_mkdir_with_parents (cache, 0700);
+    environment = g_environ_setenv (environment, "GST_REGISTRY", registry, TRUE);
+  }
+  return environment;
+}
+
+/* Between fork and exec: only calls that are safe there. */
+static void
+prepare_child (gpointer user_data)
+{
+  struct rlimit none = {0, 0};
+
+  setpgid (0, 0);
+  setrlimit (RLIMIT_CORE, &none);
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid () != GPOINTER_TO_INT (user_data))
+    _exit (126);
+}
+
+static DerushProcess *
+spawn (DerushConfig *config, const char *home, GError **error)
+{
+  g_autofree char *path = worker_path ();
+  g_auto (GStrv) environment = worker_environment (config, home);
+  const char *argv[] = {path, NULL};
+  const int target = DERUSH_STEP_SOCKET_FD;
+  struct timeval timeout = {.tv_sec = SEND_TIMEOUT_S};
+  g_autoptr (GError) local = NULL;
+  DerushProcess *process;
+  int ends[2], output[2];
+  gboolean spawned;
+  GPid pid;
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker cannot be started: %s"),
+                 g_strerror (errno));
+    return NULL;
+  }
+  if (!g_unix_open_pipe (output, FD_CLOEXEC, &local)) {
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker cannot be started: %s"),
+                 local->message);
+    close (ends[0]);
+    close (ends[1]);
+    return NULL;
+  }
+  spawned = g_spawn_async_with_pipes_and_fds (home, argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD,
+                                              prepare_child, GINT_TO_POINTER (getpid ()), -1, output[1], output[1],
+                                              &ends[1], &target, 1, &pid, NULL, NULL, NULL, &local);
+  close (ends[1]);
+  close (output[1]);
+  if (!spawned) {
+    close (ends[0]);
+    close (output[0]);
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+                 _ ("The media worker %s cannot be started; is Derush installed completely? %s"), path, local->message);
+    return NULL;
+  }
+  setsockopt (ends[0], SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+  g_unix_set_fd_nonblocking (output[0], TRUE, NULL);
+  process = g_new0 (DerushProcess, 1);
+  process->pid = pid;
+  process->wire = derush_wire_new (ends[0]);
+  process->output = output[0];
+  process->line = g_string_new (NULL);
+  g_queue_init (&process->lines);
+  process->started = g_get_monotonic_time ();
+  process->next_id = 1;
+  return process;
+}
+
+/* ── Its output, its end ────────────────────────────────────────────────── */
+
+static void
+keep_line (DerushProcess *process)
+{
+  g_autofree char *text = g_utf8_make_valid (process->line->str, process->line->len);
+  JsonObject *fields;
+
+  g_string_truncate (process->line, 0);
+  if (*text == '\0')
+    return;
+  fields = json_object_new ();
+  json_object_set_int_member (fields, "workerPid", process->pid);
+  derush_log (DERUSH_LOG_DEBUG, fields, "%s", text);
+  g_queue_push_tail (&process->lines, g_steal_pointer (&text));
+  if (process->lines.length > KEPT_LINES)
+    g_free (g_queue_pop_head (&process->lines));
+}
+
+/* At most some chunks at a time, so that a worker that floods its stderr cannot keep the runner from its other duties. */
+static void
+read_output (DerushProcess *process)
+{
+  char chunk[8192];
+
+  for (int round = 0; round < 16; round++) {
+    gssize length = read (process->output, chunk, sizeof chunk);
+
+    process->output_ended |= length == 0;
+    if (length <= 0)
+      return;
+    for (gssize i = 0; i < length; i++) {
+      if (chunk[i] == '\n' || chunk[i] == '\r')
+        keep_line (process);
+      else if (process->line->len < KEPT_LINE_LENGTH && chunk[i] != '\0')
+        g_string_append_c (process->line, chunk[i]);
+    }
+  }
+}
+
+static char *
+last_output (DerushProcess *process)
+{
+  GString *text = g_string_new (NULL);
+
+  read_output (process);
+  keep_line (process);
+  for (GList *l = process->lines.head; l; l = l->next)
+    g_string_append_printf (text, "%s%s", text->len > 0 ? "\n" : "", (char *)l->data);
+  return g_string_free (text, FALSE);
+}
+
+static gboolean
+reap (DerushProcess *process, gboolean wait)
+{
+  while (!process->reaped) {
+    GPid pid = waitpid (process->pid, &process->status, wait ? 0 : WNOHANG);
+
+    if (pid == process->pid || (pid < 0 && errno == ECHILD))
+      process->reaped = TRUE;
+    else if (pid == 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static void
+kill_group (DerushProcess *process)
+{
+  kill (-process->pid, SIGKILL);
+  reap (process, TRUE);
+}
+
+static void
+wait_then_kill (DerushProcess *process, gint64 grace)
+{
+  gint64 until = g_get_monotonic_time () + grace;
+
+  while (!reap (process, FALSE) && g_get_monotonic_time () < until) {
+    read_output (process);
+    g_usleep (5000);
+  }
+  kill_group (process);
+}
+
+static void
+set_death_error (DerushProcess *process, GError **error)
+{
+  /* The socket closes a moment before the process can be waited for. */
+  wait_then_kill (process, CANCEL_GRACE);
+  if (WIFSIGNALED (process->status))
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker was killed by signal %d (%s)"),
+                 WTERMSIG (process->status), g_strsignal (WTERMSIG (process->status)));
+  else
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+                 _ ("The media worker ended unexpectedly with status %d"), WEXITSTATUS (process->status));
+}
+
+/* ── Waiting ────────────────────────────────────────────────────────────── */
+
+static void
+wait_for_something (DerushProcess *process, GCancellable *cancellable, int timeout_ms)
+{
+  GPollFD fds[3];
+  guint n = derush_process_get_pollfds (process, fds);
+  gboolean watched = cancellable && g_cancellable_make_pollfd (cancellable, &fds[n]);
+
+  g_poll (fds, watched ? n + 1 : n, timeout_ms);
+  if (watched)
+    g_cancellable_release_fd (cancellable);
+  read_output (process);
+  reap (process, FALSE);
+}
+
+/**
+ * derush_process_start:
+ * @config: the settings
+ * @home: the worker's private folder
+ * @cancellable: (nullable): ends the waiting
+ * @debug: (out): what the worker wrote, if it failed
+ * @error: return location for an error
+ *
+ * Starts a media worker and waits until it is ready.
+ */
+DerushProcess *
+derush_process_start (DerushConfig *config, const char *home, GCancellable *cancellable, char **debug, GError **error)
+{
+  g_autoptr (DerushProcess) process = spawn (config, home, error);
+
+  if (!process)
+    return NULL;
+  for (;;) {
+    g_autoptr (JsonObject) message = NULL;
+    DerushWireStatus status = derush_wire_receive (process->wire, &message, error);
+
+    if (status == DERUSH_WIRE_LINE) {
+      if (g_strcmp0 (derush_json_get_string (message, "type", NULL), "ready") == 0 &&
+          derush_json_get_int (message, "version", 0) == DERUSH_STEP_VERSION)
+        return g_steal_pointer (&process);
+      g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
+                           _ ("The media worker is of another version than its runner; install Derush anew"));
+      break;
+    }
+    if (status == DERUSH_WIRE_BROKEN)
+      break;
+    if (status == DERUSH_WIRE_CLOSED || process->reaped) {
+      g_autoptr (GError) death = NULL;
+
+      set_death_error (process, &death);
+      *debug = last_output (process);
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker does not start: %s%s%s"),
+                   death->message, process->lines.tail ? ": " : "",
+                   process->lines.tail ? (char *)process->lines.tail->data : "");
+      return NULL;
+    }
+    if (g_cancellable_set_error_if_cancelled (cancellable, error))
+      break;
+    if (g_get_monotonic_time () > process->started + START_TIMEOUT) {
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker was not ready after %d s"),
+                   (int)(START_TIMEOUT / G_USEC_PER_SEC));
+      break;
+    }
+    wait_for_something (process, cancellable, TICK_MS);
+  }
+  kill_group (process);
+  *debug = last_output (process);
+  return NULL;
+}
+
+/**
+ * derush_process_free:
+ * @process: a worker
+ *
+ * Asks it to quit, kills it and all that it started if it does not, and forgets it.
+ */
+void
+derush_process_free (DerushProcess *process)
+{
+  if (!process->reaped) {
+    g_autoptr (JsonObject) quit = json_object_new ();
+
+    json_object_set_string_member (quit, "type", "quit");
+    derush_wire_send (process->wire, quit, NULL, 0, NULL);
+    wait_then_kill (process, QUIT_GRACE);
+  }
+  derush_wire_free (process->wire);
+  close (process->output);
+  g_string_free (process->line, TRUE);
+  g_queue_clear_full (&process->lines, g_free);
+  g_free (process);
+}
+
+GPid
+derush_process_get_pid (DerushProcess *process)
+{
+  return process->pid;
+}
+
+gint64
+derush_process_get_memory (DerushProcess *process)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/statm", process->pid);
+  g_autofree char *text = NULL;
+  long long size, resident = 0;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL) || sscanf (text, "%lld %lld", &size, &resident) != 2)
+    return 0;
+  return resident * sysconf (_SC_PAGESIZE);
+}
+
+gint64
+derush_process_get_age (DerushProcess *process)
+{
+  return g_get_monotonic_time () - process->started;
+}
+
+gboolean
+derush_process_is_alive (DerushProcess *process)
+{
+  return !process->reaped && !process->closed;
+}
+
+guint
+derush_process_get_pollfds (DerushProcess *process, GPollFD *fds)
+{
+  fds[0] = (GPollFD){.fd = process->wire->fd, .events = G_IO_IN};
+  fds[1] = (GPollFD){.fd = process->output, .events = G_IO_IN};
+  return process->output_ended ? 1 : 2;
+}
+
+void
+derush_process_look (DerushProcess *process)
+{
+  g_autoptr (JsonObject) message = NULL;
+
+  read_output (process);
+  reap (process, FALSE);
+  /* Nothing is to be said while no request runs, but for an answer that comes late. */
+  switch (derush_wire_receive (process->wire, &message, NULL)) {
+  case DERUSH_WIRE_AGAIN:
+  case DERUSH_WIRE_LINE:
+    break;
+  default:
+    process->closed = TRUE;
+  }
+}
+
+/* ── A request ──────────────────────────────────────────────────────────── */
+
+typedef struct {
+  DerushProcess *process;
+  const DerushProcessWatch *watch;
+  gint64 id;
+  double progress;
+  gint64 progress_time; /* when it last rose */
+  gint64 ping_sent;     /* 0: none is under way */
+  gint64 ping_next;
+  gint64 memory_next;
+  gint64 stop_until; /* once stopping: when to kill */
+  GError *reason;    /* why it is stopped */
+} Request;
+
+static void
+send_short (DerushProcess *process, const char *type, gint64 id)
+{
+  g_autoptr (JsonObject) message = json_object_new ();
+
+  json_object_set_string_member (message, "type", type);
+  json_object_set_int_member (message, "id", id);
+  derush_wire_send (process->wire, message, NULL, 0, NULL);
+}
+
+static void
+stop (Request *request, GError *reason)
+{
+  if (request->reason) {
+    g_error_free (reason);
+    return;
+  }
+  request->reason = reason;
+  request->stop_until = g_get_monotonic_time () + CANCEL_GRACE;
+  send_short (request->process, "cancel", request->id);
+}
+
+/* Kills the worker when it is beyond help. */
+static gboolean
+keep_watch (Request *request, GError **error)
+{
+  const DerushProcessWatch *watch = request->watch;
+  gint64 now = g_get_monotonic_time (), memory;
+
+  if (!request->reason && g_cancellable_is_cancelled (watch->cancellable))
+    stop (request, g_error_new_literal (DERUSH_STEPS_ERROR, DERUSH_ERROR_CANCELLED, _ ("The job was cancelled")));
+  if (!request->reason && watch->deadline && now > watch->deadline)
+    stop (request,
+          g_error_new_literal (DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
+                               _ ("The job took longer than it may; raise its timeout or DERUSH_JOB_TIMEOUT")));
+  if (!request->reason && now > request->progress_time + watch->stall)
+    stop (request, g_error_new (DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
+                                _ ("No progress for %d s; if the machine is only slow, raise DERUSH_STALL_TIMEOUT"),
+                                (int)(watch->stall / G_USEC_PER_SEC)));
+  if (request->reason && now > request->stop_until) {
+    kill_group (request->process);
+    g_propagate_error (error, g_steal_pointer (&request->reason));
+    return FALSE;
+  }
+  if (request->ping_sent && now > request->ping_sent + watch->heartbeat) {
+    kill_group (request->process);
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+                 _ ("The media worker did not answer for %d s and was killed"),
+                 (int)(watch->heartbeat / G_USEC_PER_SEC));
+    return FALSE;
+  }
+  if (!request->ping_sent && now >= request->ping_next) {
+    request->ping_sent = now;
+    send_short (request->process, "ping", request->id);
+  }
+  if (now < request->memory_next)
+    return TRUE;
+  request->memory_next = now + G_USEC_PER_SEC / 2;
+  memory = derush_process_get_memory (request->process);
+  if (memory > watch->memory_limit) {
+    kill_group (request->process);
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+                 _ ("The media worker used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
+                    "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " bytes"),
+                 memory, watch->memory_limit);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* One line, whatever the worker wrote. */
+static char *
+one_line (const char *text)
+{
+  char *line = g_strdup (text);
+
+  g_strdelimit (line, "\r\n\t", ' ');
+  return g_strstrip (line);
+}
+
+static gboolean
+break_protocol (Request *request, GError **error)
+{
+  kill_group (request->process);
+  g_clear_error (error);
+  g_set_error_literal (
+      error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
+      _ ("The media worker did not keep to the protocol between it and its runner, and was killed; please report this"));
+  return FALSE;
+}
+
+/* Returns FALSE when the request has ended: by @result, or by @error. */
+static gboolean
+take_message (Request *request, JsonObject *message, JsonObject **result, char **debug, GError **error)
+{
+  const char *type = derush_json_get_string (message, "type", "");
+  const char *text = derush_json_get_string (message, "message", "");
+
+  if (strcmp (type, "pong") == 0) {
+    request->ping_sent = 0;
+    request->ping_next = g_get_monotonic_time () + PING_INTERVAL;
+    return TRUE;
+  }
+  if (derush_json_get_int (message, "id", -1) != request->id)
+    return strcmp (type, "progress") == 0 || strcmp (type, "warning") == 0 || break_protocol (request, error);
+  if (strcmp (type, "progress") == 0) {
+    double progress = CLAMP (derush_json_get_number (message, "progress", 0), 0, 1);
+
+    if (progress > request->progress) {
+      request->progress = progress;
+      request->progress_time = g_get_monotonic_time ();
+      request->watch->progress (progress, request->watch->user_data);
+    }
+    return TRUE;
+  }
+  if (strcmp (type, "warning") == 0) {
+    g_autofree char *line = one_line (text);
+
+    request->watch->warning (line, request->watch->user_data);
+    return TRUE;
+  }
+  if (strcmp (type, "result") == 0 && derush_json_get_object (message, "result")) {
+    if (request->reason)
+      g_propagate_error (error, g_steal_pointer (&request->reason));
+    else
+      *result = json_object_ref (derush_json_get_object (message, "result"));
+    return FALSE;
+  }
+  if (strcmp (type, "error") == 0) {
+    DerushErrorClass error_class = DERUSH_ERROR_INTERNAL;
+    g_autofree char *line = one_line (text);
+
+    derush_error_class_from_string (derush_json_get_string (message, "class", NULL), &error_class);
+    *debug = g_strdup (derush_json_get_string (message, "debug", NULL));
+    if (request->reason)
+      g_propagate_error (error, g_steal_pointer (&request->reason));
+    else
+      g_set_error_literal (error, DERUSH_STEPS_ERROR, error_class, line);
+    return FALSE;
+  }
+  return break_protocol (request, error);
+}
+
+static JsonObject *
+converse (Request *request, char **debug, GError **error)
+{
+  DerushProcess *process = request->process;
+
+  for (;;) {
+    g_autoptr (JsonObject) message = NULL, result = NULL;
+
+    switch (derush_wire_receive (process->wire, &message, error)) {
+    case DERUSH_WIRE_LINE:
+      if (!take_message (request, message, &result, debug, error))
+        return g_steal_pointer (&result);
+      /* A worker that talks without end must not keep the watch from being kept. */
+      if (!keep_watch (request, error))
+        return NULL;
+      continue;
+    case DERUSH_WIRE_BROKEN:
+      break_protocol (request, error);
+      return NULL;
+    case DERUSH_WIRE_CLOSED:
+      if (request->reason) {
+        kill_group (process);
+        g_propagate_error (error, g_steal_pointer (&request->reason));
+      } else {
+        set_death_error (process, error);
+      }
+      return NULL;
+    case DERUSH_WIRE_AGAIN:
+      if (!keep_watch (request, error))
+        return NULL;
+      wait_for_something (process, request->reason ? NULL : request->watch->cancellable,
+                          request->reason ? 20 : TICK_MS);
+    }
+  }
+}
+
+/**
+ * derush_process_request:
+ * @process: a worker that is alive
+ * @request: the `run` message without its id
+ * @fds: the inputs, in order
+ * @n_fds: how many
+ * @watch: limits and callbacks
+ * @debug: (out) (nullable): details of a failure
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the step's result. After an error derush_process_is_alive() says whether the
+ *   worker can be used again.
+ */
+JsonObject *
+derush_process_request (DerushProcess *process, JsonObject *message, const int *fds, guint n_fds,
+                        const DerushProcessWatch *watch, char **debug, GError **error)
+{
+  gint64 now = g_get_monotonic_time ();
+  Request request = {.process = process,
+                     .watch = watch,
+                     .id = process->next_id++,
+                     .progress_time = now,
+                     .ping_next = now + PING_INTERVAL};
+  g_autoptr (GError) local = NULL;
+  JsonObject *result;
+
+  g_queue_clear_full (&process->lines, g_free);
+  json_object_set_int_member (message, "id", request.id);
+  if (!derush_wire_send (process->wire, message, fds, n_fds, &local)) {
+    if (local->code == DERUSH_ERROR_INTERNAL) {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+    set_death_error (process, error);
+    *debug = last_output (process);
+    return NULL;
+  }
+  result = converse (&request, debug, error);
+  g_clear_error (&request.reason);
+  if (!result && !*debug)
+    *debug = last_output (process);
+  return result;
+}

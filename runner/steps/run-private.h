@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "steps/process-private.h"
+#include "steps/scratch-private.h"
+
+G_BEGIN_DECLS
+
+/* What a slot's thread owns. */
+typedef struct {
+  DerushConfig *config;
+  DerushScratch *scratch;
+  DerushProcess *process;
+  guint failed_starts; /* in a row */
+  gint64 start_after;  /* no earlier, by the monotonic clock */
+  int pid;             /* of the process, or 0; read by other threads */
+} DerushRunner;
+
+typedef void (*DerushRunReport) (const char *step, double progress, gpointer user_data);
+
+gboolean derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, char **debug, GError **error);
+/* Replaces a worker that died, grew too large or too old. */
+void derush_runner_check_process (DerushRunner *runner);
+void derush_runner_clear (DerushRunner *runner);
+
+DerushOutcome *derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOptions *options,
+                                  GCancellable *cancellable, DerushRunReport report, gpointer user_data);
+
+/* Makes a return value small enough for Redis by cutting its longest lists; FALSE if it was small already. */
+gboolean derush_return_value_shorten (JsonObject **value);
+
+G_END_DECLS

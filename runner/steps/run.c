@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "steps/publish-private.h"
+#include "steps/run-private.h"
+#include "steps/source-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+/* Up to here a job needs free space in proportion to its source. */
+#define SPACE_MAX (G_GINT64_CONSTANT (1024) * 1024 * 1024)
+#define REPORT_INTERVAL (100 * 1000)
+#define ANALYSIS_STEP "analyse"
+#define RESULT_FILE "result.json"
+
+typedef struct {
+  DerushRunner *runner;
+  DerushPlan *plan;
+  const DerushRunOptions *options;
+  GCancellable *cancellable;
+  DerushRunReport report;
+  gpointer user_data;
+
+  gint64 deadline;
+  char *directory;
+  DerushSource *source;
+  DerushOutputFolder *folder;
+  char *analysis_path; /* where the analysis of the source is, or is to be, stored */
+  int analysis;        /* the stored one, open, or -1 */
+  JsonObject *results;
+  GPtrArray *outputs;
+  GPtrArray *warnings;
+
+  DerushPlanStep *step; /* the one that runs */
+  double before;        /* the weights of those that have ended */
+  double reported;
+  gint64 reported_at;
+  char *debug;
+} Run;
+
+/* ── Preparing ──────────────────────────────────────────────────────────── */
+
+static gboolean
+needs_worker (DerushPlan *plan)
+{
+  for (guint i = 0; i < plan->steps->len; i++)
+    if (((DerushPlanStep *)plan->steps->pdata[i])->worker != DERUSH_STEP_DAEMON)
+      return TRUE;
+  return FALSE;
+}
+
+/* A source of 50 GB does not need 50 GB to become 720 lines; a quarter, bounded, tells a full disk from one with room. */
+static gboolean
+check_space (Run *run, const char *path, const char *setting, GError **error)
+{
+  gint64 needed = derush_config_get_int (run->runner->config, "DERUSH_MIN_FREE_SPACE");
+  gint64 available = derush_disk_free (path);
+
+  if (run->source)
+    needed = MAX (needed, MIN (run->source->size / 4, SPACE_MAX));
+  if (available < 0 || available >= needed)
+    return TRUE;
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+               _ ("There is too little space left on the disk of %s; make room or change %s: %" G_GINT64_FORMAT
+                  " of %" G_GINT64_FORMAT " MiB are free"),
+               path, setting, available >> 20, (needed >> 20) + 1);
+  return FALSE;
+}
+
+static gboolean
+find_analysis (Run *run, GError **error)
+{
+  g_autofree char *fingerprint = NULL, *name = NULL;
+
+  if (!run->plan->needs_analysis || !run->source)
+    return TRUE;
+  fingerprint = derush_source_get_fingerprint (run->source, run->cancellable, error);
+  if (!fingerprint)
+    return FALSE;
+  name = g_strconcat (fingerprint, ".derush", NULL);
+  run->analysis_path =
+      g_build_filename (derush_config_get_string (run->runner->config, "DERUSH_CACHE"), "analysis", name, NULL);
+  run->analysis = open (run->analysis_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  return TRUE;
+}
+
+static gboolean
+prepare (Run *run, GError **error)
+{
+  DerushPlan *plan = run->plan;
+
+  if (plan->source) {
+    run->source = derush_source_open (plan->source, run->options->roots, error);
+    if (!run->source)
+      return FALSE;
+  }
+  if (plan->output_dir || plan->source) {
+    run->folder =
+        derush_output_folder_open (run->runner->config, plan, run->options->job_id, run->options->roots, error);
+    if (!run->folder || !check_space (run, run->folder->path, "outputDir", error))
+      return FALSE;
+  }
+  if (!find_analysis (run, error))
+    return FALSE;
+  if (!needs_worker (plan))
+    return TRUE;
+  if (!derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
+    return FALSE;
+  run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
+  return run->directory && check_space (run, run->directory, "DERUSH_SCRATCH", error);
+}
+
+/* ── Steps ──────────────────────────────────────────────────────────────── */
+
+static void
+report (Run *run, double progress, gboolean at_once)
+{
+  double whole = CLAMP (run->before + run->step->weight * progress, 0, 1);
+  gint64 now = g_get_monotonic_time ();
+
+  whole = MAX (whole, run->reported);
+  if (!at_once && (whole < run->reported + 0.0005 || now < run->reported_at + REPORT_INTERVAL))
+    return;
+  run->reported = whole;
+  run->reported_at = now;
+  run->report (run->step->name, whole, run->user_data);
+}
+
+static void
+on_progress (double progress, gpointer user_data)
+{
+  report (user_data, progress, FALSE);
+}
+
+static void
+add_warning (Run *run, const char *message)
+{
+  if (!g_ptr_array_find_with_equal_func (run->warnings, message, g_str_equal, NULL))
+    g_ptr_array_add (run->warnings, g_strdup (message));
+}
+
+static void
+on_warning (const char *message, gpointer user_data)
+{
+  add_warning (user_data, message);
+}
+
+static JsonObject *
+parameters_of (Run *run)
+{
+  JsonObject *parameters = json_object_new (), *limits;
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (run->step->parameters) {
+    json_object_iter_init (&iter, run->step->parameters);
+    while (json_object_iter_next (&iter, &name, &node))
+      json_object_set_member (parameters, name, json_node_copy (node));
+  }
+  if (strcmp (run->step->action, "probe") != 0)
+    return parameters;
+  limits = json_object_new ();
+  json_object_set_int_member (limits, "maxBytes",
+                              derush_config_get_int (run->runner->config, "DERUSH_MAX_INPUT_BYTES"));
+  json_object_set_int_member (limits, "maxPixels", derush_config_get_int (run->runner->config, "DERUSH_MAX_PIXELS"));
+  json_object_set_int_member (limits, "maxDuration",
+                              derush_config_get_int (run->runner->config, "DERUSH_MAX_DURATION"));
+  json_object_set_int_member (limits, "maxStreams", derush_config_get_int (run->runner->config, "DERUSH_MAX_STREAMS"));
+  json_object_set_object_member (parameters, "limits", limits);
+  return parameters;
+}
+
+static void
+add_input (JsonArray *inputs, int *fds, guint *n_fds, const char *name, const char *display, int fd)
+{
+  JsonObject *input = json_object_new ();
+
+  json_object_set_string_member (input, "name", name);
+  json_object_set_string_member (input, "display", display);
+  json_array_add_object_element (inputs, input);
+  fds[(*n_fds)++] = fd;
+}
+
+static JsonObject *
+request_of (Run *run, int *fds, guint *n_fds)
+{
+  JsonObject *request = json_object_new ();
+  JsonArray *inputs = json_array_new ();
+
+  json_object_set_string_member (request, "type", "run");
+  json_object_set_string_member (request, "action", run->step->action);
+  json_object_set_object_member (request, "parameters", parameters_of (run));
+  json_object_set_object_member (request, "results", json_object_ref (run->results));
+  json_object_set_string_member (request, "directory", run->directory);
+  if (run->source)
+    add_input (inputs, fds, n_fds, "source", run->plan->source, run->source->fd);
+  if (run->analysis >= 0)
+    add_input (inputs, fds, n_fds, "analysis", run->analysis_path, run->analysis);
+  json_object_set_array_member (request, "inputs", inputs);
+  return request;
+}
+
+static JsonObject *
+run_on_worker (Run *run, GError **error)
+{
+  DerushConfig *config = run->runner->config;
+  DerushProcessWatch watch = {
+      .cancellable = run->cancellable,
+      .deadline = run->deadline,
+      .stall = derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
+      .heartbeat = derush_config_get_int (config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
+      .memory_limit = derush_config_get_int (config, "DERUSH_WORKER_MEMORY_LIMIT"),
+      .progress = on_progress,
+      .warning = on_warning,
+      .user_data = run,
+  };
+  g_autoptr (JsonObject) request = NULL;
+  int fds[4];
+  guint n_fds = 0;
+
+  request = request_of (run, fds, &n_fds);
+  return derush_process_request (run->runner->process, request, fds, n_fds, &watch, &run->debug, error);
+}
+
+/* The self-test without a duration: whether jobs get through at all. */
+static JsonObject *
+run_here (DerushPlanStep *step, GError **error)
+{
+  const char *what = derush_json_get_string (step->parameters, "do", "fail");
+  JsonObject *result;
+
+  if (strcmp (step->action, "self-test") != 0) {
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL, _ ("The step “%s” is unknown here"), step->action);
+    return NULL;
+  }
+  if (strcmp (what, "ok") != 0) {
+    g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
+                         _ ("The self-test failed, as it was asked to; with \"do\": \"ok\" it succeeds"));
+    return NULL;
+  }
+  result = json_object_new ();
+  json_object_set_string_member (result, "done", "ok");
+  return result;
+}
+
+static JsonObject *
+run_step (Run *run, GError **error)
+{
+  switch (run->step->worker) {
+  case DERUSH_STEP_DAEMON:
+    return run_here (run->step, error);
+  case DERUSH_STEP_MEDIA:
+    return run_on_worker (run, error);
+  case DERUSH_STEP_MODEL:
+  default:
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_UNSUPPORTED,
+                 _ ("The step “%s” is not available in this version"), run->step->name);
+    return NULL;
+  }
+}
+
+static void
+take_warnings (Run *run, JsonObject *result)
+{
+  JsonArray *warnings = derush_json_get_array (result, "warnings");
+
+  for (guint i = 0; warnings && i < json_array_get_length (warnings); i++) {
+    JsonNode *node = json_array_get_element (warnings, i);
+
+    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+      add_warning (run, json_node_get_string (node));
+  }
+}
+
+static gboolean
+run_steps (Run *run, GError **error)
+{
+  for (guint i = 0; i < run->plan->steps->len; i++) {
+    JsonObject *result;
+
+    if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
+      return FALSE;
+    run->step = run->plan->steps->pdata[i];
+    report (run, 0, TRUE);
+    result = run_step (run, error);
+    if (!result)
+      return FALSE;
+    take_warnings (run, result);
+    json_object_set_object_member (run->results, run->step->name, result);
+    report (run, 1, TRUE);
+    run->before += run->step->weight;
+  }
+  return TRUE;
+}
+
+/* ── Ending ─────────────────────────────────────────────────────────────── */
+
+/* The analysis is kept also when a later step failed: the next attempt then measures nothing. */
+static void
+store_analysis (Run *run)
+{
+  JsonObject *result = derush_json_get_object (run->results, ANALYSIS_STEP);
+  const char *file = derush_json_get_string (result, "file", NULL);
+  g_autofree char *path = NULL, *folder = NULL, *name = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!run->analysis_path || !run->directory || !file || strchr (file, '/') || *file == '.' || *file == '\0')
+    return;
+  path = g_build_filename (run->directory, file, NULL);
+  folder = g_path_get_dirname (run->analysis_path);
+  name = g_path_get_basename (run->analysis_path);
+  if (g_mkdir_with_parents (folder, 0700) != 0 || g_file_test (path, G_FILE_TEST_IS_SYMLINK) ||
+      !derush_file_publish (path, folder, name, NULL, &error))
+    derush_log (DERUSH_LOG_WARN, NULL, "The analysis of %s could not be kept for the next job: %s", run->plan->source,
+                error ? error->message : g_strerror (errno));
+}
+
+/* The whole of a return value that is too long for Redis becomes one more file. */
+static gboolean
+shorten (Run *run, JsonObject **value, GError **error)
+{
+  g_autofree char *whole = derush_json_object_to_string (*value), *path = NULL;
+  DerushOutput *output;
+
+  if (!derush_return_value_shorten (value))
+    return TRUE;
+  if (!run->folder || !run->directory)
+    return TRUE;
+  path = g_build_filename (run->directory, RESULT_FILE, NULL);
+  if (!derush_file_write_atomically (path, whole, -1, error))
+    return FALSE;
+  output = g_new0 (DerushOutput, 1);
+  output->file = g_strdup (RESULT_FILE);
+  output->role = g_strdup ("data");
+  g_ptr_array_add (run->outputs, output);
+  if (!derush_outputs_measure (run->outputs, run->directory, run->folder->path, run->cancellable, error))
+    return FALSE;
+  json_object_set_string_member (*value, "resultFile", output->path);
+  return TRUE;
+}
+
+/* A job whose output folder is that of its source must not eat its source. */
+static gboolean
+spares_source (Run *run, GError **error)
+{
+  struct stat source, output;
+
+  if (!run->source || fstat (run->source->fd, &source) != 0)
+    return TRUE;
+  for (guint i = 0; i < run->outputs->len; i++) {
+    const char *path = ((DerushOutput *)run->outputs->pdata[i])->path;
+
+    if (stat (path, &output) == 0 && source.st_dev == output.st_dev && source.st_ino == output.st_ino) {
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_BAD_INPUT,
+                   _ ("The job would replace its own source %s; give another outputDir"), path);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static JsonObject *
+finish (Run *run, gint64 started, GError **error)
+{
+  const char *target = run->folder ? run->folder->path : NULL;
+  const char *analysis = NULL;
+  g_autoptr (JsonObject) value = NULL;
+
+  run->outputs = derush_plan_get_outputs (run->plan, run->results);
+  if (run->outputs->len > 0 && (!target || !run->directory)) {
+    g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL, _ ("The job made files but has no folder"));
+    return NULL;
+  }
+  if (!derush_outputs_measure (run->outputs, run->directory, target, run->cancellable, error))
+    return NULL;
+  store_analysis (run);
+  if (run->analysis_path && g_file_test (run->analysis_path, G_FILE_TEST_EXISTS))
+    analysis = run->analysis_path;
+  value = derush_plan_return_value (run->plan, run->results, run->outputs, run->warnings, analysis,
+                                    (g_get_monotonic_time () - started) / 1000);
+  if (!shorten (run, &value, error) || !spares_source (run, error) ||
+      !derush_outputs_publish (run->outputs, run->directory, target, run->cancellable, error))
+    return NULL;
+  return g_steal_pointer (&value);
+}
+
+static void
+describe_failure (Run *run, DerushOutcome *outcome, GError *error)
+{
+  outcome->error_class = derush_error_get_class (error);
+  outcome->message = outcome->error_class == DERUSH_ERROR_CANCELLED ? g_strdup (_ ("The job was cancelled"))
+                                                                    : g_strdup (error->message);
+  g_strdelimit (outcome->message, "\r\n", ' ');
+  outcome->step = run->step ? g_strdup (run->step->name) : NULL;
+  outcome->input = g_strdup (run->plan->source);
+  outcome->debug = g_steal_pointer (&run->debug);
+}
+
+static void
+clean_up (Run *run)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (run->directory && !derush_directory_remove (run->directory, &error))
+    derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
+  g_free (run->directory);
+  g_clear_pointer (&run->folder, derush_output_folder_close);
+  g_clear_pointer (&run->source, derush_source_free);
+  if (run->analysis >= 0)
+    close (run->analysis);
+  g_free (run->analysis_path);
+  g_clear_pointer (&run->results, json_object_unref);
+  g_clear_pointer (&run->outputs, g_ptr_array_unref);
+  g_clear_pointer (&run->warnings, g_ptr_array_unref);
+  g_free (run->debug);
+}
+
+/* Runs a plan from its source to its published files; blocks. */
+DerushOutcome *
+derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOptions *options, GCancellable *cancellable,
+                   DerushRunReport report_func, gpointer user_data)
+{
+  gint64 started = g_get_monotonic_time ();
+  gint64 timeout = plan->timeout > 0 ? plan->timeout : derush_config_get_int (runner->config, "DERUSH_JOB_TIMEOUT");
+  Run run = {.runner = runner,
+             .plan = plan,
+             .options = options,
+             .cancellable = cancellable,
+             .report = report_func,
+             .user_data = user_data,
+             .analysis = -1,
+             .reported = -1};
+  DerushOutcome *outcome = g_new0 (DerushOutcome, 1);
+  g_autoptr (GError) error = NULL;
+
+  run.deadline = started + timeout * G_USEC_PER_SEC;
+  run.results = json_object_new ();
+  run.warnings = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; plan->warnings && i < plan->warnings->len; i++)
+    add_warning (&run, plan->warnings->pdata[i]);
+  if (!g_cancellable_set_error_if_cancelled (cancellable, &error) && prepare (&run, &error)) {
+    if (run_steps (&run, &error)) {
+      run.step = NULL;
+      outcome->return_value = finish (&run, started, &error);
+    } else if (!g_cancellable_is_cancelled (cancellable)) {
+      store_analysis (&run);
+    }
+  }
+  if (outcome->return_value)
+    outcome->outputs = g_steal_pointer (&run.outputs);
+  else
+    describe_failure (&run, outcome, error);
+  derush_runner_check_process (runner);
+  clean_up (&run);
+  return outcome;
+}

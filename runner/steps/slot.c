@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "steps/run-private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+
+/*
+ * A slot has a thread that starts the worker, speaks with it and waits for it, so that its code reads from top to bottom
+ * and hashing or copying a large file holds up nobody. The thread lives as long as the slot: a worker gets its death
+ * signal when the thread that started it ends.
+ */
+struct _DerushSlot {
+  char *name;
+  GThread *thread;
+  int wakeup; /* eventfd */
+
+  GMutex lock;
+  GTask *pending;
+  GCancellable *running; /* of the job that is running */
+  gboolean prepare;
+  gboolean quit;
+  gboolean busy;
+
+  DerushRunner runner; /* of the thread */
+};
+
+typedef struct {
+  DerushPlan *plan;
+  char *job_id;
+  char *queue;
+  GStrv roots;
+  DerushRunOptions options; /* its strings are those above */
+  GCancellable *cancellable;
+  GMainContext *context;
+} Run;
+
+static void
+run_free (Run *run)
+{
+  derush_plan_unref (run->plan);
+  g_free (run->job_id);
+  g_free (run->queue);
+  g_strfreev (run->roots);
+  g_clear_object (&run->cancellable);
+  g_main_context_unref (run->context);
+  g_free (run);
+}
+
+/**
+ * derush_outcome_free:
+ * @outcome: an outcome
+ */
+void
+derush_outcome_free (DerushOutcome *outcome)
+{
+  g_clear_pointer (&outcome->return_value, json_object_unref);
+  g_clear_pointer (&outcome->outputs, g_ptr_array_unref);
+  g_free (outcome->step);
+  g_free (outcome->input);
+  g_free (outcome->message);
+  g_free (outcome->debug);
+  g_free (outcome);
+}
+
+/**
+ * derush_outcome_describe:
+ * @outcome: an outcome
+ *
+ * Returns: (transfer full) (nullable): a failure in one line for people, or %NULL if there was none
+ */
+char *
+derush_outcome_describe (DerushOutcome *outcome)
+{
+  if (!outcome->message)
+    return NULL;
+  if (!outcome->step)
+    return g_strdup (outcome->message);
+  if (!outcome->input)
+    return g_strdup_printf (_ ("step “%s”: %s"), outcome->step, outcome->message);
+  return g_strdup_printf (_ ("step “%s” of %s: %s"), outcome->step, outcome->input, outcome->message);
+}
+
+/* ── Progress ───────────────────────────────────────────────────────────── */
+
+typedef struct {
+  GTask *task;
+  char *step;
+  double progress;
+} Report;
+
+static void
+report_free (Report *report)
+{
+  g_object_unref (report->task);
+  g_free (report->step);
+  g_free (report);
+}
+
+static gboolean
+on_report (gpointer user_data)
+{
+  Report *report = user_data;
+  Run *run = g_task_get_task_data (report->task);
+
+  if (!g_task_get_completed (report->task))
+    run->options.progress (report->step, report->progress, run->options.user_data);
+  return G_SOURCE_REMOVE;
+}
+
+/* Attached by hand: g_main_context_invoke() would run it in this thread while nobody happens to iterate the context. */
+static void
+send_report (const char *step, double progress, gpointer user_data)
+{
+  GTask *task = user_data;
+  Run *run = g_task_get_task_data (task);
+  g_autoptr (GSource) source = NULL;
+  Report *report;
+
+  if (!run->options.progress)
+    return;
+  report = g_new0 (Report, 1);
+  report->task = g_object_ref (task);
+  report->step = g_strdup (step);
+  report->progress = progress;
+  source = g_idle_source_new ();
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, on_report, report, (GDestroyNotify)report_free);
+  g_source_attach (source, run->context);
+}
+
+/* ── Thread ─────────────────────────────────────────────────────────────── */
+
+static void
+run_task (DerushSlot *slot, GTask *task)
+{
+  Run *run = g_task_get_task_data (task);
+  DerushOutcome *outcome;
+
+  outcome = derush_runner_run (&slot->runner, run->plan, &run->options, run->cancellable, send_report, task);
+  g_mutex_lock (&slot->lock);
+  slot->busy = FALSE;
+  g_clear_object (&slot->running);
+  g_mutex_unlock (&slot->lock);
+  g_task_return_pointer (task, outcome, (GDestroyNotify)derush_outcome_free);
+  g_object_unref (task);
+}
+
+static void
+prepare (DerushSlot *slot)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *debug = NULL;
+
+  if (!derush_runner_ensure_process (&slot->runner, NULL, &debug, &error))
+    derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
+}
+
+/* Drains what an idle worker writes, and notices its end. */
+static void
+idle (DerushSlot *slot)
+{
+  GPollFD fds[3] = {{.fd = slot->wakeup, .events = G_IO_IN}};
+  guint n = 1;
+  guint64 count;
+
+  if (slot->runner.process)
+    n += derush_process_get_pollfds (slot->runner.process, fds + 1);
+  g_poll (fds, n, -1);
+  if ((fds[0].revents & G_IO_IN) && read (slot->wakeup, &count, sizeof count) < 0 && errno != EAGAIN)
+    g_warning ("%s", g_strerror (errno));
+  if (slot->runner.process) {
+    derush_process_look (slot->runner.process);
+    if (!derush_process_is_alive (slot->runner.process))
+      derush_runner_check_process (&slot->runner);
+  }
+}
+
+static gpointer
+slot_thread (gpointer user_data)
+{
+  DerushSlot *slot = user_data;
+
+  for (;;) {
+    GTask *task;
+    gboolean start, quit;
+
+    g_mutex_lock (&slot->lock);
+    task = g_steal_pointer (&slot->pending);
+    start = slot->prepare;
+    slot->prepare = FALSE;
+    quit = slot->quit;
+    g_mutex_unlock (&slot->lock);
+    if (task)
+      run_task (slot, task);
+    else if (quit)
+      break;
+    else if (start)
+      prepare (slot);
+    else
+      idle (slot);
+  }
+  derush_runner_clear (&slot->runner);
+  return NULL;
+}
+
+static void
+wake (DerushSlot *slot)
+{
+  guint64 one = 1;
+
+  if (write (slot->wakeup, &one, sizeof one) < 0)
+    g_warning ("%s", g_strerror (errno));
+}
+
+/* ── Interface ──────────────────────────────────────────────────────────── */
+
+/**
+ * derush_slot_new:
+ * @config: the settings
+ * @name: for log lines
+ *
+ * Returns: (transfer full): a slot that has started nothing yet
+ */
+DerushSlot *
+derush_slot_new (DerushConfig *config, const char *name)
+{
+  DerushSlot *slot = g_new0 (DerushSlot, 1);
+
+  slot->name = g_strdup (name);
+  slot->runner.config = derush_config_ref (config);
+  slot->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  g_mutex_init (&slot->lock);
+  slot->thread = g_thread_new (name, slot_thread, slot);
+  return slot;
+}
+
+/**
+ * derush_slot_free:
+ * @slot: a slot
+ *
+ * Cancels what is running, whose callback is still called, ends the worker and removes the slot's folder.
+ */
+void
+derush_slot_free (DerushSlot *slot)
+{
+  g_mutex_lock (&slot->lock);
+  slot->quit = TRUE;
+  if (slot->running)
+    g_cancellable_cancel (slot->running);
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+  g_thread_join (slot->thread);
+  derush_config_unref (slot->runner.config);
+  close (slot->wakeup);
+  g_mutex_clear (&slot->lock);
+  g_free (slot->name);
+  g_free (slot);
+}
+
+void
+derush_slot_prepare (DerushSlot *slot)
+{
+  g_mutex_lock (&slot->lock);
+  slot->prepare = TRUE;
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+}
+
+static void
+on_cancelled (GCancellable *theirs, gpointer ours)
+{
+  g_cancellable_cancel (ours);
+}
+
+/**
+ * derush_slot_run_async:
+ * @slot: a slot that is not busy
+ * @plan: what to do
+ * @options: for whom; copied
+ * @cancellable: (nullable): stops the job within a second
+ * @callback: called in the thread-default main context of the caller
+ * @user_data: for @callback
+ */
+void
+derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunOptions *options, GCancellable *cancellable,
+                       GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, user_data);
+  Run *run = g_new0 (Run, 1);
+
+  g_return_if_fail (!derush_slot_is_busy (slot));
+  run->plan = derush_plan_ref (plan);
+  run->options = *options;
+  run->options.job_id = run->job_id = g_strdup (options->job_id);
+  run->options.queue = run->queue = g_strdup (options->queue);
+  run->roots = g_strdupv ((char **)options->roots);
+  run->options.roots = (const char *const *)run->roots;
+  run->cancellable = g_cancellable_new ();
+  run->context = g_main_context_ref_thread_default ();
+  g_task_set_task_data (task, run, (GDestroyNotify)run_free);
+  if (cancellable)
+    g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_object_ref (run->cancellable), g_object_unref);
+  g_mutex_lock (&slot->lock);
+  slot->busy = TRUE;
+  slot->running = g_object_ref (run->cancellable);
+  slot->pending = task;
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+}
+
+DerushOutcome *
+derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result)
+{
+  return g_task_propagate_pointer (G_TASK (result), NULL);
+}
+
+gboolean
+derush_slot_is_busy (DerushSlot *slot)
+{
+  gboolean busy;
+
+  g_mutex_lock (&slot->lock);
+  busy = slot->busy;
+  g_mutex_unlock (&slot->lock);
+  return busy;
+}
+
+GPid
+derush_slot_get_media_pid (DerushSlot *slot)
+{
+  return g_atomic_int_get (&slot->runner.pid);
+}
