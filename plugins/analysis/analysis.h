@@ -374,4 +374,235 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushShotDetector, derush_shot_detector_free)
 GArray *derush_shots_find (const DerushFrameFeatures *frames, guint n_frames, double duration,
                            const DerushShotOptions *options);
 
+/* ── Audio ──────────────────────────────────────────────────────────────── */
+
+/** Seconds of one #DerushAudioBlock. */
+#define DERUSH_AUDIO_BLOCK_DURATION 0.1
+#define DERUSH_AUDIO_SLICES 4
+#define DERUSH_AUDIO_BANDS 8
+
+/**
+ * DerushAudioBlock:
+ * @time: stream time of the first sample, in seconds
+ * @loudness: momentary loudness (EBU R128: of the 400 ms up to the end of the block) in LUFS, -70 (or less)..; without
+ *   libebur128 the same without its frequency weighting
+ * @level: mean square in dBFS, -100 (silence)..0
+ * @peak: greatest sample in dBFS, -100 (silence)..
+ * @onset: greatest rise of the bands from one quarter to the next, mean over the bands, in decibels, 0..
+ * @flatness: how noise-like, whatever the tilt of the spectrum: 0 (tones), about 0.56 (noise)
+ * @least_flatness: of the four quarters of the block, the least flatness
+ * @centroid: of the spectrum, in Hz
+ * @envelope: power of what speech uses (250..3500 Hz) in the four quarters of the block, in dB, -100..
+ * @bands: power of the bands that end at 150, 300, 600, 1200, 2400, 4000, 7000 and 14000 Hz, in dB, -100..
+ *
+ * What is measured of 100 ms of audio. Fixed in size and layout, as the analysis file stores it.
+ */
+typedef struct {
+  double time;
+  float loudness;
+  float level;
+  float peak;
+  float onset;
+  float flatness;
+  float least_flatness;
+  float centroid;
+  float reserved;
+  float envelope[DERUSH_AUDIO_SLICES];
+  float bands[DERUSH_AUDIO_BANDS];
+} DerushAudioBlock;
+
+G_STATIC_ASSERT (sizeof (DerushAudioBlock) == 88);
+
+/**
+ * DerushAudioMeter:
+ *
+ * Measures the audio of a film in blocks of 100 ms.
+ */
+typedef struct _DerushAudioMeter DerushAudioMeter;
+
+DerushAudioMeter *derush_audio_meter_new (guint rate, guint channels);
+void derush_audio_meter_free (DerushAudioMeter *meter);
+void derush_audio_meter_reset (DerushAudioMeter *meter, double start);
+void derush_audio_meter_push (DerushAudioMeter *meter, const float *samples, gsize frames);
+void derush_audio_meter_finish (DerushAudioMeter *meter);
+void derush_audio_meter_pop (DerushAudioMeter *meter, GArray *blocks);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushAudioMeter, derush_audio_meter_free)
+
+void derush_audio_likeness (const DerushAudioBlock *blocks, guint n_blocks, float *speech, float *crowd);
+
+/* ── The analysis of a film ─────────────────────────────────────────────── */
+
+/**
+ * DerushAnalysis:
+ * @frames: (nullable) (array length=n_frames): in the order of time; none without video
+ * @n_frames: their number
+ * @audio: (nullable) (array length=n_audio): in the order of time; none without audio
+ * @n_audio: their number
+ * @shots: (nullable) (array length=n_shots): in the order of time
+ * @n_shots: their number
+ * @duration: of the film, in seconds
+ * @width: of the source picture in pixels, 0 without video
+ * @height: of the source picture in pixels, 0 without video
+ *
+ * Everything that was measured of one film, borrowed from wherever it lies.
+ */
+typedef struct {
+  const DerushFrameFeatures *frames;
+  guint n_frames;
+  const DerushAudioBlock *audio;
+  guint n_audio;
+  const DerushShot *shots;
+  guint n_shots;
+  double duration;
+  guint width;
+  guint height;
+} DerushAnalysis;
+
+/**
+ * DerushAnalysisError:
+ * @DERUSH_ANALYSIS_ERROR_NOT_ANALYSIS: the file is no analysis file, or not a whole one: measure the film again
+ * @DERUSH_ANALYSIS_ERROR_VERSION: an analysis file of another version: measure the film again
+ * @DERUSH_ANALYSIS_ERROR_IO: the file cannot be read or written
+ */
+typedef enum {
+  DERUSH_ANALYSIS_ERROR_NOT_ANALYSIS,
+  DERUSH_ANALYSIS_ERROR_VERSION,
+  DERUSH_ANALYSIS_ERROR_IO,
+} DerushAnalysisError;
+
+#define DERUSH_ANALYSIS_ERROR (derush_analysis_error_quark ())
+GQuark derush_analysis_error_quark (void);
+
+/** Of the analysis file; changes with the layout or the meaning of what is stored. */
+#define DERUSH_ANALYSIS_VERSION 1
+
+gboolean derush_analysis_write (const DerushAnalysis *analysis, int fd, GError **error);
+gboolean derush_analysis_save (const DerushAnalysis *analysis, const char *path, GError **error);
+
+/**
+ * DerushAnalysisFile:
+ *
+ * An analysis file, mapped into memory.
+ */
+typedef struct _DerushAnalysisFile DerushAnalysisFile;
+
+DerushAnalysisFile *derush_analysis_file_open (const char *path, GError **error);
+DerushAnalysisFile *derush_analysis_file_open_fd (int fd, GError **error);
+const DerushAnalysis *derush_analysis_file_get (DerushAnalysisFile *file);
+void derush_analysis_file_free (DerushAnalysisFile *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushAnalysisFile, derush_analysis_file_free)
+
+/* ── Interest and highlights ────────────────────────────────────────────── */
+
+/**
+ * DerushSignal:
+ * @DERUSH_SIGNAL_LOUDNESS: louder than the film is otherwise
+ * @DERUSH_SIGNAL_CROWD: sustained noise of many, as cheering and applause
+ * @DERUSH_SIGNAL_SPEECH: someone speaks
+ * @DERUSH_SIGNAL_MOTION: more motion than the film has otherwise
+ * @DERUSH_SIGNAL_SCENE_CHANGE: many shot changes
+ *
+ * What makes a moment interesting. Each is 0..1 at each moment.
+ */
+typedef enum {
+  DERUSH_SIGNAL_LOUDNESS,
+  DERUSH_SIGNAL_CROWD,
+  DERUSH_SIGNAL_SPEECH,
+  DERUSH_SIGNAL_MOTION,
+  DERUSH_SIGNAL_SCENE_CHANGE,
+} DerushSignal;
+
+#define DERUSH_N_SIGNALS (DERUSH_SIGNAL_SCENE_CHANGE + 1)
+
+const char *derush_signal_to_string (DerushSignal signal);
+
+/**
+ * DerushDetection:
+ * @DERUSH_DETECTION_AUDIO: by %DERUSH_SIGNAL_LOUDNESS, %DERUSH_SIGNAL_CROWD and %DERUSH_SIGNAL_SPEECH
+ * @DERUSH_DETECTION_MOTION: by %DERUSH_SIGNAL_MOTION
+ * @DERUSH_DETECTION_SCENE_CHANGE: by %DERUSH_SIGNAL_SCENE_CHANGE
+ * @DERUSH_DETECTION_ALL: by all of them
+ *
+ * What to go by.
+ */
+typedef enum {
+  DERUSH_DETECTION_AUDIO = 1 << 0,
+  DERUSH_DETECTION_MOTION = 1 << 1,
+  DERUSH_DETECTION_SCENE_CHANGE = 1 << 2,
+  DERUSH_DETECTION_ALL = (1 << 3) - 1,
+} DerushDetection;
+
+gboolean derush_detection_from_string (const char *name, DerushDetection *detection);
+
+/**
+ * DerushSensitivity:
+ * @DERUSH_SENSITIVITY_LOW: only what stands out by far
+ * @DERUSH_SENSITIVITY_MEDIUM: what stands out
+ * @DERUSH_SENSITIVITY_HIGH: whatever is above the ordinary
+ */
+typedef enum {
+  DERUSH_SENSITIVITY_LOW,
+  DERUSH_SENSITIVITY_MEDIUM,
+  DERUSH_SENSITIVITY_HIGH,
+} DerushSensitivity;
+
+gboolean derush_sensitivity_from_string (const char *name, DerushSensitivity *sensitivity);
+
+/**
+ * DerushHighlightOptions:
+ * @max_highlights: how many at most, 1..
+ * @min_duration: of a highlight in seconds; a film that is shorter is one candidate
+ * @max_duration: of a highlight in seconds, not below @min_duration
+ * @min_distance: seconds between two highlights, 0..
+ * @sensitivity: how much must a highlight stand out
+ * @detections: what to go by, a sum of #DerushDetection, not 0
+ */
+typedef struct {
+  guint max_highlights;
+  double min_duration;
+  double max_duration;
+  double min_distance;
+  DerushSensitivity sensitivity;
+  guint detections;
+} DerushHighlightOptions;
+
+void derush_highlight_options_init (DerushHighlightOptions *options);
+
+/**
+ * DerushHighlight:
+ * @start: stream time in seconds
+ * @end: stream time in seconds
+ * @score: the sum of @weights times @values, 0..1
+ * @values: of each #DerushSignal, the mean over the segment, 0..1
+ * @weights: of each #DerushSignal; they add up to 1, and are 0 for what was not measured or not asked for
+ * @type: (nullable): `ACTION`, `AUDIO`, `MOTION` or `SCENE_CHANGE`, by what contributed most; constant
+ * @reasons: (array zero-terminated=1): in plain words, the weightiest first; of a rejected candidate, why it was
+ *   rejected
+ *
+ * A segment of the film, chosen or rejected.
+ */
+typedef struct {
+  double start;
+  double end;
+  double score;
+  double values[DERUSH_N_SIGNALS];
+  double weights[DERUSH_N_SIGNALS];
+  const char *type;
+  GStrv reasons;
+} DerushHighlight;
+
+/**
+ * DerushHighlights:
+ * @chosen: (element-type DerushHighlight): the best first
+ * @rejected: (element-type DerushHighlight): the other candidates, the best first
+ */
+typedef struct {
+  GPtrArray *chosen;
+  GPtrArray *rejected;
+} DerushHighlights;
+
+DerushHighlights *derush_highlights_find (const DerushAnalysis *analysis, const DerushHighlightOptions *options);
+void derush_highlights_free (DerushHighlights *highlights);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushHighlights, derush_highlights_free)
+
 G_END_DECLS
