@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "gsthighlightdetect.h"
 #include "gstshotdetect.h"
 
 #include <glib/gi18n-lib.h>
@@ -10,7 +11,7 @@ plugin_init (GstPlugin *plugin)
 {
   bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
-  return GST_ELEMENT_REGISTER (shotdetect, plugin);
+  return GST_ELEMENT_REGISTER (shotdetect, plugin) & GST_ELEMENT_REGISTER (highlightdetect, plugin);
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, derushhighlight, "Shots and highlights of a film", plugin_init,
