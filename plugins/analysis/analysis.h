@@ -268,6 +268,27 @@ gsize derush_stills_select (DerushStill *stills, const DerushFrameFeatures *fram
                             const DerushStillRequest *request, gsize *chosen);
 guint derush_still_list_reasons (guint traits, const char *reasons[DERUSH_STILL_MAX_REASONS]);
 
+/* ── Pictures of high dynamic range ─────────────────────────────────────── */
+
+/**
+ * DerushHdrTransfer:
+ * @DERUSH_HDR_TRANSFER_PQ: SMPTE ST 2084, of HDR10
+ * @DERUSH_HDR_TRANSFER_HLG: ARIB STD-B67
+ *
+ * How a picture of high dynamic range is stored.
+ */
+typedef enum {
+  DERUSH_HDR_TRANSFER_PQ,
+  DERUSH_HDR_TRANSFER_HLG,
+} DerushHdrTransfer;
+
+typedef struct _DerushToneMapper DerushToneMapper;
+
+DerushToneMapper *derush_tone_mapper_new (DerushHdrTransfer transfer);
+void derush_tone_mapper_free (DerushToneMapper *self);
+void derush_tone_mapper_run (const DerushToneMapper *self, const guint16 *argb, guint8 *rgba, gsize n_pixels);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushToneMapper, derush_tone_mapper_free)
+
 /* ── Shots ──────────────────────────────────────────────────────────────── */
 
 /**

@@ -164,6 +164,7 @@ state_forget_tiles (GstSpritesheet *self)
   state->page_tiles = 0;
   state->page_number = 0;
   state->origin = GST_CLOCK_TIME_NONE;
+  state->interval = 0;
   state->slot = -1;
   state->end = 0;
   g_array_set_size (state->cues, 0);
@@ -257,6 +258,23 @@ choose_page_caps (GstSpritesheet *self, const SheetGeometry *geometry, GstVideoI
   return gst_video_info_from_caps (page_info, caps);
 }
 
+/* Of the film, at least @least. A demuxer may count it from timestamp 0 although the film starts later. */
+static GstClockTime
+query_duration (GstSpritesheet *self, GstClockTime least)
+{
+  const GstSegment *segment = &self->state.segment;
+  GstClockTime offset = 0;
+  gint64 duration;
+
+  if (!gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME, &duration) || duration <= 0)
+    return GST_CLOCK_TIME_NONE;
+  if (segment->format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID (segment->time) && segment->start > segment->time)
+    offset = segment->start - segment->time;
+  if ((GstClockTime)duration > offset && (GstClockTime)duration - offset + GST_SECOND / 10 >= least)
+    duration -= (gint64)offset;
+  return (GstClockTime)duration;
+}
+
 static gboolean
 negotiate (GstSpritesheet *self, const GstVideoInfo *info)
 {
@@ -304,21 +322,12 @@ negotiate (GstSpritesheet *self, const GstVideoInfo *info)
     return FALSE;
   }
 
-  if (!state->negotiated) {
-    gint64 duration = -1;
-
-    if (!gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME, &duration) || duration <= 0)
-      duration = -1;
-    state->interval = settings.interval != 0
-                          ? settings.interval
-                          : sheet_choose_interval ((guint64)duration, geometry.columns * geometry.rows);
-  }
   state->geometry = geometry;
   state->source_info = *info;
   state->page_info = page_info;
   state->negotiated = TRUE;
-  GST_DEBUG_OBJECT (self, "%u x %u tiles of %ux%u every %" GST_TIME_FORMAT, geometry.columns, geometry.rows,
-                    geometry.tile_width, geometry.tile_height, GST_TIME_ARGS (state->interval));
+  GST_DEBUG_OBJECT (self, "%u x %u tiles of %ux%u", geometry.columns, geometry.rows, geometry.tile_width,
+                    geometry.tile_height);
   return TRUE;
 }
 
@@ -493,6 +502,19 @@ add_tile (GstSpritesheet *self, GstBuffer *buffer, gint64 slot, GstClockTime pts
   return state->page_tiles == geometry->columns * geometry->rows ? push_page (self) : GST_FLOW_OK;
 }
 
+static void
+choose_interval (GstSpritesheet *self)
+{
+  State *state = &self->state;
+
+  GST_OBJECT_LOCK (self);
+  state->interval = self->settings.interval;
+  GST_OBJECT_UNLOCK (self);
+  if (state->interval == 0)
+    state->interval = sheet_choose_interval (query_duration (self, 0), state->geometry.columns * state->geometry.rows);
+  GST_DEBUG_OBJECT (self, "a tile every %" GST_TIME_FORMAT, GST_TIME_ARGS (state->interval));
+}
+
 static GstFlowReturn
 gst_spritesheet_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
@@ -521,6 +543,8 @@ gst_spritesheet_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
   time = gst_segment_to_stream_time (&state->segment, GST_FORMAT_TIME, clipped_start);
   if (!GST_CLOCK_TIME_IS_VALID (time))
     return GST_FLOW_OK;
+  if (state->interval == 0)
+    choose_interval (self);
   if (!GST_CLOCK_TIME_IS_VALID (state->origin)) {
     GstClockTime start = gst_segment_to_stream_time (&state->segment, GST_FORMAT_TIME, state->segment.start);
 
@@ -542,17 +566,15 @@ static GstClockTime
 find_end (GstSpritesheet *self)
 {
   State *state = &self->state;
-  GstClockTime end = state->end;
-  gint64 duration;
+  GstClockTime end = state->end, duration;
 
   if (GST_CLOCK_TIME_IS_VALID (state->segment.stop)) {
     GstClockTime stop = gst_segment_to_stream_time (&state->segment, GST_FORMAT_TIME, state->segment.stop);
 
     return GST_CLOCK_TIME_IS_VALID (stop) ? MAX (end, stop) : end;
   }
-  if (gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME, &duration) && duration > 0)
-    end = MAX (end, (GstClockTime)duration);
-  return end;
+  duration = query_duration (self, end);
+  return GST_CLOCK_TIME_IS_VALID (duration) ? MAX (end, duration) : end;
 }
 
 /* Under another name first, so that no reader ever finds half a file. */

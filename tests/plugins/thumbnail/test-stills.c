@@ -405,6 +405,63 @@ test_keeper_looks_ahead (void)
   g_assert_cmpuint (kept, ==, 30);
 }
 
+/* ── High dynamic range ─────────────────────────────────────────────────── */
+
+typedef struct {
+  const char *name;
+  DerushHdrTransfer transfer;
+  double r, g, b; /* as stored, 0..1 */
+  guint8 least[3], most[3];
+} ToneCase;
+
+static const ToneCase tone_cases[] = {
+    {"pq-black", DERUSH_HDR_TRANSFER_PQ, 0, 0, 0, {0, 0, 0}, {0, 0, 0}},
+    /* 203 cd/m², a sheet of paper: near white, with room above. */
+    {"pq-paper-white", DERUSH_HDR_TRANSFER_PQ, 0.58, 0.58, 0.58, {215, 215, 215}, {245, 245, 245}},
+    /* 26 cd/m², middle grey. */
+    {"pq-middle-grey", DERUSH_HDR_TRANSFER_PQ, 0.38, 0.38, 0.38, {95, 95, 95}, {125, 125, 125}},
+    {"pq-sun", DERUSH_HDR_TRANSFER_PQ, 1, 1, 1, {253, 253, 253}, {255, 255, 255}},
+    {"pq-saturated-red", DERUSH_HDR_TRANSFER_PQ, 0.55, 0, 0, {200, 0, 0}, {255, 10, 10}},
+    {"hlg-paper-white", DERUSH_HDR_TRANSFER_HLG, 0.75, 0.75, 0.75, {215, 215, 215}, {245, 245, 245}},
+    {"hlg-middle-grey", DERUSH_HDR_TRANSFER_HLG, 0.38, 0.38, 0.38, {95, 95, 95}, {130, 130, 130}},
+};
+
+static void
+test_tone (gconstpointer data)
+{
+  const ToneCase *c = data;
+  g_autoptr (DerushToneMapper) mapper = derush_tone_mapper_new (c->transfer);
+  guint16 argb[4] = {65535, (guint16)(c->r * 65535), (guint16)(c->g * 65535), (guint16)(c->b * 65535)};
+  guint8 rgba[4];
+
+  derush_tone_mapper_run (mapper, argb, rgba, 1);
+  for (guint i = 0; i < 3; i++) {
+    g_assert_cmpuint (rgba[i], >=, c->least[i]);
+    g_assert_cmpuint (rgba[i], <=, c->most[i]);
+  }
+  g_assert_cmpuint (rgba[3], ==, 255);
+}
+
+static void
+test_tones_stay_in_order (void)
+{
+  static const DerushHdrTransfer transfers[] = {DERUSH_HDR_TRANSFER_PQ, DERUSH_HDR_TRANSFER_HLG};
+
+  for (guint k = 0; k < 2; k++) {
+    g_autoptr (DerushToneMapper) mapper = derush_tone_mapper_new (transfers[k]);
+    guint8 last = 0;
+
+    for (guint i = 0; i < 65536; i += 16) {
+      guint16 argb[4] = {65535, (guint16)i, (guint16)i, (guint16)i};
+      guint8 rgba[4];
+
+      derush_tone_mapper_run (mapper, argb, rgba, 1);
+      g_assert_cmpuint (rgba[1], >=, last);
+      last = rgba[1];
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -419,6 +476,12 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &count_cases[i], test_count);
   }
+  for (gsize i = 0; i < G_N_ELEMENTS (tone_cases); i++) {
+    g_autofree char *path = g_strdup_printf ("/analysis/tone/%s", tone_cases[i].name);
+
+    g_test_add_data_func (path, &tone_cases[i], test_tone);
+  }
+  g_test_add_func ("/analysis/tone/brighter-stays-brighter", test_tones_stay_in_order);
   g_test_add_func ("/analysis/stills/a-good-frame-says-why", test_good_frame_says_why);
   g_test_add_func ("/analysis/stills/sharpness-is-by-the-measure-of-its-own-film", test_sharpness_is_of_its_own_film);
   g_test_add_func ("/analysis/stills/none-near-a-cut", test_no_still_near_a_cut);
