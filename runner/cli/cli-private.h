@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the commands of `derush` share. */
+
+#pragma once
+
+#include "core/core.h"
+#include "jobs/jobs.h"
+#include "steps/steps.h"
+
+G_BEGIN_DECLS
+
+#define DERUSH_CLI_ERROR (derush_cli_error_quark ())
+GQuark derush_cli_error_quark (void);
+
+/* Exit statuses that scripts rely on. */
+enum {
+  DERUSH_CLI_COMPLETED = 0,
+  DERUSH_CLI_FAILED = 1,
+  DERUSH_CLI_USAGE = 2,
+};
+
+/* ── Commands: arguments without the program's name, the command's first ── */
+
+int derush_cli_run (GStrv arguments);
+int derush_cli_add (GStrv arguments);
+int derush_cli_status (GStrv arguments);
+int derush_cli_analysis (GStrv arguments);
+int derush_cli_pipeline (GStrv arguments);
+int derush_cli_config (GStrv arguments);
+
+/* ── Arguments ── */
+
+gboolean derush_cli_parse (GStrv *arguments, const char *usage, const char *summary, const char *description,
+                           const GOptionEntry *entries);
+int derush_cli_usage_error (const char *command, const char *format, ...) G_GNUC_PRINTF (2, 3);
+DerushConfig *derush_cli_load_config (void);
+
+/**
+ * DerushCliJob:
+ * @type: the job's type, in its canonical spelling
+ * @data: the job's data as a producer would have sent it
+ * @input: (nullable): what people call the input: the command line's word
+ */
+typedef struct {
+  char *type;
+  JsonObject *data;
+  char *input;
+} DerushCliJob;
+
+void derush_cli_job_free (DerushCliJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushCliJob, derush_cli_job_free)
+
+DerushCliJob *derush_cli_job_new (const char *type, const char *input, const char *output_dir,
+                                  const char *const *assignments, const char *data_file, gboolean *unknown_type,
+                                  GError **error);
+
+/* ── Progress ── */
+
+typedef struct _DerushCliProgress DerushCliProgress;
+
+typedef enum {
+  DERUSH_CLI_PROGRESS_NONE,
+  DERUSH_CLI_PROGRESS_LINES, /* a line for each step and each quarter of it */
+  DERUSH_CLI_PROGRESS_BAR,   /* a bar for each step, on a terminal */
+} DerushCliProgressStyle;
+
+DerushCliProgressStyle derush_cli_progress_style (void);
+DerushCliProgress *derush_cli_progress_new (DerushCliProgressStyle style, DerushPlan *plan);
+void derush_cli_progress_update (DerushCliProgress *progress, const char *step, double fraction);
+void derush_cli_progress_end (DerushCliProgress *progress, gboolean completed);
+void derush_cli_progress_free (DerushCliProgress *progress);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushCliProgress, derush_cli_progress_free)
+char *derush_cli_progress_draw (const char *step, double fraction, guint columns, gboolean utf8);
+
+/* ── Running a plan in this process tree ── */
+
+DerushOutcome *derush_cli_run_plan (DerushConfig *config, DerushPlan *plan, GCancellable *cancellable,
+                                    DerushRunProgress progress, gpointer user_data);
+GCancellable *derush_cli_catch_signals (void);
+
+/* ── What people read ── */
+
+void derush_cli_print_result (JsonObject *return_value);
+char *derush_cli_format_time (double seconds);
+
+G_END_DECLS
