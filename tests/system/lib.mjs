@@ -20,8 +20,10 @@ const children = new Set();
 const folders = new Set();
 
 function sweep() {
-  for (const child of children) {
-    try { child.kill('SIGKILL'); } catch {}
+  const pids = [...children].flatMap(child => [child.pid, ...descendants(child.pid).map(({ pid }) => pid)]);
+
+  for (const pid of pids) {
+    try { process.kill(pid, 'SIGKILL'); } catch {}
   }
   for (const folder of folders) {
     if (process.env.DERUSH_KEEP) process.stderr.write(`kept: ${folder}\n`);
@@ -30,9 +32,15 @@ function sweep() {
   children.clear();
   folders.clear();
 }
+let interrupted = status => process.exit(status);
 process.on('exit', sweep);
 for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]])
-  process.on(signal, () => process.exit(128 + number));
+  process.on(signal, () => interrupted(128 + number));
+
+/** Replaces what SIGINT, SIGTERM and SIGHUP do; @handler gets the exit status that they stand for. */
+export function onInterrupt(handler) {
+  interrupted = handler;
+}
 
 /** DERUSH_KEEP=1: the folders of a run stay, for looking at them. */
 export function temporaryFolder(name = 'test') {
