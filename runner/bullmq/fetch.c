@@ -156,7 +156,7 @@ look_now (DerushBullmqWorker *self)
                                      "delayed", "paused", "meta",        "pc",     "marker",  NULL};
   BullmqCommand *command;
   Look *look;
-  g_auto (BullmqPack) options;
+  g_auto (BullmqPack) options = {0};
 
   if (!bullmq_connection_is_ready (self->commands))
     return;

@@ -153,7 +153,7 @@ move_to_finished (DerushBullmqJob *job, gboolean completed, const char *value, B
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_MOVE_TO_FINISHED);
   const char *target = completed ? "completed" : "failed";
   gboolean next = wants_next (worker);
-  g_auto (BullmqPack) options;
+  g_auto (BullmqPack) options = {0};
 
   bullmq_pack_init (&options);
   pack_finish_options (job, &options, completed);
@@ -185,7 +185,7 @@ move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields)
   DerushBullmqWorker *worker = job->worker;
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_MOVE_TO_DELAYED);
   gboolean next = wants_next (worker);
-  g_auto (BullmqPack) options;
+  g_auto (BullmqPack) options = {0};
 
   bullmq_pack_init (&options);
   bullmq_pack_map (&options, 4);
@@ -231,7 +231,7 @@ bullmq_finish_failed (DerushBullmqJob *job, const char *reason, const char *stac
   g_autofree char *why = g_utf8_make_valid (reason, -1), *where = stack ? g_utf8_make_valid (stack, -1) : NULL,
                   *stacktrace = bullmq_options_add_trace (job->stacktrace, job->opts, why, where);
   gint64 delay = bullmq_options_backoff (job->opts, job->attempts_made + 1, g_random_double ());
-  g_auto (BullmqPack) fields;
+  g_auto (BullmqPack) fields = {0};
 
   bullmq_pack_init (&fields);
   bullmq_pack_array (&fields, 4);

@@ -104,7 +104,7 @@ static void
 send_renewal (BullmqKeeper *self, GPtrArray *jobs)
 {
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_EXTEND_LOCKS);
-  g_auto (BullmqPack) tokens, ids;
+  g_auto (BullmqPack) tokens = {0}, ids = {0};
   Batch *batch = g_new0 (Batch, 1);
 
   bullmq_pack_init (&tokens);

@@ -259,7 +259,7 @@ add_command (DerushBullmqQueue *self, const char *name, const char *data, JsonOb
   BullmqCommand *command = bullmq_command_new_script (delay      ? BULLMQ_ADD_DELAYED_JOB
                                                       : priority ? BULLMQ_ADD_PRIORITIZED_JOB
                                                                  : BULLMQ_ADD_STANDARD_JOB);
-  g_auto (BullmqPack) arguments, packed;
+  g_auto (BullmqPack) arguments = {0}, packed = {0};
 
   bullmq_pack_init (&arguments);
   bullmq_pack_init (&packed);

@@ -112,7 +112,7 @@ send_update (DerushBullmqWorker *worker, DerushBullmqJob *job, JsonObject *optio
                                            "marker", "id",      "events", "pc",     NULL};
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_UPDATE_JOB_SCHEDULER);
   g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), options);
-  g_auto (BullmqPack) packed;
+  g_auto (BullmqPack) packed = {0};
 
   bullmq_pack_init (&packed);
   bullmq_pack_node (&packed, node);
