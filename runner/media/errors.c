@@ -53,7 +53,6 @@ class_of_stream_error (int code)
   case GST_STREAM_ERROR_DECRYPT_NOKEY:
     return DERUSH_ERROR_UNSUPPORTED;
   case GST_STREAM_ERROR_ENCODE:
-  case GST_STREAM_ERROR_MUX:
     return DERUSH_ERROR_INTERNAL;
   default:
     return DERUSH_ERROR_BAD_INPUT;
@@ -96,7 +95,7 @@ advice (const GError *error, DerushErrorClass error_class)
 }
 
 GError *
-derush_media_error_from_message (GstMessage *message, GPtrArray *missing, const char *display)
+derush_media_error_from_message (GstMessage *message, gboolean of_input, GPtrArray *missing, const char *display)
 {
   g_autoptr (GError) error = NULL;
   DerushErrorClass error_class;
@@ -104,6 +103,9 @@ derush_media_error_from_message (GstMessage *message, GPtrArray *missing, const 
 
   gst_message_parse_error (message, &error, NULL);
   error_class = class_of_error (error);
+  /* Decoders and demuxers that fail, whatever they call it, were fed something broken. */
+  if (of_input && error_class == DERUSH_ERROR_INTERNAL)
+    error_class = DERUSH_ERROR_BAD_INPUT;
   /* A missing decoder shows itself as “Internal data stream error” of whatever stood before it. */
   if (missing && missing->len > 0 && error_class != DERUSH_ERROR_RESOURCE)
     return missing_error (missing, display);

@@ -247,8 +247,9 @@ gboolean derush_media_init (int *argc, char ***argv, GError **error);
 GstElement *derush_fd_source_new (const char *name, int fd);
 guint64 derush_fd_source_get_bytes_read (GstElement *source);
 
-/* The error of a bus message as one of ours; @debug: what GStreamer says, for the debug text. */
-GError *derush_media_error_from_message (GstMessage *message, GPtrArray *missing, const char *display);
+/* The error of a bus message as one of ours; @of_input: its element reads, parses or decodes the film. */
+GError *derush_media_error_from_message (GstMessage *message, gboolean of_input, GPtrArray *missing,
+                                         const char *display);
 void derush_media_missing_add (GPtrArray *missing, GstMessage *message);
 
 /* JSON of an action run outside the protocol: tests and `--print-pipeline`. */

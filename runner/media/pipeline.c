@@ -66,6 +66,7 @@ struct _DerushMediaPipeline {
   gboolean end_sent;
   gboolean unlinked;
   gboolean async_done;
+  gboolean ended;
   guint64 last_signature;
   gint64 last_change;
 };
@@ -103,7 +104,7 @@ autoplug_continue (GstElement *bin, GstPad *pad, GstCaps *caps, DerushMediaPipel
   if (!id)
     return TRUE;
   for (guint i = 0; i < G_N_ELEMENTS (chosen); i++)
-    if (chosen[i] && g_str_has_prefix (chosen[i], id) && (chosen[i][length] == '\0' || chosen[i][length] == '/'))
+    if (chosen[i] && g_str_has_prefix (chosen[i], id) && strchr ("/:", chosen[i][length]))
       return TRUE;
   return FALSE;
 }
@@ -181,7 +182,10 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   }
   buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   segment_event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
-  if (!segment_event || !GST_BUFFER_PTS_IS_VALID (buffer))
+  /* A picture or sound without a time belongs nowhere, and muxers give up over it. */
+  if (!GST_BUFFER_PTS_IS_VALID (buffer))
+    return GST_PAD_PROBE_DROP;
+  if (!segment_event)
     return GST_PAD_PROBE_OK;
   gst_event_parse_segment (segment_event, &segment);
   time = GST_BUFFER_PTS (buffer);
@@ -498,7 +502,8 @@ take_error (DerushMediaPipeline *self, GstMessage *message)
     if (!self->error)
       self->error_time = g_get_monotonic_time ();
     g_clear_error (&self->error);
-    self->error = derush_media_error_from_message (message, self->missing, display (self));
+    self->error = derush_media_error_from_message (message, is_of_input (self, GST_MESSAGE_SRC (message)),
+                                                   self->missing, display (self));
     self->error_is_vague = vague;
   }
 }
@@ -521,7 +526,7 @@ take_warning (DerushMediaPipeline *self, GstMessage *message)
   }
 }
 
-static gboolean
+static void
 handle_message (DerushMediaPipeline *self, GstMessage *message)
 {
   switch (GST_MESSAGE_TYPE (message)) {
@@ -538,7 +543,8 @@ handle_message (DerushMediaPipeline *self, GstMessage *message)
     self->async_done = TRUE;
     break;
   case GST_MESSAGE_EOS:
-    return TRUE;
+    self->ended = TRUE;
+    break;
   case GST_MESSAGE_ELEMENT:
     if (gst_is_missing_plugin_message (message))
       derush_media_missing_add (self->missing, message);
@@ -548,7 +554,6 @@ handle_message (DerushMediaPipeline *self, GstMessage *message)
       self->message_func (message, self->message_data);
     break;
   }
-  return FALSE;
 }
 
 /* ── Progress and the watchdog ──────────────────────────────────────────── */
@@ -651,16 +656,14 @@ derush_media_pipeline_check (DerushMediaPipeline *self, GError **error)
   return TRUE;
 }
 
-/* One turn of the loop: %FALSE with an error, or @ended. */
+/* One turn of the loop. */
 static gboolean
-iterate (DerushMediaPipeline *self, gboolean *ended, GError **error)
+iterate (DerushMediaPipeline *self, GError **error)
 {
   g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (self->bus, POLL_INTERVAL, ALL_MESSAGES);
 
-  if (message && handle_message (self, message)) {
-    *ended = TRUE;
-    return TRUE;
-  }
+  if (message)
+    handle_message (self, message);
   if (!derush_media_pipeline_check (self, error))
     return FALSE;
   if (self->break_reason && !self->end_sent && g_get_monotonic_time () - self->error_time > BREAK_GRACE)
@@ -784,14 +787,12 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
 static gboolean
 run (DerushMediaPipeline *self, GError **error)
 {
-  gboolean ended = FALSE;
-
   if ((self->clip_start > 0 || self->clip_end >= 0) && !seek_while_held (self, error))
     return FALSE;
   /* A failure to change state is on the bus with its cause. */
   gst_element_set_state (self->pipeline, GST_STATE_PLAYING);
-  while (!ended)
-    if (!iterate (self, &ended, error))
+  while (!self->ended)
+    if (!iterate (self, error))
       return FALSE;
   if (self->error)
     return fail (self, g_error_copy (self->error), error);
@@ -823,11 +824,12 @@ derush_media_pipeline_run (DerushMediaPipeline *self, GError **error)
 static gboolean
 wait_async_done (DerushMediaPipeline *self, GError **error)
 {
-  while (!self->async_done) {
+  /* The end of the film is an answer too. */
+  while (!self->async_done && !self->ended) {
     g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (self->bus, POLL_INTERVAL, ALL_MESSAGES);
 
-    if (message && handle_message (self, message))
-      return TRUE; /* the end of the film, which is an answer too */
+    if (message)
+      handle_message (self, message);
     if (!derush_media_pipeline_check (self, error))
       return FALSE;
   }
@@ -837,7 +839,7 @@ wait_async_done (DerushMediaPipeline *self, GError **error)
 gboolean
 derush_media_pipeline_pause (DerushMediaPipeline *self, GError **error)
 {
-  self->async_done = FALSE;
+  self->async_done = self->ended = FALSE;
   if (gst_element_set_state (self->pipeline, GST_STATE_PAUSED) == GST_STATE_CHANGE_SUCCESS)
     return TRUE;
   return wait_async_done (self, error);
@@ -846,7 +848,7 @@ derush_media_pipeline_pause (DerushMediaPipeline *self, GError **error)
 gboolean
 derush_media_pipeline_seek (DerushMediaPipeline *self, GstSeekFlags flags, double start, double stop, GError **error)
 {
-  self->async_done = FALSE;
+  self->async_done = self->ended = FALSE;
   if (!gst_element_send_event (self->pipeline, seek_event (flags | GST_SEEK_FLAG_FLUSH, start, stop))) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” cannot be entered at %.3f s"),
                  display (self), start);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <glib/gi18n-lib.h>
 #include <gst/pbutils/pbutils.h>
 #include <gst/video/video.h>
@@ -17,6 +18,9 @@
 
 /* Streams of one film whose first packets have not come within this time are described by what is known of them. */
 #define FIRST_PACKET_TIMEOUT (1 * G_TIME_SPAN_SECOND)
+/* A demuxer that reads nothing more and shows nothing has nothing to show. */
+#define IDLE_TIMEOUT (2 * G_TIME_SPAN_SECOND)
+#define ENCRYPTION_SEARCH (1024 * 1024)
 #define PROBE_TIMEOUT (20 * G_TIME_SPAN_SECOND)
 
 typedef struct {
@@ -25,12 +29,15 @@ typedef struct {
   GstTagList *tags;
   char *id;
   GstStreamFlags flags;
+  GstClockTime offset; /* of the first packet, where the stream does not begin at 0 */
   gboolean started;
 } Stream;
 
 typedef struct {
   const char *display;
+  int fd;
   GstElement *pipeline;
+  GstElement *source;
   GMutex lock;
   GPtrArray *streams;
   GstCaps *container;
@@ -76,6 +83,17 @@ take_tags (Stream *stream, GstEvent *event)
   stream->tags = merged;
 }
 
+/* Matroska counts the duration from 0, even where the first packet comes 27 hours later and plays at once. */
+static void
+take_segment (Stream *stream, GstEvent *event)
+{
+  const GstSegment *segment;
+
+  gst_event_parse_segment (event, &segment);
+  if (segment->format == GST_FORMAT_TIME && segment->time == 0 && GST_CLOCK_TIME_IS_VALID (segment->start))
+    stream->offset = segment->start;
+}
+
 static GstPadProbeReturn
 watch_stream (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
@@ -95,6 +113,8 @@ watch_stream (GstPad *pad, GstPadProbeInfo *info, gpointer data)
         gst_caps_replace (&stream->caps, caps);
     } else if (GST_EVENT_TYPE (event) == GST_EVENT_TAG) {
       take_tags (stream, event);
+    } else if (GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT) {
+      take_segment (stream, event);
     } else if (GST_EVENT_TYPE (event) == GST_EVENT_EOS || GST_EVENT_TYPE (event) == GST_EVENT_GAP) {
       stream->started = TRUE;
     }
@@ -109,10 +129,12 @@ watch_stream (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 }
 
 static gboolean
-take_sticky_tags (GstPad *pad, GstEvent **event, gpointer data)
+take_sticky_event (GstPad *pad, GstEvent **event, gpointer data)
 {
   if (GST_EVENT_TYPE (*event) == GST_EVENT_TAG)
     take_tags (data, *event);
+  else if (GST_EVENT_TYPE (*event) == GST_EVENT_SEGMENT)
+    take_segment (data, *event);
   return TRUE;
 }
 
@@ -132,7 +154,7 @@ pad_added (GstElement *parsebin, GstPad *pad, Probe *probe)
     stream->tags = gst_stream_get_tags (gst_stream);
   }
   g_mutex_lock (&probe->lock);
-  gst_pad_sticky_events_foreach (pad, take_sticky_tags, stream);
+  gst_pad_sticky_events_foreach (pad, take_sticky_event, stream);
   g_ptr_array_add (probe->streams, stream);
   g_mutex_unlock (&probe->lock);
   gst_pad_add_probe (pad,
@@ -419,6 +441,8 @@ describe_tags (Probe *probe)
 static double
 find_duration (Probe *probe)
 {
+  const char *container = caps_name (probe->container);
+  gboolean matroska = strstr (container, "matroska") || strstr (container, "webm");
   gint64 longest = 0, time;
 
   for (guint i = 0; i < probe->streams->len; i++) {
@@ -426,7 +450,7 @@ find_duration (Probe *probe)
 
     if ((is_picture_stream (stream) || has_prefix (stream, "audio/")) &&
         gst_pad_query_duration (stream->pad, GST_FORMAT_TIME, &time))
-      longest = MAX (longest, time);
+      longest = MAX (longest, matroska && time > (gint64)stream->offset ? time - (gint64)stream->offset : time);
   }
   if (longest == 0 && gst_element_query_duration (probe->pipeline, GST_FORMAT_TIME, &time))
     longest = time;
@@ -580,7 +604,7 @@ handle_message (Probe *probe, GstMessage *message, GError **failure)
                             debug ? debug : "");
     if (!*failure || g_error_matches (error, GST_STREAM_ERROR, GST_STREAM_ERROR_TYPE_NOT_FOUND)) {
       g_clear_error (failure);
-      *failure = derush_media_error_from_message (message, probe->missing, probe->display);
+      *failure = derush_media_error_from_message (message, TRUE, probe->missing, probe->display);
     }
     return TRUE;
   case GST_MESSAGE_EOS:
@@ -594,12 +618,27 @@ handle_message (Probe *probe, GstMessage *message, GError **failure)
   }
 }
 
+/* qtdemux says no more than “Internal data stream error” of a film whose key it has not. */
+static gboolean
+mentions_encryption (Probe *probe)
+{
+  static const char *const schemes[] = {"schm\0\0\0\0cenc", "schm\0\0\0\0cbcs", "schm\0\0\0\0cens", "schm\0\0\0\0cbc1"};
+  g_autofree char *head = g_malloc (ENCRYPTION_SEARCH);
+  gssize length = pread (probe->fd, head, ENCRYPTION_SEARCH, 0);
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < G_N_ELEMENTS (schemes) && length > 0; i++)
+    found |= memmem (head, length, schemes[i], 12) != NULL;
+  return found;
+}
+
 static gboolean
 wait_for_streams (Probe *probe, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GstBus) bus = gst_pipeline_get_bus (GST_PIPELINE (probe->pipeline));
   g_autoptr (GError) failure = NULL;
-  gint64 deadline = g_get_monotonic_time () + PROBE_TIMEOUT;
+  gint64 deadline = g_get_monotonic_time () + PROBE_TIMEOUT, idle_since = g_get_monotonic_time ();
+  guint64 bytes = 0;
   gboolean finished = FALSE;
 
   while (!finished) {
@@ -617,13 +656,21 @@ wait_for_streams (Probe *probe, GCancellable *cancellable, GError **error)
       g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
       return FALSE;
     }
-    if (!finished && g_get_monotonic_time () > deadline)
+    if (derush_fd_source_get_bytes_read (probe->source) != bytes) {
+      bytes = derush_fd_source_get_bytes_read (probe->source);
+      idle_since = g_get_monotonic_time ();
+    }
+    if (!finished && failure == NULL &&
+        (g_get_monotonic_time () > deadline || g_get_monotonic_time () - idle_since > IDLE_TIMEOUT))
       return refuse (error, DERUSH_ERROR_BAD_INPUT, _ ("“%s” is damaged: no stream was found in it in time"),
                      probe->display);
   }
   if (probe->container && !check_container (probe, error))
     return FALSE;
   if (probe->streams->len == 0 && !probe->unknown && failure) {
+    if (mentions_encryption (probe))
+      return refuse (error, DERUSH_ERROR_UNSUPPORTED, _ ("“%s” is encrypted; give an unprotected film"),
+                     probe->display);
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
   }
@@ -633,19 +680,23 @@ wait_for_streams (Probe *probe, GCancellable *cancellable, GError **error)
 static gboolean
 build (Probe *probe, int fd, GError **error)
 {
-  GstElement *source = derush_fd_source_new ("source", fd);
-  GstElement *typefind = gst_element_factory_make ("typefind", NULL);
   GstElement *parsebin = gst_element_factory_make ("parsebin", NULL);
+  g_autoptr (GstElement) typefind = NULL;
 
   probe->pipeline = gst_object_ref_sink (gst_pipeline_new ("probe"));
-  if (!typefind || !parsebin) {
+  probe->source = derush_fd_source_new ("source", fd);
+  gst_bin_add (GST_BIN (probe->pipeline), probe->source);
+  if (!parsebin) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_MISSING_PLUGIN,
                  _ ("GStreamer's own elements are not installed: install gstreamer1.0-plugins-base"));
     return FALSE;
   }
-  gst_bin_add_many (GST_BIN (probe->pipeline), source, typefind, parsebin, NULL);
-  gst_element_link_many (source, typefind, parsebin, NULL);
-  g_signal_connect (typefind, "have-type", G_CALLBACK (have_type), probe);
+  gst_bin_add (GST_BIN (probe->pipeline), parsebin);
+  gst_element_link (probe->source, parsebin);
+  /* parsebin's own: one in front of it would be pulled through without looking. */
+  typefind = gst_bin_get_by_name (GST_BIN (parsebin), "typefind");
+  if (typefind)
+    g_signal_connect (typefind, "have-type", G_CALLBACK (have_type), probe);
   g_signal_connect (parsebin, "pad-added", G_CALLBACK (pad_added), probe);
   g_signal_connect (parsebin, "no-more-pads", G_CALLBACK (no_more_pads), probe);
   g_signal_connect (parsebin, "unknown-type", G_CALLBACK (unknown_type), probe);
@@ -669,7 +720,7 @@ check_file (Probe *probe, int fd, JsonObject *limits, goffset *size, GError **er
 JsonObject *
 derush_media_probe (int fd, const char *display, JsonObject *limits, GCancellable *cancellable, GError **error)
 {
-  Probe probe = {.display = display ? display : _ ("the film")};
+  Probe probe = {.display = display ? display : _ ("the film"), .fd = fd};
   JsonObject *result = NULL;
   goffset size = 0;
 
