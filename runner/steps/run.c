@@ -461,3 +461,36 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
   clean_up (&run);
   return outcome;
 }
+
+/**
+ * derush_plan_answer:
+ * @plan: a plan
+ *
+ * Returns: (transfer full) (nullable): the outcome, or %NULL if @plan needs a slot
+ */
+DerushOutcome *
+derush_plan_answer (DerushPlan *plan)
+{
+  DerushPlanStep *step = plan->steps->len == 1 ? plan->steps->pdata[0] : NULL;
+  g_autoptr (JsonObject) result = NULL, results = NULL;
+  g_autoptr (GPtrArray) warnings = NULL;
+  g_autoptr (GError) error = NULL;
+  DerushOutcome *outcome;
+
+  if (!step || step->worker != DERUSH_STEP_DAEMON || plan->source)
+    return NULL;
+  outcome = g_new0 (DerushOutcome, 1);
+  outcome->outputs = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_output_free);
+  result = run_here (step, &error);
+  if (!result) {
+    outcome->error_class = derush_error_get_class (error);
+    outcome->message = g_strdup (error->message);
+    outcome->step = g_strdup (step->name);
+    return outcome;
+  }
+  results = json_object_new ();
+  json_object_set_object_member (results, step->name, g_steal_pointer (&result));
+  warnings = plan->warnings ? g_ptr_array_ref (plan->warnings) : g_ptr_array_new ();
+  outcome->return_value = derush_plan_return_value (plan, results, outcome->outputs, warnings, NULL, 0);
+  return outcome;
+}

@@ -88,6 +88,9 @@ void derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunO
                             GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 DerushOutcome *derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result);
 
+/* Runs a plan that needs neither a worker nor a file, at once: the self-test without a duration. NULL for any other. */
+DerushOutcome *derush_plan_answer (DerushPlan *plan);
+
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
 

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "daemon-private.h"
+
+#include <string.h>
+#include <glib/gi18n-lib.h>
+
+/* How often progress is written, in µs: to Redis, where people watch it, and to the database. */
+#define PROGRESS_INTERVAL (G_USEC_PER_SEC / 4)
+#define STORE_INTERVAL (2 * G_USEC_PER_SEC)
+
+struct _DerushDaemonJob {
+  DerushDaemon *daemon;
+  DerushBullmqJob *job;
+  DerushPlan *plan;
+  DerushSlot *slot;
+  GCancellable *cancellable;
+  gulong lost_handler;
+  gboolean giving_back;
+  DerushDaemonJobEnded ended;
+  gpointer user_data;
+
+  char *id;       /* as valid UTF-8 */
+  char *store_id; /* `<queue>:<id>` */
+  guint attempt;
+  gint64 started;
+  char *step;
+  int percent;
+  gint64 progress_written;
+  gint64 progress_stored;
+};
+
+static void
+job_free (DerushDaemonJob *job)
+{
+  if (job->lost_handler)
+    g_cancellable_disconnect (derush_bullmq_job_get_cancellable (job->job), job->lost_handler);
+  derush_bullmq_job_unref (job->job);
+  g_clear_pointer (&job->plan, derush_plan_unref);
+  g_clear_object (&job->cancellable);
+  g_free (job->id);
+  g_free (job->store_id);
+  g_free (job->step);
+  g_free (job);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushDaemonJob, job_free)
+
+/* ── What is said of it ─────────────────────────────────────────────────── */
+
+static void
+set_text (JsonObject *fields, const char *name, const char *text)
+{
+  g_autofree char *valid = text ? g_utf8_make_valid (text, -1) : NULL;
+
+  if (valid)
+    json_object_set_string_member (fields, name, valid);
+}
+
+static const char *
+type_of (DerushDaemonJob *job)
+{
+  return job->plan ? job->plan->job_type : derush_bullmq_job_get_name (job->job);
+}
+
+static JsonObject *
+log_fields (DerushDaemonJob *job)
+{
+  JsonObject *fields = json_object_new ();
+
+  json_object_set_string_member (fields, "jobId", job->id);
+  set_text (fields, "jobType", type_of (job));
+  set_text (fields, "queue", derush_bullmq_job_get_queue (job->job));
+  json_object_set_int_member (fields, "attempt", job->attempt);
+  if (job->plan && job->plan->workflow_id)
+    set_text (fields, "workflowId", job->plan->workflow_id);
+  return fields;
+}
+
+static gint64
+duration_of (DerushDaemonJob *job)
+{
+  return (g_get_monotonic_time () - job->started) / 1000;
+}
+
+/* What Node shows as the stack: where it failed, then the details. */
+static char *
+stack_of (const char *reason, const char *step, const char *input, const char *debug)
+{
+  GString *stack = g_string_new (NULL);
+  g_auto (GStrv) lines = g_strsplit (debug ? debug : "", "\n", -1);
+  g_autofree char *redacted = NULL;
+
+  g_string_append_printf (stack, "Error: %s", reason);
+  if (step)
+    g_string_append_printf (stack, "\n    at %s (%s)", step, input ? input : "derushd");
+  for (guint i = 0; lines[i]; i++)
+    if (lines[i][0] != '\0')
+      g_string_append_printf (stack, "\n    %s", lines[i]);
+  redacted = derush_log_redact (stack->str);
+  g_string_free (stack, TRUE);
+  return g_steal_pointer (&redacted);
+}
+
+/* ── Its end ────────────────────────────────────────────────────────────── */
+
+static void
+fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, const char *step, const char *input,
+          const char *debug, gboolean quiet)
+{
+  gboolean can_retry = derush_error_class_can_retry (error_class);
+  gboolean will_retry = can_retry && job->attempt < derush_bullmq_job_get_attempts (job->job);
+  g_autofree char *reason = derush_log_redact (what);
+  g_autofree char *stack = NULL;
+  JsonObject *fields;
+
+  g_strdelimit (reason, "\r\n", ' ');
+  stack = stack_of (reason, step, input, debug);
+  if (!quiet) {
+    fields = log_fields (job);
+    set_text (fields, "step", step);
+    json_object_set_int_member (fields, "processingTime", duration_of (job));
+    json_object_set_string_member (fields, "class", derush_error_class_to_string (error_class));
+    set_text (fields, "debug", debug);
+    derush_log (will_retry ? DERUSH_LOG_WARN : DERUSH_LOG_ERROR, fields, "%s%s", reason,
+                will_retry ? " (will be tried again)" : "");
+    derush_store_job_failed (job->daemon->store, job->store_id, reason, will_retry,
+                             error_class == DERUSH_ERROR_CANCELLED, duration_of (job));
+  }
+  derush_bullmq_job_fail (job->job, reason, stack, can_retry);
+}
+
+static void
+complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
+{
+  g_autofree char *text = derush_json_object_to_string (return_value);
+  JsonObject *fields;
+
+  if (!quiet) {
+    fields = log_fields (job);
+    json_object_set_int_member (fields, "processingTime", duration_of (job));
+    json_object_set_object_member (fields, "result", json_object_ref (return_value));
+    derush_log (DERUSH_LOG_INFO, fields, "Completed in %.1f s", duration_of (job) / 1000.0);
+    derush_store_job_completed (job->daemon->store, job->store_id, job->plan, return_value, duration_of (job));
+    derush_bullmq_job_set_progress (job->job, "100");
+  }
+  derush_bullmq_job_complete (job->job, text);
+}
+
+/* The job belongs to somebody else, or shall: nothing more is written of it. */
+static void
+let_go (DerushDaemonJob *job)
+{
+  derush_log (DERUSH_LOG_WARN, log_fields (job),
+              job->giving_back ? "Stopped and given back to the queue" : "Stopped, because its lock was lost");
+  derush_bullmq_job_give_back (job->job);
+}
+
+static void
+on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (DerushDaemonJob) job = user_data;
+  g_autoptr (DerushOutcome) outcome = derush_slot_run_finish (job->slot, result);
+  g_autofree char *reason = derush_outcome_describe (outcome);
+  gboolean lost = g_cancellable_is_cancelled (derush_bullmq_job_get_cancellable (job->job));
+
+  job->ended (job, job->user_data);
+  if (lost || (job->giving_back && !outcome->return_value && outcome->error_class == DERUSH_ERROR_CANCELLED))
+    let_go (job);
+  else if (outcome->return_value)
+    complete_job (job, outcome->return_value, FALSE);
+  else
+    fail_job (job, outcome->error_class, reason, outcome->step, outcome->input, outcome->debug, FALSE);
+}
+
+/* ── Its run ────────────────────────────────────────────────────────────── */
+
+static void
+write_progress (DerushDaemonJob *job, int percent)
+{
+  gint64 now = g_get_monotonic_time ();
+  char text[16];
+
+  if (percent == job->percent || now < job->progress_written + PROGRESS_INTERVAL)
+    return;
+  job->percent = percent;
+  job->progress_written = now;
+  g_snprintf (text, sizeof text, "%d", percent);
+  derush_bullmq_job_set_progress (job->job, text);
+  if (now < job->progress_stored + STORE_INTERVAL)
+    return;
+  job->progress_stored = now;
+  derush_store_job_progress (job->daemon->store, job->store_id, percent, job->step);
+}
+
+static void
+on_progress (const char *step, double progress, gpointer user_data)
+{
+  DerushDaemonJob *job = user_data;
+
+  if (g_strcmp0 (step, job->step) != 0) {
+    g_autofree char *now = derush_time_to_iso8601 (derush_time_now_ms ());
+    g_autofree char *row = g_strdup_printf ("%s step %s", now, step);
+    JsonObject *fields = log_fields (job);
+
+    g_free (job->step);
+    job->step = g_strdup (step);
+    derush_bullmq_job_add_log (job->job, row);
+    json_object_set_string_member (fields, "step", step);
+    derush_log (DERUSH_LOG_DEBUG, fields, "Step %s begins", step);
+  }
+  /* 100 is for the job that has ended. */
+  write_progress (job, MIN ((int)(progress * 100), 99));
+}
+
+static void
+on_lock_lost (GCancellable *lost, gpointer user_data)
+{
+  g_cancellable_cancel (user_data);
+}
+
+static void
+run (DerushDaemonJob *job, DerushDaemonQueue *queue)
+{
+  DerushRunOptions options = {
+      .job_id = job->id,
+      .queue = derush_bullmq_job_get_queue (job->job),
+      .attempt = job->attempt,
+      .roots = (const char *const *)job->daemon->roots,
+      .progress = on_progress,
+      .user_data = job,
+  };
+
+  derush_log (DERUSH_LOG_INFO, log_fields (job), "Started%s%s", job->plan->source ? " on " : "",
+              job->plan->source ? job->plan->source : "");
+  for (guint i = 0; job->plan->warnings && i < job->plan->warnings->len; i++) {
+    g_autofree char *row = g_strconcat ("warning: ", job->plan->warnings->pdata[i], NULL);
+
+    derush_bullmq_job_add_log (job->job, row);
+  }
+  derush_store_job_started (job->daemon->store, job->store_id, job->plan->job_type, job->plan, job->plan->data,
+                            job->attempt, derush_bullmq_job_get_attempts (job->job));
+  job->cancellable = g_cancellable_new ();
+  job->lost_handler = g_cancellable_connect (derush_bullmq_job_get_cancellable (job->job), G_CALLBACK (on_lock_lost),
+                                             g_object_ref (job->cancellable), g_object_unref);
+  job->slot = derush_daemon_queue_take_slot (queue);
+  derush_slot_run_async (job->slot, job->plan, &options, job->cancellable, on_run_ended, job);
+}
+
+static JsonObject *
+read_data (DerushBullmqJob *job, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  JsonObject *data = derush_json_parse_object (derush_bullmq_job_get_data (job), -1, &local);
+
+  if (!data)
+    g_set_error (error, DERUSH_DAEMON_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The job's data cannot be used: %s"),
+                 local->message);
+  return data;
+}
+
+DerushDaemonJob *
+derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushBullmqJob *bullmq_job,
+                         DerushDaemonJobEnded ended, gpointer user_data)
+{
+  g_autoptr (DerushDaemonJob) job = g_new0 (DerushDaemonJob, 1);
+  g_autoptr (JsonObject) data = NULL;
+  g_autoptr (DerushOutcome) answer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  job->daemon = daemon;
+  job->job = bullmq_job;
+  job->ended = ended;
+  job->user_data = user_data;
+  job->id = g_utf8_make_valid (derush_bullmq_job_get_id (bullmq_job), -1);
+  job->store_id = g_strdup_printf ("%s:%s", derush_bullmq_job_get_queue (bullmq_job), job->id);
+  job->attempt = derush_bullmq_job_get_attempts_made (bullmq_job) + 1;
+  job->started = g_get_monotonic_time ();
+  job->percent = -1;
+  data = read_data (bullmq_job, &error);
+  if (data)
+    job->plan = derush_plan_new (derush_bullmq_job_get_name (bullmq_job), data, daemon->flags, &error);
+  if (!job->plan) {
+    g_autofree char *type = data ? derush_job_type_from_name (derush_bullmq_job_get_name (bullmq_job), data) : NULL;
+
+    derush_store_job_started (daemon->store, job->store_id, type ? type : "", NULL, data, job->attempt,
+                              derush_bullmq_job_get_attempts (bullmq_job));
+    fail_job (job, derush_error_get_class (error), error->message, NULL, NULL, NULL, FALSE);
+    return NULL;
+  }
+  answer = derush_plan_answer (job->plan);
+  if (answer && answer->return_value) {
+    complete_job (job, answer->return_value, TRUE);
+    return NULL;
+  }
+  if (answer) {
+    fail_job (job, answer->error_class, answer->message, answer->step, NULL, NULL, TRUE);
+    return NULL;
+  }
+  run (job, queue);
+  return g_steal_pointer (&job);
+}
+
+void
+derush_daemon_job_give_back (DerushDaemonJob *job)
+{
+  job->giving_back = TRUE;
+  g_cancellable_cancel (job->cancellable);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "daemon-private.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <glib-unix.h>
+#include <glib/gi18n-lib.h>
+
+/* What stopping the pipelines and telling Redis may take after the jobs' own time is over, in s. */
+#define LAST_GRACE 5
+#define STORE_CLOSE_TIMEOUT 5.0
+
+typedef struct {
+  DerushDaemon daemon;
+  GPtrArray *queues; /* of DerushDaemonQueue */
+  guint open;        /* queues that have not closed */
+  GMainLoop *loop;
+  guint signals; /* how often it was asked to end */
+  guint timer;
+} Program;
+
+/* ── Ending ─────────────────────────────────────────────────────────────── */
+
+static gboolean
+on_last_grace_over (gpointer user_data)
+{
+  Program *program = user_data;
+
+  program->timer = 0;
+  derush_log (DERUSH_LOG_WARN, NULL, "Ending before every job was told to Redis; its stalled check will find the rest");
+  g_main_loop_quit (program->loop);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+give_back (gpointer user_data)
+{
+  Program *program = user_data;
+
+  for (guint i = 0; i < program->queues->len; i++)
+    derush_daemon_queue_give_back (program->queues->pdata[i]);
+  program->timer = g_timeout_add_seconds (LAST_GRACE, on_last_grace_over, program);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_queue_closed (gpointer queue, gpointer user_data)
+{
+  Program *program = user_data;
+
+  if (--program->open == 0)
+    g_main_loop_quit (program->loop);
+}
+
+static gboolean
+on_signal (gpointer user_data)
+{
+  Program *program = user_data;
+  gint64 timeout = derush_config_get_int (program->daemon.config, "DERUSH_SHUTDOWN_TIMEOUT");
+
+  program->signals++;
+  if (program->signals == 1) {
+    derush_log (DERUSH_LOG_INFO, NULL, "Ending: running jobs have %d s, then they are given back", (int)timeout);
+    program->timer = g_timeout_add_seconds (timeout, give_back, program);
+    for (guint i = 0; i < program->queues->len; i++)
+      derush_daemon_queue_close (program->queues->pdata[i], on_queue_closed, program);
+  } else if (program->signals == 2) {
+    derush_log (DERUSH_LOG_INFO, NULL, "Ending now: running jobs are given back");
+    g_clear_handle_id (&program->timer, g_source_remove);
+    give_back (program);
+  } else {
+    g_main_loop_quit (program->loop);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+/* ── Starting ───────────────────────────────────────────────────────────── */
+
+static gboolean
+set_log_level (DerushConfig *config, GError **error)
+{
+  static const char *const names[] = {"error", "warn", "info", "debug"};
+  const char *wanted = derush_config_get_string (config, "DERUSH_LOG_LEVEL");
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_ascii_strcasecmp (wanted, names[i]) == 0) {
+      derush_log_set_level (i);
+      return TRUE;
+    }
+  g_set_error (error, DERUSH_DAEMON_ERROR, DERUSH_ERROR_BAD_INPUT,
+               _ ("DERUSH_LOG_LEVEL is “%s”, but must be error, warn, info or debug"), wanted);
+  return FALSE;
+}
+
+static gboolean
+set_up (Program *program, GError **error)
+{
+  DerushDaemon *daemon = &program->daemon;
+  g_autoptr (GPtrArray) settings = NULL;
+  g_autoptr (DerushRedisAddress) address = NULL;
+
+  daemon->config = derush_config_load (error);
+  if (!daemon->config || !set_log_level (daemon->config, error))
+    return FALSE;
+  settings = derush_queue_settings_new (daemon->config, error);
+  if (!settings)
+    return FALSE;
+  daemon->store = derush_store_open (daemon->config, error);
+  if (!daemon->store)
+    return FALSE;
+  daemon->roots = derush_config_get_paths (daemon->config, "DERUSH_ALLOWED_ROOTS");
+  if (!daemon->roots[0]) {
+    g_clear_pointer (&daemon->roots, g_strfreev);
+    derush_log (DERUSH_LOG_WARN, NULL,
+                "DERUSH_ALLOWED_ROOTS is empty: jobs may read and write whatever the user who runs derushd may");
+  }
+  daemon->flags =
+      derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
+  address = derush_redis_address_new_from_config (daemon->config);
+  program->queues = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_daemon_queue_free);
+  for (guint i = 0; i < settings->len; i++)
+    g_ptr_array_add (program->queues, derush_daemon_queue_new (daemon, address, settings->pdata[i]));
+  program->open = program->queues->len;
+  for (guint i = 0; i < settings->len; i++) {
+    DerushQueueSetting *setting = settings->pdata[i];
+    JsonObject *fields = json_object_new ();
+
+    json_object_set_string_member (fields, "queue", setting->name);
+    derush_log (DERUSH_LOG_INFO, fields, "Serving the queue %s of %s:%d, %u jobs at once", setting->name, address->host,
+                address->port, setting->concurrency);
+  }
+  return TRUE;
+}
+
+static void
+clean_up (Program *program)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_clear_handle_id (&program->timer, g_source_remove);
+  g_clear_pointer (&program->queues, g_ptr_array_unref);
+  if (program->daemon.store && !derush_store_close (program->daemon.store, STORE_CLOSE_TIMEOUT, &error))
+    derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
+  g_clear_pointer (&program->daemon.roots, g_strfreev);
+  g_clear_pointer (&program->daemon.config, derush_config_unref);
+  g_clear_pointer (&program->loop, g_main_loop_unref);
+}
+
+static void
+serve (Program *program)
+{
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+  signal (SIGPIPE, SIG_IGN);
+  program->loop = g_main_loop_new (NULL, FALSE);
+  for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
+    g_unix_signal_add (signals[i], on_signal, program);
+  for (guint i = 0; i < program->queues->len; i++)
+    derush_daemon_queue_start (program->queues->pdata[i]);
+  g_main_loop_run (program->loop);
+  derush_log (DERUSH_LOG_INFO, NULL, "Ended");
+}
+
+static gboolean
+parse_options (int *argc, char ***argv, gboolean *version, GError **error)
+{
+  const GOptionEntry entries[] = {
+      {"version", 'V', 0, G_OPTION_ARG_NONE, version, N_ ("Print the version and exit"), NULL},
+      {NULL},
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+
+  g_option_context_set_translation_domain (context, GETTEXT_PACKAGE);
+  g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
+  g_option_context_set_summary (context, _ ("Takes video jobs from BullMQ queues in Redis and runs them."));
+  g_option_context_set_description (
+      context, _ ("All settings come from the environment or /etc/derush/derush.conf: REDIS_HOST, REDIS_PORT, "
+                  "REDIS_PASSWORD, DERUSH_QUEUES\n(“NAME,NAME=JOBS-AT-ONCE”), DERUSH_ALLOWED_ROOTS, DERUSH_OUTPUT_DIR, "
+                  "DATABASE_URL and more.\nSIGTERM ends it once the running jobs have ended."));
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  if (*argc > 1) {
+    g_set_error (error, DERUSH_DAEMON_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” is no option; see derushd --help"),
+                 (*argv)[1]);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  Program program = {0};
+  g_autoptr (GError) error = NULL;
+  gboolean version = FALSE;
+
+  setlocale (LC_ALL, "");
+  bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+  if (!parse_options (&argc, &argv, &version, &error)) {
+    fprintf (stderr, "derushd: %s\n", error->message);
+    return 2;
+  }
+  if (version) {
+    printf ("derushd %s\n", PACKAGE_VERSION);
+    return 0;
+  }
+  if (!set_up (&program, &error)) {
+    fprintf (stderr, "derushd: %s\n", error->message);
+    clean_up (&program);
+    return 2;
+  }
+  serve (&program);
+  clean_up (&program);
+  return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "daemon-private.h"
+
+struct _DerushDaemonQueue {
+  DerushDaemon *daemon;
+  char *name;
+  guint concurrency;
+  DerushBullmqWorker *worker;
+  GPtrArray *slots; /* made as they are needed, then kept */
+  GPtrArray *jobs;  /* those that run */
+
+  GFunc closed;
+  gpointer closed_data;
+};
+
+static void
+on_job_ended (DerushDaemonJob *job, gpointer user_data)
+{
+  DerushDaemonQueue *queue = user_data;
+
+  g_ptr_array_remove_fast (queue->jobs, job);
+}
+
+static void
+on_job (DerushBullmqJob *bullmq_job, gpointer user_data)
+{
+  DerushDaemonQueue *queue = user_data;
+  DerushDaemonJob *job = derush_daemon_job_start (queue->daemon, queue, bullmq_job, on_job_ended, queue);
+
+  if (job)
+    g_ptr_array_add (queue->jobs, job);
+}
+
+DerushDaemonQueue *
+derush_daemon_queue_new (DerushDaemon *daemon, const DerushRedisAddress *address, const DerushQueueSetting *setting)
+{
+  DerushDaemonQueue *queue = g_new0 (DerushDaemonQueue, 1);
+  DerushConfig *config = daemon->config;
+  DerushBullmqWorkerOptions options = {
+      .prefix = derush_config_get_string (config, "BULLMQ_PREFIX"),
+      .queue = setting->name,
+      .concurrency = setting->concurrency,
+      .lock_duration = derush_config_get_int (config, "WORKER_LOCK_DURATION"),
+      .stalled_interval = derush_config_get_int (config, "WORKER_STALLED_INTERVAL"),
+      .max_stalled_count = derush_config_get_int (config, "WORKER_MAX_STALLED_COUNT"),
+      .max_metrics = derush_config_get_int (config, "WORKER_METRICS_MAX"),
+      .limiter_max = derush_config_get_int (config, "WORKER_LIMITER_MAX"),
+      .limiter_duration = derush_config_get_int (config, "WORKER_LIMITER_DURATION"),
+  };
+
+  queue->daemon = daemon;
+  queue->name = g_strdup (setting->name);
+  queue->concurrency = setting->concurrency;
+  queue->slots = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_slot_free);
+  queue->jobs = g_ptr_array_new ();
+  queue->worker = derush_bullmq_worker_new (address, &options, on_job, queue);
+  return queue;
+}
+
+void
+derush_daemon_queue_free (DerushDaemonQueue *queue)
+{
+  /* What still runs at a forced end is cancelled here and told to BullMQ while there is a worker to tell. */
+  g_ptr_array_unref (queue->slots);
+  while (queue->jobs->len > 0)
+    g_main_context_iteration (NULL, TRUE);
+  derush_bullmq_worker_free (queue->worker);
+  g_ptr_array_unref (queue->jobs);
+  g_free (queue->name);
+  g_free (queue);
+}
+
+void
+derush_daemon_queue_start (DerushDaemonQueue *queue)
+{
+  derush_bullmq_worker_start (queue->worker);
+}
+
+static void
+on_closed (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  DerushDaemonQueue *queue = user_data;
+
+  /* Freed before it was closed, at a forced end: nobody waits any more. */
+  if (derush_bullmq_worker_close_finish (queue->worker, result, NULL))
+    queue->closed (queue, queue->closed_data);
+}
+
+void
+derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer user_data)
+{
+  queue->closed = closed;
+  queue->closed_data = user_data;
+  derush_bullmq_worker_close_async (queue->worker, on_closed, queue);
+}
+
+void
+derush_daemon_queue_give_back (DerushDaemonQueue *queue)
+{
+  for (guint i = 0; i < queue->jobs->len; i++)
+    derush_daemon_job_give_back (queue->jobs->pdata[i]);
+}
+
+DerushSlot *
+derush_daemon_queue_take_slot (DerushDaemonQueue *queue)
+{
+  g_autofree char *name = NULL;
+  DerushSlot *slot;
+
+  for (guint i = 0; i < queue->slots->len; i++)
+    if (!derush_slot_is_busy (queue->slots->pdata[i]))
+      return queue->slots->pdata[i];
+  name = g_strdup_printf ("slot-%u", queue->slots->len + 1);
+  slot = derush_slot_new (queue->daemon->config, name);
+  g_ptr_array_add (queue->slots, slot);
+  return slot;
+}
