@@ -83,20 +83,19 @@ duration_of (DerushDaemonJob *job)
   return (g_get_monotonic_time () - job->started) / 1000;
 }
 
-/* What Node shows as the stack: where it failed, then the details. */
+/* What Node shows below the reason as the stack: where it failed, then the details. */
 static char *
-stack_of (const char *reason, const char *step, const char *input, const char *debug)
+stack_of (const char *step, const char *input, const char *debug)
 {
   GString *stack = g_string_new (NULL);
   g_auto (GStrv) lines = g_strsplit (debug ? debug : "", "\n", -1);
   g_autofree char *redacted = NULL;
 
-  g_string_append_printf (stack, "Error: %s", reason);
   if (step)
-    g_string_append_printf (stack, "\n    at %s (%s)", step, input ? input : "derushd");
+    g_string_append_printf (stack, "    at %s (%s)", step, input ? input : "derushd");
   for (guint i = 0; lines[i]; i++)
     if (lines[i][0] != '\0')
-      g_string_append_printf (stack, "\n    %s", lines[i]);
+      g_string_append_printf (stack, "%s    %s", stack->len > 0 ? "\n" : "", lines[i]);
   redacted = derush_log_redact (stack->str);
   g_string_free (stack, TRUE);
   return g_steal_pointer (&redacted);
@@ -115,7 +114,7 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
   JsonObject *fields;
 
   g_strdelimit (reason, "\r\n", ' ');
-  stack = stack_of (reason, step, input, debug);
+  stack = stack_of (step, input, debug);
   if (!quiet) {
     fields = log_fields (job);
     set_text (fields, "step", step);

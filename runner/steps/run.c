@@ -400,7 +400,8 @@ describe_failure (Run *run, DerushOutcome *outcome, GError *error)
   g_strdelimit (outcome->message, "\r\n", ' ');
   outcome->step = run->step ? g_strdup (run->step->name) : NULL;
   outcome->input = g_strdup (run->plan->source);
-  outcome->debug = g_steal_pointer (&run->debug);
+  if (run->debug && *run->debug)
+    outcome->debug = g_steal_pointer (&run->debug);
 }
 
 static void
