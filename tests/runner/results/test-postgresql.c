@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "store-tests.h"
+
+#include <string.h>
+#include <glib/gstdio.h>
+
+static char *folder, *url;
+
+/* Runs tests/system/postgresql.sh. */
+static void
+cluster_do (const char *command)
+{
+  g_autofree char *script = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "tests", "system", "postgresql.sh", NULL);
+  const char *const arguments[] = {script, command, folder, NULL};
+  int status = -1;
+
+  g_assert_true (
+      g_spawn_sync (NULL, (char **)arguments, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status, NULL));
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+static void
+use_empty_store (const char *name)
+{
+  static guint n;
+  g_autofree char *own = g_strdup_printf ("%s&connection_limit=5&schema=test%%20%u&pgbouncer=true", url, ++n);
+
+  g_setenv ("DATABASE_URL", own, TRUE);
+}
+
+static Database *
+open_database (void)
+{
+  g_autoptr (GError) error = NULL;
+  Database *database = postgresql_database_new (g_getenv ("DATABASE_URL"), &error);
+
+  g_assert_no_error (error);
+  return database;
+}
+
+/* Runs @sql in the schema public of the test's database. */
+static void
+run_sql (const char *sql)
+{
+  const char *const arguments[] = {"psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url, NULL};
+  int status = -1;
+
+  g_assert_true (
+      g_spawn_sync (NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+static void
+write_jobs (DerushStore *store, guint first, guint n)
+{
+  g_autoptr (DerushPlan) plan = plan_for ("VIDEO_PROCESSING", "{'videoId':'v','videoUrl':'/a.mp4'}");
+  g_autoptr (JsonObject) value = video_value ("/out/v.mp4");
+
+  for (guint i = first; i < first + n; i++) {
+    g_autofree char *id = g_strdup_printf ("q:%u", i);
+
+    derush_store_job_started (store, id, "VIDEO_PROCESSING", plan, plan->data, 1, 1);
+    derush_store_job_progress (store, id, 50, "transcode");
+    derush_store_job_completed (store, id, plan, value, 1);
+  }
+}
+
+static void
+test_killed_server (void)
+{
+  DerushStore *store;
+
+  use_empty_store ("killed");
+  store = open_store ();
+  write_jobs (store, 0, 300);
+  cluster_do ("kill");
+  write_jobs (store, 300, 300);
+  cluster_do ("start");
+  write_jobs (store, 600, 300);
+  close_store (store);
+  assert_count ("jobs WHERE \"status\" = 'COMPLETED'", 900);
+  assert_count ("video_formats", 900);
+}
+
+static void
+test_server_away_at_start (void)
+{
+  DerushStore *store;
+
+  use_empty_store ("away");
+  cluster_do ("stop");
+  store = open_store ();
+  write_jobs (store, 0, 10);
+  cluster_do ("start");
+  close_store (store);
+  assert_count ("jobs", 10);
+}
+
+static void
+test_server_away_at_end (void)
+{
+  DerushStore *store;
+  g_autoptr (GError) error = NULL;
+
+  use_empty_store ("away at end");
+  store = open_store ();
+  cluster_do ("kill");
+  write_jobs (store, 0, 10);
+  g_assert_null (derush_store_get_job (store, "q:1", &error));
+  g_assert_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE);
+  g_clear_error (&error);
+  g_assert_false (derush_store_close (store, 0.5, &error));
+  g_assert_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE);
+  cluster_do ("start");
+}
+
+/* A database that stays away for long costs old rows, not memory without end. */
+static void
+test_bounded_memory (void)
+{
+  DerushStore *store;
+  g_autofree char *megabyte = g_strnfill (1024 * 1024, 'x');
+  g_autoptr (JsonObject) data = json_object_new (), last = NULL;
+
+  json_object_set_string_member (data, "text", megabyte);
+  use_empty_store ("bounded");
+  store = open_store ();
+  cluster_do ("kill");
+  for (guint i = 0; i < 200; i++) {
+    g_autofree char *id = g_strdup_printf ("q:%u", i);
+
+    derush_store_job_started (store, id, "SELF_TEST", NULL, data, 1, 1);
+  }
+  cluster_do ("start");
+  last = derush_store_get_job (store, "q:199", NULL);
+  g_assert_nonnull (last);
+  close_store (store);
+  {
+    g_autofree char *count = look_up ("SELECT count(*) FROM jobs");
+
+    g_assert_cmpint (atoi (count), <, 150);
+    g_assert_cmpint (atoi (count), >, 40);
+  }
+}
+
+/* One row that the database refuses is lost alone. */
+static void
+test_refused_row (void)
+{
+  DerushStore *store;
+  g_autoptr (JsonObject) data = parse ("{}");
+
+  use_empty_store ("refused");
+  store = open_store ();
+  close_store (store);
+  g_free (look_up ("SELECT 1"));
+  {
+    Database *database = open_database ();
+    Failure failure;
+
+    g_assert_true (database->class->connect (database, &failure, NULL));
+    g_assert_true (database->class->begin (database, &failure, NULL));
+    g_assert_true (
+        database->class->run (database, "ALTER TABLE jobs ADD CHECK (\"id\" <> 'q:1'); COMMIT", &failure, NULL));
+    database->class->free (database);
+  }
+  store = open_store ();
+  for (guint i = 0; i < 3; i++) {
+    g_autofree char *id = g_strdup_printf ("q:%u", i);
+
+    derush_store_job_started (store, id, "SELF_TEST", NULL, data, 1, 1);
+  }
+  close_store (store);
+  assert_count ("jobs", 2);
+}
+
+static void
+assert_refused (const char *database_url, const char *said)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushConfig) config = NULL;
+
+  g_setenv ("DATABASE_URL", database_url, TRUE);
+  config = derush_config_load (NULL);
+  g_assert_null (derush_store_open (config, &error));
+  g_assert_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_BAD_INPUT);
+  if (!strstr (error->message, said) || strstr (error->message, "hush-hush"))
+    g_error ("%s", error->message);
+}
+
+static void
+test_refused (void)
+{
+  g_autofree char *other = g_strdup_printf ("postgresql://derush:hush-hush@localhost/no_such_one?host=%s", folder);
+
+  assert_refused (other, "no_such_one");
+  assert_refused ("postgresql://u:hush-hush@host:badport:1/db", "DATABASE_URL");
+}
+
+static void
+test_urls (void)
+{
+  static const struct {
+    const char *url, *conninfo, *schema;
+  } cases[] = {
+      {"postgresql://u:p@h:5432/db", "postgresql://u:p@h:5432/db", NULL},
+      {"postgresql://u:p@h:5432/db?schema=public", "postgresql://u:p@h:5432/db", "public"},
+      {"postgres://h/db?schema=My%20Own&sslmode=require", "postgres://h/db?sslmode=require", "My Own"},
+      {"postgresql://h/db?connection_limit=5&pool_timeout=2&connect_timeout=9&pgbouncer=true&schema=",
+       "postgresql://h/db?connect_timeout=9", NULL},
+      {"postgresql://h/db?host=/run/postgresql&schema=a&schema=b", "postgresql://h/db?host=/run/postgresql", "b"},
+      {"postgresql://h/db?", "postgresql://h/db", NULL},
+      {"postgresql://u:p%40ss@h/db?nonsense", "postgresql://u:p%40ss@h/db", NULL},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *schema = NULL, *conninfo = postgresql_url_parse (cases[i].url, &schema, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpstr (conninfo, ==, cases[i].conninfo);
+    g_assert_cmpstr (schema, ==, cases[i].schema);
+  }
+}
+
+static void
+test_backend_tables (void)
+{
+  DerushStore *store;
+
+  run_sql ("CREATE DATABASE backend");
+  {
+    g_autofree char *backend = g_strdup_printf ("postgresql://derush@localhost/backend?host=%s", folder);
+    g_autofree char *with_schema = g_strconcat (backend, "&schema=public", NULL), *server = g_steal_pointer (&url);
+    g_autofree char *theirs = NULL;
+
+    url = g_strdup (backend);
+    run_sql ("CREATE TABLE users (\"id\" TEXT PRIMARY KEY);"
+             "CREATE TABLE jobs (\"id\" TEXT PRIMARY KEY, \"userId\" TEXT NOT NULL REFERENCES users (\"id\"))");
+    g_setenv ("DATABASE_URL", with_schema, TRUE);
+    store = open_store ();
+    write_jobs (store, 0, 5);
+    close_store (store);
+    assert_count ("derush.jobs", 5);
+    assert_count ("derush.video_formats", 5);
+    assert_count ("public.jobs", 0);
+    store = open_store ();
+    write_jobs (store, 5, 5);
+    close_store (store);
+    assert_count ("derush.jobs", 10);
+    g_free (url);
+    url = g_steal_pointer (&server);
+  }
+}
+
+static void
+test_public (void)
+{
+  DerushStore *store;
+
+  g_setenv ("DATABASE_URL", url, TRUE);
+  store = open_store ();
+  write_jobs (store, 0, 1);
+  close_store (store);
+  run_sql ("DO $$ BEGIN ASSERT (SELECT \"userId\" IS NULL FROM jobs); END $$");
+  assert_count ("public.video_formats", 1);
+}
+
+int
+main (int argc, char *argv[])
+{
+  g_test_init (&argc, &argv, NULL);
+  derush_log_set_level (DERUSH_LOG_ERROR);
+  folder = g_strdup (g_getenv ("DERUSH_POSTGRESQL_DIR"));
+  url = g_strdup (g_getenv ("DERUSH_POSTGRESQL_URL"));
+  if (!folder || !url)
+    g_error ("run this test by tests/system/postgresql.sh with …");
+  store_tests_add ("/results/postgresql", use_empty_store, open_database);
+  g_test_add_func ("/results/postgresql/a-server-killed-in-the-middle-loses-nothing", test_killed_server);
+  g_test_add_func ("/results/postgresql/a-server-that-starts-later-gets-all-rows", test_server_away_at_start);
+  g_test_add_func ("/results/postgresql/closing-without-a-server-says-what-is-lost", test_server_away_at_end);
+  g_test_add_func ("/results/postgresql/rows-that-wait-are-bounded", test_bounded_memory);
+  g_test_add_func ("/results/postgresql/a-refused-row-is-lost-alone", test_refused_row);
+  g_test_add_func ("/results/postgresql/what-waiting-cannot-mend-is-refused-without-secrets", test_refused);
+  g_test_add_func ("/results/postgresql/urls-of-prisma-are-understood", test_urls);
+  g_test_add_func ("/results/postgresql/tables-of-the-backend-are-left-alone", test_backend_tables);
+  g_test_add_func ("/results/postgresql/without-a-schema-tables-are-public", test_public);
+  return g_test_run ();
+}
