@@ -10,9 +10,8 @@ static const struct {
   const char *name;
   DerushMediaAction action;
 } actions[] = {
-    {"probe", derush_action_probe},
-    {"transcode", derush_action_transcode},
-    {"check", derush_action_check},
+    {"probe", derush_action_probe},         {"transcode", derush_action_transcode},   {"check", derush_action_check},
+    {"analyse", derush_action_analyse},     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
     {"self-test", derush_action_self_test},
 };
 

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include "analysis/analysis.h"
 #include "core/core.h"
 #include "steps/steps.h"
 
@@ -67,6 +68,9 @@ void derush_media_job_set_debug (DerushMediaJob *job, const char *debug);
 
 /* @name is one path component, else the error is bad-input. Returns: (transfer full): the absolute path */
 char *derush_media_job_path (DerushMediaJob *job, const char *name, GError **error);
+
+/* What the step `analyse` measured, or the stored analysis that it accepted. */
+DerushAnalysisFile *derush_media_job_open_analysis (DerushMediaJob *job, GError **error);
 
 /* Fails with bad-input when the job has no film. */
 gboolean derush_media_job_require_source (DerushMediaJob *job, GError **error);

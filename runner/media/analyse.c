@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "media-private.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+#define ANALYSIS_FILE "analysis.derush"
+
+/* ── Measuring ──────────────────────────────────────────────────────────── */
+
+static JsonObject *
+describe (const DerushAnalysis *analysis, gboolean cached)
+{
+  JsonObject *result = json_object_new ();
+
+  if (!cached)
+    json_object_set_string_member (result, "file", ANALYSIS_FILE);
+  json_object_set_boolean_member (result, "cached", cached);
+  json_object_set_int_member (result, "frames", analysis->n_frames);
+  json_object_set_double_member (result, "duration", analysis->duration);
+  return result;
+}
+
+static gboolean
+measure (DerushMediaJob *job, const char *path, GError **error)
+{
+  g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, error);
+  g_autoptr (DerushTemplate) pipeline_template = info ? derush_template_load ("analyse", error) : NULL;
+  g_autoptr (DerushMediaPipeline) pipeline =
+      pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
+  double end;
+
+  if (!pipeline)
+    return FALSE;
+  g_object_set (derush_media_pipeline_get_element (pipeline, "analyser"), "analysis-location", path, NULL);
+  derush_media_pipeline_expect_buffers (pipeline, info->video_id ? "video-in" : "audio-in", "sink");
+  if (!derush_media_pipeline_run (pipeline, error))
+    return FALSE;
+  end = derush_media_pipeline_get_end (pipeline);
+  if (derush_media_pipeline_get_break (pipeline) || info->duration - end > MAX (0.5, 0.02 * info->duration))
+    derush_media_job_warn (job, _ ("Only the first %.2f s of %.2f s of the film could be read"), end, info->duration);
+  return TRUE;
+}
+
+JsonObject *
+derush_action_analyse (DerushMediaJob *job, GError **error)
+{
+  g_autoptr (DerushAnalysisFile) file = NULL;
+  g_autoptr (GError) failure = NULL;
+  g_autofree char *path = NULL;
+
+  if (job->analysis.fd >= 0) {
+    file = derush_analysis_file_open_fd (job->analysis.fd, &failure);
+    if (file)
+      return describe (derush_analysis_file_get (file), TRUE);
+    /* An old version or a damaged file: what is measured now takes its place. */
+    derush_media_job_set_debug (job, failure->message);
+    g_clear_error (&failure);
+  }
+  path = derush_media_job_path (job, ANALYSIS_FILE, error);
+  if (!path)
+    return NULL;
+  if (!measure (job, path, error)) {
+    g_unlink (path);
+    return NULL;
+  }
+  file = derush_analysis_file_open (path, &failure);
+  if (!file) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The analysis of “%s” was not stored: %s"),
+                 job->source.display, failure->message);
+    return NULL;
+  }
+  return describe (derush_analysis_file_get (file), FALSE);
+}
+
+DerushAnalysisFile *
+derush_media_job_open_analysis (DerushMediaJob *job, GError **error)
+{
+  JsonObject *made = job->results ? derush_json_get_object (job->results, "analyse") : NULL;
+  const char *name = derush_json_get_string (made, "file", NULL);
+  g_autofree char *path = name ? derush_media_job_path (job, name, error) : NULL;
+  g_autoptr (GError) failure = NULL;
+  DerushAnalysisFile *file = NULL;
+
+  if (name && !path)
+    return NULL;
+  if (path)
+    file = derush_analysis_file_open (path, &failure);
+  else if (job->analysis.fd >= 0)
+    file = derush_analysis_file_open_fd (job->analysis.fd, &failure);
+  if (!file)
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The analysis of “%s” cannot be read: %s"),
+                 job->source.display ? job->source.display : _ ("the film"),
+                 failure ? failure->message : _ ("none was made"));
+  return file;
+}
+
+/* ── Shots ──────────────────────────────────────────────────────────────── */
+
+static double
+to_milliseconds (double seconds)
+{
+  return round (seconds * 1000) / 1000;
+}
+
+JsonObject *
+derush_action_shots (DerushMediaJob *job, GError **error)
+{
+  g_autoptr (DerushAnalysisFile) file = derush_media_job_open_analysis (job, error);
+  const DerushAnalysis *analysis = file ? derush_analysis_file_get (file) : NULL;
+  JsonArray *shots;
+  JsonObject *result;
+
+  if (!analysis)
+    return NULL;
+  shots = json_array_new ();
+  for (guint i = 0; i < analysis->n_shots; i++) {
+    const DerushShot *shot = &analysis->shots[i];
+    JsonObject *item = json_object_new ();
+
+    json_object_set_double_member (item, "start", to_milliseconds (shot->start));
+    json_object_set_double_member (item, "end", to_milliseconds (shot->end));
+    json_object_set_int_member (item, "firstFrame", shot->first_frame);
+    json_object_set_string_member (item, "transition",
+                                   derush_transition_to_string ((DerushTransition)shot->transition));
+    json_array_add_object_element (shots, item);
+  }
+  result = json_object_new ();
+  json_object_set_double_member (result, "duration", to_milliseconds (analysis->duration));
+  json_object_set_int_member (result, "frames", analysis->n_frames);
+  json_object_set_array_member (result, "shots", shots);
+  return result;
+}
+
+/* ── Highlights ─────────────────────────────────────────────────────────── */
+
+static gboolean
+read_options (DerushMediaJob *job, DerushHighlightOptions *options, GError **error)
+{
+  JsonArray *types = derush_json_get_array (job->parameters, "detectionTypes");
+  const char *sensitivity = derush_json_get_string (job->parameters, "sensitivity", "medium");
+
+  derush_highlight_options_init (options);
+  options->max_highlights = (guint)derush_json_get_int (job->parameters, "maxHighlights", options->max_highlights);
+  options->min_duration = derush_json_get_number (job->parameters, "minDuration", options->min_duration);
+  options->max_duration = derush_json_get_number (job->parameters, "maxDuration", options->max_duration);
+  if (!derush_sensitivity_from_string (sensitivity, &options->sensitivity)) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no sensitivity “%s”"), sensitivity);
+    return FALSE;
+  }
+  if (types && json_array_get_length (types) > 0)
+    options->detections = 0;
+  for (guint i = 0; types && i < json_array_get_length (types); i++) {
+    JsonNode *node = json_array_get_element (types, i);
+    const char *name = JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL;
+    DerushDetection detection;
+
+    if (g_strcmp0 (name, "ACTION") == 0) {
+      options->detections |= DERUSH_DETECTION_ALL;
+    } else if (name && derush_detection_from_string (name, &detection)) {
+      options->detections |= detection;
+    } else {
+      g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no detection type “%s”"),
+                   name ? name : "");
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static JsonObject *
+describe_signals (const DerushHighlight *highlight)
+{
+  JsonObject *signals = json_object_new ();
+
+  for (guint i = 0; i < DERUSH_N_SIGNALS; i++) {
+    JsonObject *signal;
+
+    if (highlight->weights[i] <= 0)
+      continue;
+    signal = json_object_new ();
+    json_object_set_double_member (signal, "value", highlight->values[i]);
+    json_object_set_double_member (signal, "weight", highlight->weights[i]);
+    json_object_set_object_member (signals, derush_signal_to_string ((DerushSignal)i), signal);
+  }
+  return signals;
+}
+
+static JsonArray *
+list_reasons (const DerushHighlight *highlight)
+{
+  JsonArray *reasons = json_array_new ();
+
+  for (guint i = 0; highlight->reasons && highlight->reasons[i]; i++)
+    json_array_add_string_element (reasons, highlight->reasons[i]);
+  return reasons;
+}
+
+/* The signals that carry the score, in small letters as tags are. */
+static JsonArray *
+list_tags (const DerushHighlight *highlight)
+{
+  JsonArray *tags = json_array_new ();
+
+  for (guint i = 0; i < DERUSH_N_SIGNALS; i++) {
+    g_autofree char *tag = NULL;
+
+    if (highlight->score <= 0 || highlight->values[i] * highlight->weights[i] < 0.25 * highlight->score)
+      continue;
+    tag = g_ascii_strdown (derush_signal_to_string ((DerushSignal)i), -1);
+    g_strdelimit (tag, "_", '-');
+    json_array_add_string_element (tags, tag);
+  }
+  return tags;
+}
+
+static JsonObject *
+describe_highlight (const DerushHighlight *highlight)
+{
+  JsonObject *item = json_object_new ();
+  JsonObject *metadata = json_object_new ();
+  g_autofree char *description = highlight->reasons ? g_strjoinv (", ", highlight->reasons) : g_strdup ("");
+
+  json_object_set_double_member (item, "startTime", to_milliseconds (highlight->start));
+  json_object_set_double_member (item, "endTime", to_milliseconds (highlight->end));
+  json_object_set_double_member (item, "duration", to_milliseconds (highlight->end - highlight->start));
+  json_object_set_string_member (item, "type", highlight->type ? highlight->type : "ACTION");
+  json_object_set_double_member (item, "confidence", highlight->score);
+  json_object_set_string_member (item, "description", description);
+  json_object_set_array_member (item, "tags", list_tags (highlight));
+  json_object_set_object_member (metadata, "signals", describe_signals (highlight));
+  json_object_set_array_member (metadata, "reasons", list_reasons (highlight));
+  json_object_set_object_member (item, "metadata", metadata);
+  return item;
+}
+
+static JsonArray *
+describe_all (GPtrArray *highlights)
+{
+  JsonArray *items = json_array_new ();
+
+  for (guint i = 0; i < highlights->len; i++)
+    json_array_add_object_element (items, describe_highlight (g_ptr_array_index (highlights, i)));
+  return items;
+}
+
+JsonObject *
+derush_action_highlights (DerushMediaJob *job, GError **error)
+{
+  g_autoptr (DerushAnalysisFile) file = derush_media_job_open_analysis (job, error);
+  g_autoptr (DerushHighlights) highlights = NULL;
+  DerushHighlightOptions options;
+  JsonObject *result;
+
+  if (!file || !read_options (job, &options, error))
+    return NULL;
+  highlights = derush_highlights_find (derush_analysis_file_get (file), &options);
+  result = json_object_new ();
+  json_object_set_array_member (result, "highlights", describe_all (highlights->chosen));
+  json_object_set_array_member (result, "rejected", describe_all (highlights->rejected));
+  return result;
+}
