@@ -3,6 +3,7 @@
 
 #include "media-private.h"
 
+#include <errno.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 #include <gst/pbutils/pbutils.h>
@@ -71,11 +72,27 @@ class_of_error (const GError *error)
   return DERUSH_ERROR_INTERNAL;
 }
 
+/* Muxers that keep a file of their own report a failed write; only the text of the system says why. */
+static gboolean
+is_out_of_space (const GError *error, const char *debug)
+{
+  static const int numbers[] = {ENOSPC, EDQUOT, EFBIG};
+
+  if (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT))
+    return TRUE;
+  if (error->domain != GST_RESOURCE_ERROR || !debug)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    if (strstr (debug, g_strerror (numbers[i])))
+      return TRUE;
+  return FALSE;
+}
+
 /* What people can do about it; GStreamer's own words stand in the debug text. */
 static const char *
-advice (const GError *error, DerushErrorClass error_class)
+advice (const GError *error, const char *debug, DerushErrorClass error_class)
 {
-  if (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT))
+  if (is_out_of_space (error, debug))
     return _ ("There is no space left on the disk where “%s” is worked on");
   if (g_error_matches (error, GST_STREAM_ERROR, GST_STREAM_ERROR_TYPE_NOT_FOUND) ||
       g_error_matches (error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE))
@@ -98,10 +115,11 @@ GError *
 derush_media_error_from_message (GstMessage *message, gboolean of_input, GPtrArray *missing, const char *display)
 {
   g_autoptr (GError) error = NULL;
+  g_autofree char *debug = NULL;
   DerushErrorClass error_class;
   const char *format;
 
-  gst_message_parse_error (message, &error, NULL);
+  gst_message_parse_error (message, &error, &debug);
   error_class = class_of_error (error);
   /* Decoders and demuxers that fail, whatever they call it, were fed something broken. */
   if (of_input && error_class == DERUSH_ERROR_INTERNAL)
@@ -109,6 +127,6 @@ derush_media_error_from_message (GstMessage *message, gboolean of_input, GPtrArr
   /* A missing decoder shows itself as “Internal data stream error” of whatever stood before it. */
   if (missing && missing->len > 0 && error_class != DERUSH_ERROR_RESOURCE)
     return missing_error (missing, display);
-  format = advice (error, error_class);
+  format = advice (error, debug, error_class);
   return g_error_new (DERUSH_MEDIA_ERROR, error_class, format, display);
 }

@@ -288,6 +288,8 @@ derush_action_transcode (DerushMediaJob *job, GError **error)
     result = encode (job, info, &cut, path, &sound_failed, &failure);
   }
   g_unlink (scratch);
+  if (result && !info->audio_id && !sound_failed)
+    derush_media_job_warn (job, _ ("The film has no sound"));
   if (!result) {
     g_unlink (path);
     g_propagate_error (error, g_steal_pointer (&failure));
