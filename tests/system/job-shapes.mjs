@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { cutSample, ffprobe, isFastStart, listFiles, main, meanLuma, readCues, run, sampleFilm, startDaemon, startRedis,
-  openQueue, temporaryFolder, test } from './lib.mjs';
+  openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
 import { queryPostgres, querySqlite, startPostgres } from './databases.mjs';
 
 const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION'];
@@ -229,8 +229,7 @@ async function walk(bench, shapes, filmOf) {
         await check[type](result, data, film);
         const published = result.outputs.map(({ path: file }) => path.basename(file)).sort();
         if (data.outputDir) assert.deepEqual(listFiles(output), published, 'nothing else is in the folder');
-        assert.deepEqual(listFiles(path.join(bench.daemon.folder, 'scratch')).filter(name => !name.includes('worker')), [],
-          'the working folder is gone');
+        assert.deepEqual(workingFiles(path.join(bench.daemon.folder, 'scratch')), [], 'the working folder is gone');
         const distinct = [...progress].filter(value => value.startsWith(`${job.id} `)).length;
         if (type === 'VIDEO_PROCESSING' && film.duration / 60 > 0.8 && !data.options)
           assert.ok(distinct >= 10, `${distinct} distinct values of progress`);

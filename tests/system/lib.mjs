@@ -355,6 +355,12 @@ export function listFiles(folder) {
     ? listFiles(path.join(folder, entry.name)).map(name => `${entry.name}/${name}`) : [entry.name]).sort();
 }
 
+/** What jobs have left in @scratch; a slot keeps its folder and a lock while it lives. */
+export function workingFiles(scratch) {
+  return fs.existsSync(scratch) ? fs.readdirSync(scratch).flatMap(slot =>
+    fs.readdirSync(path.join(scratch, slot)).filter(name => name.startsWith('job')).map(name => path.join(slot, name))) : [];
+}
+
 /** The cues of a WebVTT file: [{start, end, payload}], seconds. */
 export function readCues(file) {
   const seconds = text => text.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);

@@ -57,9 +57,13 @@ function end(job, state) {
   const last = rows.at(-1);
 
   if (last) {
-    if (state === '') last.fraction = 1;
-    last.state = state;
-    report(last);
+    if (state !== '') {
+      last.state = state;
+      if (!terminal) process.stderr.write(`${job} ${last.step} ${state}\n`);
+    } else if (last.fraction < 1) {
+      last.fraction = 1;
+      report(last);
+    }
   }
   draw(true);
 }
@@ -95,12 +99,14 @@ function clock(seconds) {
 }
 
 function printResults(results) {
-  const highlights = results.HIGHLIGHT_DETECTION?.highlights ?? [];
+  const highlights = results.HIGHLIGHT_DETECTION?.highlights;
 
+  if (Object.keys(results).length === 0) return;
   console.log(`\n${'role'.padEnd(12)} ${'size'.padStart(10)}  path`);
   for (const { outputs } of Object.values(results))
     for (const { role, size, path: file } of outputs ?? [])
       console.log(`${role.padEnd(12)} ${humanSize(size).padStart(10)}  ${file}`);
+  if (!highlights) return;
   console.log(highlights.length > 0 ? '\nThe best of it:' : '\nNo highlights found.');
   for (const { startTime, endTime, type, confidence, description } of highlights)
     console.log(`  ${clock(startTime)} – ${clock(endTime)}  ${type} ${confidence.toFixed(2)}  ${description}`);
