@@ -192,6 +192,22 @@ write_progress (DerushDaemonJob *job, int percent)
   derush_store_job_progress (job->daemon->store, job->store_id, percent, job->step);
 }
 
+/* Which part of the job @name is: BullMQ's progress is one number, so a reader needs this to draw a bar for each step. */
+static char *
+describe_step (DerushPlan *plan, const char *name)
+{
+  double from = 0;
+
+  for (guint i = 0; i < plan->steps->len; i++) {
+    DerushPlanStep *step = plan->steps->pdata[i];
+
+    if (strcmp (step->name, name) == 0)
+      return g_strdup_printf ("step %s, %.0f to %.0f %%", name, from * 100, (from + step->weight) * 100);
+    from += step->weight;
+  }
+  return g_strconcat ("step ", name, NULL);
+}
+
 static void
 on_progress (const char *step, double progress, gpointer user_data)
 {
@@ -199,7 +215,8 @@ on_progress (const char *step, double progress, gpointer user_data)
 
   if (g_strcmp0 (step, job->step) != 0) {
     g_autofree char *now = derush_time_to_iso8601 (derush_time_now_ms ());
-    g_autofree char *row = g_strdup_printf ("%s step %s", now, step);
+    g_autofree char *described = describe_step (job->plan, step);
+    g_autofree char *row = g_strconcat (now, " ", described, NULL);
     JsonObject *fields = log_fields (job);
 
     g_free (job->step);

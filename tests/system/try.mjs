@@ -31,7 +31,7 @@ function draw(force) {
 
 function show(job, step, fraction, state = '') {
   const key = `${job} ${step}`;
-  const row = steps.get(key) ?? { job, step, fraction: -1, state: '', quarter: -1 };
+  const row = steps.get(key) ?? { job, step, fraction: -1, state: '', quarter: 0 };
   const quarter = Math.floor(fraction * 4);
 
   if (!steps.has(key)) {
