@@ -64,6 +64,7 @@ typedef void (*BullmqConnectionFunc) (BullmqConnection *connection, gboolean rea
 
 BullmqConnection *bullmq_connection_new (const DerushRedisAddress *address, const char *client_name,
                                          BullmqConnectionFunc func, gpointer user_data);
+void bullmq_connection_set_quiet (BullmqConnection *connection);
 void bullmq_connection_open (BullmqConnection *connection);
 void bullmq_connection_close (BullmqConnection *connection);
 void bullmq_connection_send (BullmqConnection *connection, BullmqCommand *command, BullmqCommandFlags flags,

@@ -48,6 +48,7 @@ struct _BullmqConnection {
   guint attempts;    /* since the last answered command */
   gboolean in_trouble;
   char *trouble;
+  gboolean quiet;
 
   GQueue pending; /* not sent yet */
   GQueue sent;    /* in the order in which the answers will come */
@@ -158,7 +159,7 @@ note_trouble (BullmqConnection *self, const char *trouble)
   if (g_strcmp0 (self->trouble, trouble) != 0) {
     g_free (self->trouble);
     self->trouble = g_strdup (trouble);
-    derush_log (self->in_trouble ? DERUSH_LOG_DEBUG : DERUSH_LOG_WARN, NULL,
+    derush_log (self->in_trouble || self->quiet ? DERUSH_LOG_DEBUG : DERUSH_LOG_WARN, NULL,
                 "No connection to Redis at %s:%u, trying until it answers: %s", self->address->host,
                 self->address->port, trouble);
   }
@@ -390,7 +391,8 @@ on_greeted (const BullmqAnswer *said, gpointer user_data)
   clear_source (&self->timer);
   self->state = STATE_READY;
   if (self->in_trouble)
-    derush_log (DERUSH_LOG_INFO, NULL, "Connected to Redis at %s:%u", self->address->host, self->address->port);
+    derush_log (self->quiet ? DERUSH_LOG_DEBUG : DERUSH_LOG_INFO, NULL, "Connected to Redis at %s:%u",
+                self->address->host, self->address->port);
   self->in_trouble = FALSE;
   g_clear_pointer (&self->trouble, g_free);
   /* From now on the answers to commands say how well it goes; the next loss starts with the first address again. */
@@ -598,6 +600,13 @@ bullmq_connection_new (const DerushRedisAddress *address, const char *client_nam
   g_source_set_callback (self->watchdog, watch, self, NULL);
   g_source_attach (self->watchdog, self->loop);
   return self;
+}
+
+/* For connections that come and go together with another one, which speaks for all. */
+void
+bullmq_connection_set_quiet (BullmqConnection *self)
+{
+  self->quiet = TRUE;
 }
 
 void

@@ -43,8 +43,10 @@ begin_end (DerushBullmqJob *job)
   job->ended = TRUE;
   if (!worker)
     return FALSE;
-  if (!job->lost)
+  if (!job->lost) {
+    bullmq_job_flush_progress (job);
     return TRUE;
+  }
   bullmq_worker_ref (worker);
   bullmq_worker_release (worker, job);
   bullmq_worker_check_closed (worker);

@@ -238,6 +238,16 @@ send_progress (DerushBullmqJob *job, const char *progress)
                           derush_bullmq_job_ref (job));
 }
 
+/* The newest progress goes out before the command that ends the job. */
+void
+bullmq_job_flush_progress (DerushBullmqJob *job)
+{
+  g_autofree char *next = g_steal_pointer (&job->next_progress);
+
+  if (next)
+    send_progress (job, next);
+}
+
 /**
  * derush_bullmq_job_set_progress:
  * @job: a job that has not been ended

@@ -167,6 +167,7 @@ keeper_thread (gpointer data)
 
   g_main_context_push_thread_default (self->loop);
   self->connection = bullmq_connection_new (self->address, NULL, on_connection, self);
+  bullmq_connection_set_quiet (self->connection);
   bullmq_connection_open (self->connection);
   g_source_set_callback (timer, renew, self, NULL);
   g_source_attach (timer, self->loop);

@@ -9,7 +9,7 @@
 #include <glib/gi18n-lib.h>
 
 /* An operator waits for an answer, so unlike a worker a queue gives up. */
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 5000
 #define MAX_PRIORITY 2097151
 #define MAX_EVENTS "10000"
 
@@ -33,6 +33,7 @@ derush_bullmq_queue_new (const DerushRedisAddress *address, const char *prefix, 
   DerushBullmqQueue *self = g_new0 (DerushBullmqQueue, 1);
 
   self->connection = bullmq_connection_new (address, NULL, NULL, NULL);
+  bullmq_connection_set_quiet (self->connection);
   self->base = g_strconcat (prefix && *prefix ? prefix : "bull", ":", name, ":", NULL);
   return self;
 }

@@ -57,6 +57,7 @@ DerushBullmqJob *bullmq_job_new (DerushBullmqWorker *worker, const redisReply *h
                                  const char *token);
 gboolean bullmq_job_has_id (DerushBullmqJob *job, const char *id, gsize id_length);
 void bullmq_job_add_key (DerushBullmqJob *job, BullmqCommand *command, const char *suffix);
+void bullmq_job_flush_progress (DerushBullmqJob *job);
 void bullmq_job_lose (DerushBullmqJob *job, const char *why);
 
 /* ── Worker (worker.c) ──────────────────────────────────────────────────── */

@@ -269,6 +269,7 @@ derush_bullmq_worker_new (const DerushRedisAddress *address, const DerushBullmqW
   name = client_name (self);
   self->commands = bullmq_connection_new (address, NULL, on_commands, self);
   self->waiter = bullmq_connection_new (address, name, on_waiter, self);
+  bullmq_connection_set_quiet (self->waiter);
   return self;
 }
 
