@@ -50,6 +50,9 @@ typedef struct {
   /* Length of the way since the last break. */
   double way;
   double straight_way;
+  /* Change of the frames taken so far, and the part of it that motion does not explain. */
+  double difference;
+  double residual;
   float step;
 } Picture;
 
@@ -142,6 +145,15 @@ relative_rate (const GradualDetector *self, guint first, guint last, double rate
   return (picture (self, last)->way - picture (self, first)->way) / (last - first) / rate;
 }
 
+/* Motion explains much of a pan, and nothing of a blend: 1 where it explains less than two fifths. */
+static double
+unexplained (const Picture *from, const Picture *to)
+{
+  double difference = to->difference - from->difference;
+
+  return difference > 0 ? MIN (1, (to->residual - from->residual) / difference / 0.6) : 1;
+}
+
 /* The first picture of the window at which @share of the way is done. */
 static const Picture *
 picture_at (const GradualDetector *self, guint first, guint last, double share)
@@ -201,6 +213,8 @@ score_window (GradualDetector *self, guint first, guint last)
   rate = distance / (last - first);
   score = contrast * straightness * straightness * unlike /
           (1 + relative_rate (self, before, first, rate) + relative_rate (self, last, after, rate));
+  if (blended)
+    score *= unexplained (from, to) * unexplained (from, to);
   threshold = blended ? THRESHOLD_BLENDED : THRESHOLD_WIPE;
   window.score = score / threshold;
   if (window.score < 1)
@@ -354,6 +368,8 @@ gradual_detector_push (GradualDetector *self, const DerushFrameFeatures *feature
     next.step = step;
     next.way = previous->way + step;
     next.straight_way = previous->straight_way + length;
+    next.difference = previous->difference + features->difference;
+    next.residual = previous->residual + features->residual;
   }
   g_array_append_val (self->pictures, next);
   while (self->next + FLANK < self->pictures->len)

@@ -10,7 +10,7 @@
 /* The curve is smoothed over so many seconds to either side before its peaks are looked for. */
 #define SMOOTHING 0.5
 /* What rises less than this above the film's median is no peak. */
-#define LEAST_RISE 0.04
+#define LEAST_RISE 0.03
 /* A segment reaches down to this share of its peak, and over dips of so many seconds. */
 #define REACH 0.35
 #define DIP 1.0
@@ -26,9 +26,9 @@ static const struct {
   double of_best;
   double least;
 } sensitivities[] = {
-    [DERUSH_SENSITIVITY_LOW] = {"low", 0.85, 0.20},
-    [DERUSH_SENSITIVITY_MEDIUM] = {"medium", 0.7, 0.12},
-    [DERUSH_SENSITIVITY_HIGH] = {"high", 0.4, 0.06},
+    [DERUSH_SENSITIVITY_LOW] = {"low", 0.85, 0.12},
+    [DERUSH_SENSITIVITY_MEDIUM] = {"medium", 0.7, 0.06},
+    [DERUSH_SENSITIVITY_HIGH] = {"high", 0.4, 0.03},
 };
 
 static const struct {
