@@ -5,10 +5,7 @@
 
 #include <math.h>
 #include <string.h>
-#include <glib/gi18n-lib.h>
 
-/* A return value goes through Redis, its events stream and every listener: long lists have to be in files. */
-#define MAX_RETURN_VALUE 16384
 #define MAX_RETURN_WARNINGS 32
 
 void
@@ -235,38 +232,6 @@ collect_versions (DerushPlan *plan, JsonObject *results)
   return versions;
 }
 
-static gsize
-written_length (JsonObject *value)
-{
-  g_autofree char *text = derush_json_object_to_string (value);
-
-  return strlen (text);
-}
-
-static void
-remove_from_each (JsonObject *value, const char *list, const char *member)
-{
-  JsonArray *array = derush_json_get_array (value, list);
-
-  for (guint i = 0; array && i < json_array_get_length (array); i++)
-    json_object_remove_member (json_array_get_object_element (array, i), member);
-}
-
-/* What can be found elsewhere goes first: the files themselves have their checksums, the analysis has the rest. */
-static void
-shorten (JsonObject *value)
-{
-  JsonArray *rejected = derush_json_get_array (value, "rejected");
-
-  if (written_length (value) <= MAX_RETURN_VALUE)
-    return;
-  json_array_add_string_element (json_object_get_array_member (value, "warnings"),
-                                 _ ("The result is long: checksums and what was rejected are left out"));
-  if (rejected)
-    json_object_set_array_member (value, "rejected", json_array_new ());
-  remove_from_each (value, "outputs", "sha256");
-}
-
 /**
  * derush_plan_return_value:
  * @plan: a plan whose steps have all finished
@@ -302,6 +267,5 @@ derush_plan_return_value (DerushPlan *plan, JsonObject *results, GPtrArray *outp
   json_object_set_object_member (value, "versions", collect_versions (plan, results));
   if (plan->metadata)
     json_object_set_member (value, "metadata", json_copy_finite (plan->metadata));
-  shorten (value);
   return value;
 }

@@ -78,17 +78,17 @@ check_mode (JsonObject *values, Checker *checker, JsonArray *positions)
 
 /* Whether pages are wanted; @parameters is filled if so. True, false, or an object with their layout. */
 static gboolean
-check_storyboard (JsonObject *values, Checker *checker, gboolean fallback, JsonObject *parameters)
+check_storyboard (JsonObject *values, Checker *checker, gboolean fallback, const char *base, JsonObject *parameters)
 {
   static const Field *const tables[] = {storyboard_fields, NULL};
   JsonNode *node = json_object_get_member (values, "storyboard");
   const char *pointer = checker_pointer (checker, "storyboard");
-  g_autofree char *value = NULL;
+  g_autofree char *value = NULL, *name = g_strdup_printf ("%s-storyboard", base);
 
   json_object_set_int_member (parameters, "columns", 10);
   json_object_set_int_member (parameters, "rows", 10);
   json_object_set_int_member (parameters, "tileWidth", 160);
-  json_object_set_string_member (parameters, "name", "storyboard");
+  json_object_set_string_member (parameters, "name", name);
   if (!node)
     return fallback;
   if (JSON_NODE_HOLDS_OBJECT (node)) {
@@ -125,11 +125,12 @@ check_route (JsonObject *values, Checker *checker)
 static void
 plan_thumbnail_generation (DerushPlan *plan, JsonObject *values, Checker *checker)
 {
+  g_autofree char *base = plan_base_name (plan), *name = g_strdup_printf ("%s-thumbnail", base);
   JsonArray *positions = derush_json_get_array (values, "positions");
   const char *mode = check_mode (values, checker, positions);
   gboolean best = strcmp (mode, "best") == 0, given = strcmp (mode, "positions") == 0;
   g_autoptr (JsonObject) layout = json_object_new ();
-  gboolean storyboard = check_storyboard (values, checker, !given, layout);
+  gboolean storyboard = check_storyboard (values, checker, !given, base, layout);
   gint64 count = derush_json_get_int (values, "count", 5);
   JsonObject *thumbnails;
 
@@ -157,7 +158,7 @@ plan_thumbnail_generation (DerushPlan *plan, JsonObject *values, Checker *checke
   json_object_set_string_member (thumbnails, "fit", derush_json_get_string (values, "fit", "contain"));
   json_object_set_string_member (thumbnails, "format", derush_json_get_string (values, "format", "jpg"));
   json_object_set_int_member (thumbnails, "quality", check_quality (values, checker));
-  json_object_set_string_member (thumbnails, "name", "thumbnail");
+  json_object_set_string_member (thumbnails, "name", name);
   check_route (values, checker);
 }
 

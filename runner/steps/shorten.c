@@ -75,12 +75,65 @@ drop_largest_member (JsonObject *object)
     json_object_set_null_member (object, largest_name);
 }
 
+static void
+remove_from_items (JsonObject *object, const char *list, const char *member)
+{
+  JsonArray *items = derush_json_get_array (object, list);
+
+  for (guint i = 0; items && i < json_array_get_length (items); i++) {
+    JsonNode *item = json_array_get_element (items, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (item) && json_object_has_member (json_node_get_object (item), member))
+      json_object_set_null_member (json_node_get_object (item), member);
+  }
+}
+
+/* Thumbnails name their files themselves. */
+static void
+drop_outputs_of_thumbnails (JsonObject *object)
+{
+  JsonArray *items = derush_json_get_array (object, "outputs"), *kept;
+
+  if (!items || !derush_json_get_array (object, "thumbnails"))
+    return;
+  kept = json_array_new ();
+  for (guint i = 0; i < json_array_get_length (items); i++) {
+    JsonNode *item = json_array_get_element (items, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (item) &&
+        g_strcmp0 (derush_json_get_string (json_node_get_object (item), "role", NULL), "thumbnail") != 0)
+      json_array_add_element (kept, json_node_copy (item));
+  }
+  json_object_set_array_member (object, "outputs", kept);
+}
+
+/* Before a list loses items: what can be done without, in the order in which it is missed least. */
+static gboolean
+drop_details (JsonObject *object, guint step)
+{
+  switch (step) {
+  case 0:
+    if (derush_json_get_array (object, "rejected"))
+      json_object_set_array_member (object, "rejected", json_array_new ());
+    return TRUE;
+  case 1:
+    remove_from_items (object, "outputs", "sha256");
+    return TRUE;
+  case 2:
+    drop_outputs_of_thumbnails (object);
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 gboolean
 derush_return_value_shorten (JsonObject **value)
 {
   g_autofree char *text = derush_json_object_to_string (*value);
   g_autoptr (JsonNode) node = NULL;
   JsonObject *copy;
+  guint step = 0;
 
   if (strlen (text) <= RETURN_VALUE_MAX)
     return FALSE;
@@ -95,6 +148,8 @@ derush_return_value_shorten (JsonObject **value)
 
     if (strlen (now) <= RETURN_VALUE_MAX)
       break;
+    if (drop_details (copy, step++))
+      continue;
     find_largest (copy, 3, &parent, &name, &largest);
     if (name)
       halve (parent, name);

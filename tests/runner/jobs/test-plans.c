@@ -80,36 +80,36 @@ static const Shape shapes[] = {
      "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','thumbnailRequest':{'count':5,'width':640,"
      "'format':'jpg','quality':85,'mode':'best','storyboard':true}}",
      "THUMBNAIL_GENERATION", "probe analyse thumbnails storyboard", "thumbnails",
-     "{'count':5,'mode':'best','width':640,'fit':'contain','format':'jpg','quality':85,'name':'thumbnail'}"},
+     "{'count':5,'mode':'best','width':640,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/nothing-asked-is-the-main-shape", "generate-thumbnails",
      "{'videoId':'v1','inputPath':'/f/a.mp4','userId':'u1'}", "THUMBNAIL_GENERATION",
      "probe analyse thumbnails storyboard", "thumbnails",
-     "{'count':5,'mode':'best','width':640,'fit':'contain','format':'jpg','quality':85,'name':'thumbnail'}"},
+     "{'count':5,'mode':'best','width':640,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/given-positions", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','thumbnailRequest':{'positions':[0.1,0.5,42.5],"
      "'height':360,'format':'webp'}}",
      "THUMBNAIL_GENERATION", "probe thumbnails", "thumbnails",
      "{'positions':[0.1,0.5,42.5],'count':3,'mode':'positions','height':360,'fit':'contain','format':'webp',"
-     "'quality':85,'name':'thumbnail'}"},
+     "'quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/members-of-the-backends-route", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','position':0,'width':320,'height':180,'quality':'high','format':'JPEG',"
      "'isPrimary':true,'style':'','isEnhanced':false}",
      "THUMBNAIL_GENERATION", "probe thumbnails", "thumbnails",
      "{'positions':[0.0],'count':1,'mode':'positions','width':320,'height':180,'fit':'contain','format':'jpg',"
-     "'quality':85,'name':'thumbnail'}"},
+     "'quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/uniform-needs-no-analysis", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','mode':'uniform','storyboard':false,'count':3}", "THUMBNAIL_GENERATION",
      "probe thumbnails", "thumbnails",
-     "{'count':3,'mode':'uniform','width':640,'fit':'contain','format':'jpg','quality':85,'name':'thumbnail'}"},
+     "{'count':3,'mode':'uniform','width':640,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/the-layout-of-a-storyboard", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','thumbnailRequest':{'storyboard':{'columns':4,'tileWidth':200}}}",
      "THUMBNAIL_GENERATION", "probe analyse thumbnails storyboard", "storyboard",
-     "{'columns':4,'rows':10,'tileWidth':200,'name':'storyboard'}"},
+     "{'columns':4,'rows':10,'tileWidth':200,'name':'v1-storyboard'}"},
     {"thumbnails/a-count-beside-positions-is-said", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','positions':[1,2],'count':9}", "THUMBNAIL_GENERATION", "probe thumbnails",
      "thumbnails",
      "{'positions':[1.0,2.0],'count':2,'mode':'positions','width':640,'fit':'contain','format':'jpg','quality':85,"
-     "'name':'thumbnail'}",
+     "'name':'v1-thumbnail'}",
      1},
     {"highlights/the-main-shape", "HIGHLIGHT_DETECTION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','highlightRequest':{'maxHighlights':5,'minDuration':3,"
