@@ -26,8 +26,15 @@ function sweep() {
     try { process.kill(pid, 'SIGKILL'); } catch {}
   }
   for (const folder of folders) {
-    if (process.env.DERUSH_KEEP) process.stderr.write(`kept: ${folder}\n`);
-    else fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    if (process.env.DERUSH_KEEP) {
+      process.stderr.write(`kept: ${folder}\n`);
+      continue;
+    }
+    try {
+      fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    } catch (error) {
+      process.stderr.write(`${folder} could not be removed: ${error.message}\n`);
+    }
   }
   children.clear();
   folders.clear();
@@ -56,9 +63,12 @@ export function removeFolder(folder) {
 
 // ── Processes ───────────────────────────────────────────────────────────────
 
-/** A process whose output is collected; `ended` resolves to {status, signal, stdout, stderr}. */
-export function start(command, args = [], { environment = {}, cwd, input, stdio } = {}) {
-  const child = spawn(command, args, { env: { ...process.env, ...environment }, cwd,
+/**
+ * A process whose output is collected; `ended` resolves to {status, signal, stdout, stderr}. @detached: in a process group of
+ * its own, which Ctrl-C on a terminal does not reach.
+ */
+export function start(command, args = [], { environment = {}, cwd, input, stdio, detached = false } = {}) {
+  const child = spawn(command, args, { env: { ...process.env, ...environment }, cwd, detached,
     stdio: stdio ?? [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
 
@@ -156,12 +166,12 @@ export function freePort() {
  * A redis-server of its own on a free port of 127.0.0.1, with a password, nothing on disk that outlives it.
  * {port, password, connection (for bullmq and ioredis), environment (for derushd and derush), client(), stop(), restart()}
  */
-export async function startRedis({ password = Math.random().toString(36).slice(2), args = [] } = {}) {
+export async function startRedis({ password = Math.random().toString(36).slice(2), args = [], detached } = {}) {
   const folder = temporaryFolder('redis');
   const server = { folder, password, clients: [] };
   const launch = () => {
     server.process = start('redis-server', ['--port', String(server.port), '--bind', '127.0.0.1', '--requirepass', password,
-      '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--dir', folder, '--maxmemory-policy', 'noeviction', ...args]);
+      '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--dir', folder, '--maxmemory-policy', 'noeviction', ...args], { detached });
     return waitForRedis(server);
   };
 
@@ -240,10 +250,10 @@ export function daemonEnvironment(folder, roots = []) {
  * stop() (SIGTERM, waits, answers {status, signal, …})}.
  */
 export async function startDaemon(redis, { environment = {}, roots = [], queues = ['video-processing'], folder, wait = true,
-  command = 'derushd', args = [] } = {}) {
+  command = 'derushd', args = [], detached } = {}) {
   folder ??= temporaryFolder('daemon');
-  const daemon = start(command, args, { environment: { ...daemonEnvironment(folder, roots), DERUSH_QUEUES: queues.join(','),
-    ...redis.environment, ...environment } });
+  const daemon = start(command, args, { detached, environment: { ...daemonEnvironment(folder, roots),
+    DERUSH_QUEUES: queues.join(','), ...redis.environment, ...environment } });
 
   daemon.folder = folder;
   daemon.log = () => daemon.output.stderr.split('\n').flatMap(line => {

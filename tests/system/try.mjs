@@ -19,7 +19,8 @@ function bar(fraction, width = 32) {
 
 function draw(force) {
   if (!terminal || (!force && Date.now() - lastDrawn < 80)) return;
-  const rows = [...steps.values()].slice(-(Math.max(2, process.stderr.rows ?? 24) - 1));
+  const order = [...new Set([...steps.values()].map(({ job }) => job))];
+  const rows = [...steps.values()].sort((a, b) => order.indexOf(a.job) - order.indexOf(b.job)).slice(-(Math.max(2, process.stderr.rows ?? 24) - 1));
   const narrow = (process.stderr.columns ?? 80) < 80;
   const lines = rows.map(({ job, step, fraction, state }) =>
     `\x1b[2K${job.padEnd(21)} ${step.padEnd(11)} ${narrow ? '' : `${bar(fraction)} `}${String(Math.round(fraction * 100)).padStart(3)} % ${state}`);
@@ -168,9 +169,9 @@ async function main() {
     output = fs.mkdtempSync(path.join(os.tmpdir(), 'derush-try-'));
     madeOutput = true;
   }
-  started.redis = await startRedis();
+  started.redis = await startRedis({ detached: true });
   started.daemon = await startDaemon(started.redis, { folder: temporaryFolder('try-daemon'), roots: [path.dirname(film), output],
-    environment: { DERUSH_SHUTDOWN_TIMEOUT: '1' } });
+    detached: true, environment: { DERUSH_SHUTDOWN_TIMEOUT: '1' } });
   started.queue = await openQueue(started.redis);
 
   const videoId = path.parse(film).name;
