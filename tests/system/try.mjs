@@ -20,8 +20,8 @@ function bar(fraction, width = 32) {
 function draw(force) {
   if (!terminal || (!force && Date.now() - lastDrawn < 80)) return;
   const order = [...new Set([...steps.values()].map(({ job }) => job))];
-  const rows = [...steps.values()].sort((a, b) => order.indexOf(a.job) - order.indexOf(b.job)).slice(-(Math.max(2, process.stderr.rows ?? 24) - 1));
-  const narrow = (process.stderr.columns ?? 80) < 80;
+  const rows = [...steps.values()].sort((a, b) => order.indexOf(a.job) - order.indexOf(b.job)).slice(-(Math.max(2, process.stderr.rows || 24) - 1));
+  const narrow = (process.stderr.columns || 80) < 80;
   const lines = rows.map(({ job, step, fraction, state }) =>
     `\x1b[2K${job.padEnd(21)} ${step.padEnd(11)} ${narrow ? '' : `${bar(fraction)} `}${String(Math.round(fraction * 100)).padStart(3)} % ${state}`);
 
