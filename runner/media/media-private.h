@@ -220,6 +220,9 @@ const char *derush_media_pipeline_get_break (DerushMediaPipeline *self);
 /* Whether a chosen stream found no decoder; run() has failed then. */
 gboolean derush_media_pipeline_is_unlinked (DerushMediaPipeline *self);
 
+/* (nullable): the element that run() failed for because no buffer had reached it. */
+const char *derush_media_pipeline_get_starved (DerushMediaPipeline *self);
+
 /* For actions that seek by themselves (stills): to PAUSED, and with every seek until the sinks have their frame again.
  * @start, @stop in seconds of stream time; @stop < 0: to the end. */
 gboolean derush_media_pipeline_pause (DerushMediaPipeline *self, GError **error);
@@ -249,6 +252,8 @@ gboolean derush_media_init (int *argc, char ***argv, GError **error);
 
 /* A source that reads a descriptor by pread(): see source.c. */
 GstElement *derush_fd_source_new (const char *name, int fd);
+/* Up to 8 bytes that take the place of the file's own at @offset; before the source starts. */
+void derush_fd_source_set_overlay (GstElement *source, guint64 offset, const guint8 *bytes, gsize length);
 guint64 derush_fd_source_get_bytes_read (GstElement *source);
 
 /* The error of a bus message as one of ours; @of_input: its element reads, parses or decodes the film. */

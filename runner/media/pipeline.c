@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "media-private.h"
+#include "mp4edits-private.h"
 
 #include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
+#include <gst/audio/audio.h>
 #include <gst/pbutils/missing-plugins.h>
 
 #define POLL_INTERVAL (50 * GST_MSECOND)
@@ -46,6 +47,7 @@ struct _DerushMediaPipeline {
   double duration;
   double clip_start;
   double clip_end;
+  double edit_shift;
   double progress_from;
   double progress_to;
   double stall_timeout;
@@ -65,6 +67,7 @@ struct _DerushMediaPipeline {
   gint64 error_time;
   gboolean end_sent;
   gboolean unlinked;
+  const char *starved;
   gboolean async_done;
   gboolean ended;
   guint64 last_signature;
@@ -89,6 +92,12 @@ static const char *
 display (DerushMediaPipeline *self)
 {
   return self->job->source.display ? self->job->source.display : _ ("the film");
+}
+
+static GstClockTime
+to_time (double seconds)
+{
+  return (GstClockTime)llround (seconds * GST_SECOND);
 }
 
 /* ── Building ───────────────────────────────────────────────────────────── */
@@ -144,12 +153,17 @@ put_source (DerushMediaPipeline *self, const char *name, GError **error)
   g_autoptr (GstElement) placeholder = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
   g_autoptr (GstPad) pad = gst_element_get_static_pad (placeholder, "src");
   g_autoptr (GstPad) peer = gst_pad_get_peer (pad);
+  DerushMp4Edits edits;
 
   if (!derush_media_job_require_source (self->job, error))
     return FALSE;
   gst_bin_remove (GST_BIN (self->pipeline), placeholder);
   self->source = derush_fd_source_new (name, self->job->source.fd);
   gst_bin_add (GST_BIN (self->pipeline), self->source);
+  if (derush_mp4_edits_read (self->job->source.fd, &edits)) {
+    derush_fd_source_set_overlay (self->source, edits.offset, edits.bytes, edits.length);
+    self->edit_shift = edits.shift;
+  }
   if (peer) {
     g_autoptr (GstPad) ours = gst_element_get_static_pad (self->source, "src");
 
@@ -159,6 +173,54 @@ put_source (DerushMediaPipeline *self, const char *name, GError **error)
     }
   }
   return TRUE;
+}
+
+/* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples.
+ */
+static GstPadProbeReturn
+clip_buffer (DerushMediaPipeline *self, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
+{
+  GstSegment clip = *segment;
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstAudioInfo audio;
+
+  clip.stop = gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, to_time (self->clip_end));
+  if (!GST_CLOCK_TIME_IS_VALID (clip.stop))
+    return GST_PAD_PROBE_OK;
+  if (GST_BUFFER_PTS (buffer) >= clip.stop)
+    return GST_PAD_PROBE_DROP;
+  if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
+      !gst_audio_info_from_caps (&audio, caps)) {
+    if (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) > clip.stop) {
+      buffer = gst_buffer_make_writable (buffer);
+      GST_BUFFER_DURATION (buffer) = clip.stop - GST_BUFFER_PTS (buffer);
+      GST_PAD_PROBE_INFO_DATA (info) = buffer;
+    }
+    return GST_PAD_PROBE_OK;
+  }
+  buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
+  /* The clipping function has taken the old buffer. */
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return buffer ? GST_PAD_PROBE_OK : GST_PAD_PROBE_HANDLED;
+}
+
+/* Covers in the tags would become a second picture stream of the result. */
+static void
+drop_pictures (GstPadProbeInfo *info)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  GstTagList *tags, *kept;
+
+  gst_event_parse_tag (event, &tags);
+  if (gst_tag_list_get_tag_size (tags, GST_TAG_IMAGE) == 0 &&
+      gst_tag_list_get_tag_size (tags, GST_TAG_PREVIEW_IMAGE) == 0)
+    return;
+  kept = gst_tag_list_copy (tags);
+  gst_tag_list_remove_tag (kept, GST_TAG_IMAGE);
+  gst_tag_list_remove_tag (kept, GST_TAG_PREVIEW_IMAGE);
+  GST_PAD_PROBE_INFO_DATA (info) = gst_event_new_tag (kept);
+  gst_event_unref (event);
 }
 
 static GstPadProbeReturn
@@ -173,6 +235,8 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   if (GST_PAD_PROBE_INFO_TYPE (info) & (GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH)) {
     GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
 
+    if (type == GST_EVENT_TAG)
+      drop_pictures (info);
     if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
       g_mutex_lock (&track->owner->lock);
       track->ended = type == GST_EVENT_EOS;
@@ -188,6 +252,13 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   if (!segment_event)
     return GST_PAD_PROBE_OK;
   gst_event_parse_segment (segment_event, &segment);
+  if (track->owner->clip_end >= 0) {
+    GstPadProbeReturn clipped = clip_buffer (track->owner, pad, info, segment);
+
+    if (clipped != GST_PAD_PROBE_OK)
+      return clipped;
+  }
+  buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   time = GST_BUFFER_PTS (buffer);
   if (GST_BUFFER_DURATION_IS_VALID (buffer))
     time += GST_BUFFER_DURATION (buffer);
@@ -384,6 +455,12 @@ gboolean
 derush_media_pipeline_is_unlinked (DerushMediaPipeline *self)
 {
   return self->unlinked;
+}
+
+const char *
+derush_media_pipeline_get_starved (DerushMediaPipeline *self)
+{
+  return self->starved;
 }
 
 /* ── Stopping ───────────────────────────────────────────────────────────── */
@@ -746,9 +823,9 @@ release_tracks (DerushMediaPipeline *self)
 static GstEvent *
 seek_event (GstSeekFlags flags, double start, double stop)
 {
-  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, (GstClockTime)llround (start * GST_SECOND),
+  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, to_time (start),
                              stop >= 0 ? GST_SEEK_TYPE_SET : GST_SEEK_TYPE_NONE,
-                             stop >= 0 ? (GstClockTime)llround (stop * GST_SECOND) : GST_CLOCK_TIME_NONE);
+                             stop >= 0 ? to_time (stop) : GST_CLOCK_TIME_NONE);
 }
 
 static gboolean
@@ -769,8 +846,8 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   }
   g_mutex_unlock (&self->lock);
   first = g_ptr_array_index (self->tracks, 0);
-  if (!gst_pad_push_event (
-          first->pad, seek_event (GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, self->clip_start, self->clip_end))) {
+  if (!gst_pad_push_event (first->pad, seek_event (GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, self->clip_start,
+                                                   self->clip_end >= 0 ? self->clip_end + self->edit_shift : -1))) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("“%s” cannot be cut: it cannot be entered in the middle; convert it as a whole first"),
                  display (self));
@@ -799,12 +876,14 @@ run (DerushMediaPipeline *self, GError **error)
   for (guint i = 0; i < self->counters->len; i++) {
     Counter *counter = g_ptr_array_index (self->counters, i);
 
-    if (counter->buffers == 0)
-      return fail (self,
-                   g_error_new (DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
-                                _ ("Not one picture or sound of “%s” could be decoded (%s)"), display (self),
-                                counter->element),
-                   error);
+    if (counter->buffers > 0)
+      continue;
+    self->starved = counter->element;
+    return fail (self,
+                 g_error_new (DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
+                              _ ("Not one picture or sound of “%s” could be decoded (%s)"), display (self),
+                              counter->element),
+                 error);
   }
   return TRUE;
 }

@@ -4,6 +4,7 @@
 #include "media-private.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <gst/base/gstbasesrc.h>
@@ -20,6 +21,9 @@ G_DECLARE_FINAL_TYPE (DerushFdSource, derush_fd_source, DERUSH, FD_SOURCE, GstBa
 struct _DerushFdSource {
   GstBaseSrc parent;
   int fd;
+  guint64 overlay_offset;
+  gsize overlay_length;
+  guint8 overlay[8];
   guint64 bytes_read; /* atomic by GST_OBJECT_LOCK: the watchdog reads it from another thread */
 };
 
@@ -45,6 +49,18 @@ derush_fd_source_is_seekable (GstBaseSrc *base)
   return TRUE;
 }
 
+/* Puts the overlay over what was read of the file. */
+static void
+lay_over (DerushFdSource *self, guint64 offset, guint8 *data, gsize length)
+{
+  for (gsize i = 0; i < self->overlay_length; i++) {
+    guint64 position = self->overlay_offset + i;
+
+    if (position >= offset && position < offset + length)
+      data[position - offset] = self->overlay[i];
+  }
+}
+
 static GstFlowReturn
 derush_fd_source_fill (GstBaseSrc *base, guint64 offset, guint length, GstBuffer *buffer)
 {
@@ -68,6 +84,7 @@ derush_fd_source_fill (GstBaseSrc *base, guint64 offset, guint length, GstBuffer
       break;
     done += n;
   }
+  lay_over (self, offset, map.data, done);
   gst_buffer_unmap (buffer, &map);
   if (done == 0 && length > 0)
     return GST_FLOW_EOS;
@@ -120,6 +137,17 @@ derush_fd_source_new (const char *name, int fd)
 
   self->fd = fd;
   return GST_ELEMENT (self);
+}
+
+void
+derush_fd_source_set_overlay (GstElement *source, guint64 offset, const guint8 *bytes, gsize length)
+{
+  DerushFdSource *self = DERUSH_FD_SOURCE (source);
+
+  g_return_if_fail (length <= sizeof self->overlay);
+  self->overlay_offset = offset;
+  self->overlay_length = length;
+  memcpy (self->overlay, bytes, length);
 }
 
 guint64

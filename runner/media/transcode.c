@@ -251,7 +251,8 @@ encode (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *
     return NULL;
   derush_brightness_watch (brightness, derush_media_pipeline_get_element (pipeline, "video-in"));
   if (!derush_media_pipeline_run (pipeline, error)) {
-    *sound_failed = info->audio_id && derush_media_pipeline_is_unlinked (pipeline);
+    *sound_failed = info->audio_id && (derush_media_pipeline_is_unlinked (pipeline) ||
+                                       g_strcmp0 (derush_media_pipeline_get_starved (pipeline), "audio-out") == 0);
     return NULL;
   }
   warn_of_loss (job, info, pipeline, cut);
@@ -282,7 +283,7 @@ derush_action_transcode (DerushMediaJob *job, GError **error)
   }
   result = encode (job, info, &cut, path, &sound_failed, &failure);
   if (!result && sound_failed) {
-    derush_media_job_warn (job, _ ("The sound is left out: it could not be decoded"));
+    derush_media_job_warn (job, _ ("The sound is left out: nothing of it could be decoded here"));
     g_clear_pointer (&info->audio_id, g_free);
     g_clear_error (&failure);
     result = encode (job, info, &cut, path, &sound_failed, &failure);

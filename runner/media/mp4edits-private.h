@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the edit lists of an MP4 file skip, and the duration that keeps qtdemux from ending too early by as much. */
+
+#pragma once
+
+#include "media-private.h"
+
+G_BEGIN_DECLS
+
+/**
+ * DerushMp4Edits:
+ * @shift: seconds of media that an edit list skips, at most
+ * @offset: of the movie's duration in the file
+ * @length: of that duration, in bytes
+ * @bytes: what must stand there
+ */
+typedef struct {
+  double shift;
+  guint64 offset;
+  gsize length;
+  guint8 bytes[8];
+} DerushMp4Edits;
+
+/* %FALSE: no MP4 file, or none whose edit lists skip anything. */
+gboolean derush_mp4_edits_read (int fd, DerushMp4Edits *edits);
+
+G_END_DECLS
