@@ -17,6 +17,7 @@ static const Field fields[] = {
     {"width", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"height", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"fit", FIELD_CHOICE, .choices = "contain cover fill inside=contain"},
+    {"enlarge", FIELD_BOOLEAN},
     {"format", FIELD_CHOICE, .choices = "jpg png webp jpeg=jpg !avif !gif"},
     {"quality", FIELD_ANY},
     {"mode", FIELD_CHOICE, .choices = "best uniform positions"},
@@ -153,8 +154,11 @@ plan_thumbnail_generation (DerushPlan *plan, JsonObject *values, Checker *checke
   json_object_set_string_member (thumbnails, "mode", mode);
   copy_member (values, "width", thumbnails, NULL);
   copy_member (values, "height", thumbnails, NULL);
-  if (!json_object_has_member (values, "width") && !json_object_has_member (values, "height"))
+  if (!json_object_has_member (values, "width") && !json_object_has_member (values, "height")) {
     json_object_set_int_member (thumbnails, "width", 640);
+    json_object_set_boolean_member (thumbnails, "enlarge", FALSE);
+  }
+  copy_member (values, "enlarge", thumbnails, NULL);
   json_object_set_string_member (thumbnails, "fit", derush_json_get_string (values, "fit", "contain"));
   json_object_set_string_member (thumbnails, "format", derush_json_get_string (values, "format", "jpg"));
   json_object_set_int_member (thumbnails, "quality", check_quality (values, checker));

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "jobs-test.h"
+#include "jobs/jobs-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static const Shape shapes[] = {
     {"thumbnails/nothing-asked-is-the-main-shape", "generate-thumbnails",
      "{'videoId':'v1','inputPath':'/f/a.mp4','userId':'u1'}", "THUMBNAIL_GENERATION",
      "probe analyse thumbnails storyboard", "thumbnails",
-     "{'count':5,'mode':'best','width':640,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
+     "{'count':5,'mode':'best','width':640,'enlarge':false,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/given-positions", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','thumbnailRequest':{'positions':[0.1,0.5,42.5],"
      "'height':360,'format':'webp'}}",
@@ -100,7 +101,7 @@ static const Shape shapes[] = {
     {"thumbnails/uniform-needs-no-analysis", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','mode':'uniform','storyboard':false,'count':3}", "THUMBNAIL_GENERATION",
      "probe thumbnails", "thumbnails",
-     "{'count':3,'mode':'uniform','width':640,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
+     "{'count':3,'mode':'uniform','width':640,'enlarge':false,'fit':'contain','format':'jpg','quality':85,'name':'v1-thumbnail'}"},
     {"thumbnails/the-layout-of-a-storyboard", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','thumbnailRequest':{'storyboard':{'columns':4,'tileWidth':200}}}",
      "THUMBNAIL_GENERATION", "probe analyse thumbnails storyboard", "storyboard",
@@ -108,7 +109,7 @@ static const Shape shapes[] = {
     {"thumbnails/a-count-beside-positions-is-said", "THUMBNAIL_GENERATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','positions':[1,2],'count':9}", "THUMBNAIL_GENERATION", "probe thumbnails",
      "thumbnails",
-     "{'positions':[1.0,2.0],'count':2,'mode':'positions','width':640,'fit':'contain','format':'jpg','quality':85,"
+     "{'positions':[1.0,2.0],'count':2,'mode':'positions','width':640,'enlarge':false,'fit':'contain','format':'jpg','quality':85,"
      "'name':'v1-thumbnail'}",
      1},
     {"highlights/the-main-shape", "HIGHLIGHT_DETECTION",
@@ -284,6 +285,36 @@ test_names_never_meet (void)
   g_assert_null (strchr (one, '/'));
 }
 
+static void
+test_manual (void)
+{
+  const JobType *const types[] = {&video_processing, &thumbnail_generation, &highlight_detection, &self_test};
+  g_autofree char *path = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "runner", "jobs", "JOBS.md", NULL);
+  g_autofree char *page = NULL;
+
+  g_assert_true (g_file_get_contents (path, &page, NULL, NULL));
+  for (const Field *field = envelope_fields; field->name; field++) {
+    g_autofree char *word = g_strdup_printf ("`%s`", field->name);
+
+    if (!strstr (page, word))
+      g_error ("%s is not in JOBS.md", word);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    g_autofree char *title = g_strdup_printf ("## %s\n", types[i]->name);
+    char *section = strstr (page, title);
+
+    g_assert_nonnull (section);
+    for (const Field *field = types[i]->fields; field->name; field++) {
+      g_autofree char *word = g_strdup_printf ("`%s`", field->name);
+
+      if (!strstr (section, word))
+        g_error ("%s of %s is not in JOBS.md", word, types[i]->name);
+    }
+    for (guint c = 0; types[i]->containers && types[i]->containers[c]; c++)
+      g_assert_nonnull (strstr (section, types[i]->containers[c]));
+  }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -300,5 +331,6 @@ main (int argc, char *argv[])
   g_test_add_func ("/jobs/plans/types-are-known-under-the-names-backends-use", test_names_of_types);
   g_test_add_func ("/jobs/plans/types-of-later-versions-are-refused-by-name", test_types_without_a_plan);
   g_test_add_func ("/jobs/plans/two-ids-never-share-a-file-name", test_names_never_meet);
+  g_test_add_func ("/jobs/plans/the-manual-names-every-member", test_manual);
   return g_test_run ();
 }
