@@ -80,6 +80,20 @@ plan_find_step (DerushPlan *plan, const char *name)
   return NULL;
 }
 
+/* Whether @data names a source at all, if only a wrong one, which has its own fault. */
+static gboolean
+tries_to_name_source (JsonObject *data)
+{
+  for (const Field *field = envelope_fields; field->name; field++) {
+    JsonNode *node = json_object_get_member (data, field->name);
+
+    if (g_strcmp0 (field->to, "source") == 0 && node && !JSON_NODE_HOLDS_NULL (node) &&
+        g_strcmp0 (derush_json_get_string (data, field->name, NULL), "") != 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Whether @source names something that a runner can open. A relative path depends on who reads it, so it is none. */
 static void
 check_source (DerushPlan *plan, JsonObject *values, Checker *checker, gboolean needed)
@@ -88,7 +102,7 @@ check_source (DerushPlan *plan, JsonObject *values, Checker *checker, gboolean n
   g_autofree char *scheme = NULL, *quoted = NULL, *path = NULL;
 
   if (!source) {
-    if (needed)
+    if (needed && !tries_to_name_source (plan->data))
       checker_fault (checker, "/videoUrl",
                      _ ("is missing: name the film as an absolute path, a file: or an https: address "
                         "(videoUrl, inputUrl, inputPath or sourceUrl)"));

@@ -162,6 +162,16 @@ test_all_at_once (void)
 }
 
 static void
+test_a_wrong_source_is_one_fault (void)
+{
+  g_autoptr (JsonObject) data = data_from ("{'videoUrl':5}");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (derush_plan_new ("VIDEO_PROCESSING", data, DERUSH_PLAN_NONE, &error));
+  g_assert_null (strstr (error->message, "missing"));
+}
+
+static void
 test_unknown_type (void)
 {
   g_autoptr (JsonObject) data = data_from ("{'videoUrl':'/a'}");
@@ -314,6 +324,7 @@ main (int argc, char *argv[])
   G_STATIC_ASSERT (G_N_ELEMENTS (cases) >= 60);
   g_test_add_func ("/jobs/faults/each-has-its-pointer-and-what-is-allowed", test_faults);
   g_test_add_func ("/jobs/faults/all-are-named-at-once", test_all_at_once);
+  g_test_add_func ("/jobs/faults/a-wrong-source-is-not-missing-as-well", test_a_wrong_source_is_one_fault);
   g_test_add_func ("/jobs/faults/an-unknown-type-is-answered-with-the-known-ones", test_unknown_type);
   g_test_add_func ("/jobs/faults/messages-stay-short-whatever-the-data", test_messages_stay_short);
   g_test_add_func ("/jobs/faults/changed-at-random-data-is-planned-or-refused", test_mutations);
