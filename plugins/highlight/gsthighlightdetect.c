@@ -705,7 +705,7 @@ install_properties (GObjectClass *object_class)
   g_object_class_install_property (
       object_class, PROP_MIN_DURATION,
       g_param_spec_uint64 ("min-duration", _ ("Least duration"),
-                           _ ("The shortest segment (nanoseconds, 100000000 to 86400000000000)"), GST_SECOND / 10,
+                           _ ("The shortest segment (nanoseconds)"), GST_SECOND / 10,
                            LONGEST, DEFAULT_MIN_DURATION, flags));
   /**
    * GstHighlightDetect:max-duration:
@@ -715,7 +715,7 @@ install_properties (GObjectClass *object_class)
   g_object_class_install_property (
       object_class, PROP_MAX_DURATION,
       g_param_spec_uint64 ("max-duration", _ ("Greatest duration"),
-                           _ ("The longest segment (nanoseconds, 100000000 to 86400000000000)"), GST_SECOND / 10,
+                           _ ("The longest segment (nanoseconds)"), GST_SECOND / 10,
                            LONGEST, DEFAULT_MAX_DURATION, flags));
   /**
    * GstHighlightDetect:min-distance:
@@ -725,7 +725,7 @@ install_properties (GObjectClass *object_class)
   g_object_class_install_property (
       object_class, PROP_MIN_DISTANCE,
       g_param_spec_uint64 ("min-distance", _ ("Least distance"),
-                           _ ("How far segments are apart at least (nanoseconds, 0 to 86400000000000)"), 0, LONGEST,
+                           _ ("How far segments are apart at least (nanoseconds)"), 0, LONGEST,
                            DEFAULT_MIN_DISTANCE, flags));
   /**
    * GstHighlightDetect:sensitivity:
@@ -771,7 +771,7 @@ gst_highlight_detect_class_init (GstHighlightDetectClass *klass)
   gst_element_class_add_static_pad_template (element_class, &video_src_template);
   gst_element_class_add_static_pad_template (element_class, &audio_src_template);
   gst_element_class_set_static_metadata (element_class, "Highlight detector", "Filter/Analyzer/Video/Audio",
-                                         "Finds the most interesting segments of a film", "The Derush authors");
+                                         "Finds the most interesting segments of a film", "Derush");
   gst_type_mark_as_plugin_api (GST_TYPE_HIGHLIGHT_SENSITIVITY, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_HIGHLIGHT_DETECTIONS, 0);
   element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_highlight_detect_request_new_pad);

@@ -411,7 +411,7 @@ gst_shot_detect_class_init (GstShotDetectClass *klass)
    */
   g_object_class_install_property (object_class, PROP_MIN_DURATION,
                                    g_param_spec_uint64 ("min-duration", _ ("Least duration"),
-                                                        _ ("The shortest shot (nanoseconds, 0 to 3600000000000)"), 0,
+                                                        _ ("The shortest shot (nanoseconds)"), 0,
                                                         3600 * GST_SECOND, DEFAULT_MIN_DURATION, flags));
   /**
    * GstShotDetect:transitions:
@@ -435,7 +435,7 @@ gst_shot_detect_class_init (GstShotDetectClass *klass)
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Shot detector", "Filter/Analyzer/Video",
-                                         "Finds cuts, fades, dissolves and wipes", "The Derush authors");
+                                         "Finds cuts, fades, dissolves and wipes", "Derush");
   gst_type_mark_as_plugin_api (GST_TYPE_SHOT_TRANSITIONS, 0);
 
   trans_class->start = GST_DEBUG_FUNCPTR (gst_shot_detect_start);

@@ -645,10 +645,11 @@ gst_bestframe_class_init (GstBestframeClass *klass)
    *
    * Frames of a lower score, 0 to 1, are not pushed, unless none at all would be.
    */
-  g_object_class_install_property (object_class, PROP_MIN_SCORE,
-                                   g_param_spec_double ("min-score", "Minimum score",
-                                                        "Push no frame of a lower score unless it is the only one", 0,
-                                                        1, DEFAULT_MIN_SCORE, ready));
+  g_object_class_install_property (
+      object_class, PROP_MIN_SCORE,
+      g_param_spec_double ("min-score", "Minimum score",
+                           "Push no frame of a lower score (0 to 1) unless it is the only one", 0, 1, DEFAULT_MIN_SCORE,
+                           ready));
   /**
    * GstBestframe:post-messages:
    *
