@@ -292,7 +292,7 @@ async function alone() {
     checkRows(statement => querySqlite(path.join(bench.daemon.folder, 'state'), statement)));
 
   const cluster = await startPostgres();
-  const second = await openBench('postgresql', { DATABASE_URL: cluster.url });
+  const second = await openBench('postgresql', { DATABASE_URL: cluster.url }, [bench.folder]);
   await test('the same jobs have their rows in PostgreSQL', async () => {
     for (const type of types) {
       const data = fill(own[type].data, short.file, path.join(second.folder, type));

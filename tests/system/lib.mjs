@@ -322,9 +322,10 @@ export async function makeFilm(file, { seconds = 4, size = '320x180', rate = 25,
   return file;
 }
 
-/** @seconds of the sample film from @begin on, without encoding it again. */
+/** @seconds of the sample film from @begin on, encoded again: a copy would begin with frames that an edit list hides. */
 export async function cutSample(file, seconds, begin = 0) {
-  await ffmpeg('-ss', String(begin), '-i', sampleFilm, '-t', String(seconds), '-c', 'copy', '-movflags', '+faststart', file);
+  await ffmpeg('-ss', String(begin), '-i', sampleFilm, '-t', String(seconds), '-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '20',
+    '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-movflags', '+faststart', file);
   return file;
 }
 
