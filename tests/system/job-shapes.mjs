@@ -283,7 +283,7 @@ async function alone() {
   const bench = await openBench('shapes');
   const whole = await describe(sampleFilm);
   const short = await describe(await cutSample(path.join(bench.folder, 'short.mp4'), 6, 20));
-  const middle = await describe(await cutSample(path.join(bench.folder, 'middle.mp4'), 18, 20));
+  const middle = await describe(await cutSample(path.join(bench.folder, 'middle.mp4'), 18, 20, { copy: true }));
   const films = { VIDEO_PROCESSING: [whole, short, middle] };
 
   await walk(bench, own, (type, i) => films[type]?.[i] ?? whole);

@@ -322,10 +322,14 @@ export async function makeFilm(file, { seconds = 4, size = '320x180', rate = 25,
   return file;
 }
 
-/** @seconds of the sample film from @begin on, encoded again: a copy would begin with frames that an edit list hides. */
-export async function cutSample(file, seconds, begin = 0) {
-  await ffmpeg('-ss', String(begin), '-i', sampleFilm, '-t', String(seconds), '-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '20',
-    '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-movflags', '+faststart', file);
+/**
+ * @seconds of the sample film from @begin on. @copy: without encoding it again, so that it begins with frames that an edit list
+ * hides, as cuts made by ffmpeg do.
+ */
+export async function cutSample(file, seconds, begin = 0, { copy = false } = {}) {
+  await ffmpeg('-ss', String(begin), '-i', sampleFilm, '-t', String(seconds),
+    ...(copy ? ['-c', 'copy'] : ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '20', '-pix_fmt', 'yuv420p', '-c:a', 'aac']),
+    '-movflags', '+faststart', file);
   return file;
 }
 
