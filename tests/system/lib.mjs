@@ -65,14 +65,15 @@ export function removeFolder(folder) {
 
 /**
  * A process whose output is collected; `ended` resolves to {status, signal, stdout, stderr}. @detached: in a process group of
- * its own, which Ctrl-C on a terminal does not reach.
+ * its own, which Ctrl-C on a terminal does not reach. @tracked: killed at the latest when this process ends; else it has to
+ * see by itself that its standard input has ended.
  */
-export function start(command, args = [], { environment = {}, cwd, input, stdio, detached = false } = {}) {
+export function start(command, args = [], { environment = {}, cwd, input, stdio, detached = false, tracked = true } = {}) {
   const child = spawn(command, args, { env: { ...process.env, ...environment }, cwd, detached,
     stdio: stdio ?? [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
 
-  children.add(child);
+  if (tracked) children.add(child);
   for (const name of ['stdout', 'stderr']) {
     child[name]?.setEncoding('utf8');
     child[name]?.on('data', text => { output[name] += text; });

@@ -61,7 +61,7 @@ with() {
   DERUSH_POSTGRESQL_URL=$(start 3>&1) || exit 1
   DERUSH_POSTGRESQL_DIR=$dir
   export DERUSH_POSTGRESQL_URL DERUSH_POSTGRESQL_DIR
-  "$@" 3>&- &
+  "$@" 3>&- <&0 &
   pid=$!
   wait "$pid"
   status=$?
