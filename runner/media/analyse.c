@@ -33,18 +33,31 @@ measure (DerushMediaJob *job, const char *path, GError **error)
   g_autoptr (DerushTemplate) pipeline_template = info ? derush_template_load ("analyse", error) : NULL;
   g_autoptr (DerushMediaPipeline) pipeline =
       pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
-  double end;
 
   if (!pipeline)
     return FALSE;
   g_object_set (derush_media_pipeline_get_element (pipeline, "analyser"), "analysis-location", path, NULL);
   derush_media_pipeline_expect_buffers (pipeline, info->video_id ? "video-in" : "audio-in", "sink");
-  if (!derush_media_pipeline_run (pipeline, error))
-    return FALSE;
-  end = derush_media_pipeline_get_end (pipeline);
-  if (derush_media_pipeline_get_break (pipeline) || info->duration - end > MAX (0.5, 0.02 * info->duration))
+  return derush_media_pipeline_run (pipeline, error);
+}
+
+/* From the analysis alone, so that one that was stored by another job says the same. */
+static void
+warn_of_missing (DerushMediaJob *job, const DerushAnalysis *analysis)
+{
+  g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, NULL);
+  double end = 0;
+
+  if (analysis->n_frames == 0)
+    derush_media_job_warn (job, _ ("The film has no picture: only its sound was measured"));
+  else
+    end = analysis->frames[analysis->n_frames - 1].time;
+  if (analysis->n_audio == 0)
+    derush_media_job_warn (job, _ ("The film has no sound: only its picture was measured"));
+  else
+    end = MAX (end, analysis->audio[analysis->n_audio - 1].time + DERUSH_AUDIO_BLOCK_DURATION);
+  if (info && info->duration - end > MAX (0.5, 0.02 * info->duration))
     derush_media_job_warn (job, _ ("Only the first %.2f s of %.2f s of the film could be read"), end, info->duration);
-  return TRUE;
 }
 
 JsonObject *
@@ -56,8 +69,10 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
 
   if (job->analysis.fd >= 0) {
     file = derush_analysis_file_open_fd (job->analysis.fd, &failure);
-    if (file)
+    if (file) {
+      warn_of_missing (job, derush_analysis_file_get (file));
       return describe (derush_analysis_file_get (file), TRUE);
+    }
     /* An old version or a damaged file: what is measured now takes its place. */
     derush_media_job_set_debug (job, failure->message);
     g_clear_error (&failure);
@@ -75,6 +90,7 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
                  job->source.display, failure->message);
     return NULL;
   }
+  warn_of_missing (job, derush_analysis_file_get (file));
   return describe (derush_analysis_file_get (file), FALSE);
 }
 

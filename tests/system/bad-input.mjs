@@ -90,7 +90,7 @@ const refused = [
   ['a text named .mp4', film('text.mp4'), ['VIDEO_PROCESSING'], /text\.mp4/, 'bad-input'],
   ['a film cut before its index', film('cut-index-lost.mp4'), types, /cut-index-lost\.mp4/, 'bad-input'],
   ['a sound without pictures', film('audio-only.mp4'), ['THUMBNAIL_GENERATION', 'VIDEO_PROCESSING'], /audio-only\.mp4.*picture/i, 'bad-input'],
-  ['an image of 16000 × 16000', film('huge.png'), types, /16000|pixels/, 'bad-input'],
+  ['an image of 16000 × 16000', film('huge.png'), types, /16000|pixels|picture, not a film/, 'bad-input'],
   ['a playlist named .mp4', film('playlist.mp4'), types, /playlist/i, 'bad-input'],
   ['a DASH manifest named .mp4', film('manifest.mp4'), types, /playlist|manifest/i, 'bad-input'],
   ['a folder', film('folder.mp4'), types, /folder|directory/i, 'bad-input'],
