@@ -29,6 +29,7 @@
  * * #GstClockTime `stream-time`: where the tile's time begins in the film
  * * #GstClockTime `running-time`: running time of the frame
  * * #GstClockTime `duration`: how long a time the tile stands for
+ * * #GstClockTime `interval`: #GstSpritesheet:interval, or what was chosen for it
  * * #guint `index`: number of the tile, from 0
  * * #guint `page`: number of the page, from #GstSpritesheet:first-page
  * * #guint `x`, `y`, `width`, `height`: place of the tile on the page, in pixels
@@ -435,12 +436,12 @@ close_cue (GstSpritesheet *self, GstClockTime end)
       GST_ELEMENT (self),
       gst_message_new_element (
           GST_OBJECT (self),
-          gst_structure_new ("spritesheet", "timestamp", GST_TYPE_CLOCK_TIME, state->cue_timestamp, "stream-time",
-                             GST_TYPE_CLOCK_TIME, cue->start, "running-time", GST_TYPE_CLOCK_TIME,
-                             state->cue_running_time, "duration", GST_TYPE_CLOCK_TIME, cue->end - cue->start, "index",
-                             G_TYPE_UINT, state->cues->len - 1, "page", G_TYPE_UINT, cue->page, "x", G_TYPE_UINT,
-                             cue->x, "y", G_TYPE_UINT, cue->y, "width", G_TYPE_UINT, cue->width, "height", G_TYPE_UINT,
-                             cue->height, "url", G_TYPE_STRING, url, NULL)));
+          gst_structure_new (
+              "spritesheet", "timestamp", GST_TYPE_CLOCK_TIME, state->cue_timestamp, "stream-time", GST_TYPE_CLOCK_TIME,
+              cue->start, "running-time", GST_TYPE_CLOCK_TIME, state->cue_running_time, "duration", GST_TYPE_CLOCK_TIME,
+              cue->end - cue->start, "interval", GST_TYPE_CLOCK_TIME, state->interval, "index", G_TYPE_UINT,
+              state->cues->len - 1, "page", G_TYPE_UINT, cue->page, "x", G_TYPE_UINT, cue->x, "y", G_TYPE_UINT, cue->y,
+              "width", G_TYPE_UINT, cue->width, "height", G_TYPE_UINT, cue->height, "url", G_TYPE_STRING, url, NULL)));
 }
 
 static GstFlowReturn

@@ -10,8 +10,10 @@ static const struct {
   const char *name;
   DerushMediaAction action;
 } actions[] = {
-    {"probe", derush_action_probe},         {"transcode", derush_action_transcode},   {"check", derush_action_check},
-    {"analyse", derush_action_analyse},     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
+    {"probe", derush_action_probe},           {"transcode", derush_action_transcode},
+    {"check", derush_action_check},           {"analyse", derush_action_analyse},
+    {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
+    {"thumbnails", derush_action_thumbnails}, {"storyboard", derush_action_storyboard},
     {"self-test", derush_action_self_test},
 };
 

@@ -194,6 +194,10 @@ void derush_media_pipeline_set_message_func (DerushMediaPipeline *self, DerushMe
 /* Only this part of the film, frame-exact, in seconds; @end < 0: to its end. Before run(). */
 void derush_media_pipeline_set_clip (DerushMediaPipeline *self, double start, double end);
 
+/* Decodes key frames only, where the demuxer can leave the others out; it then jumps over them in the file. Before
+ * run(). */
+void derush_media_pipeline_set_key_frames_only (DerushMediaPipeline *self, gboolean key_frames_only);
+
 /* The share of the step's progress that run() covers; 0 to 1 by default. */
 void derush_media_pipeline_set_progress_range (DerushMediaPipeline *self, double from, double to);
 
@@ -234,6 +238,9 @@ void derush_media_pipeline_stop (DerushMediaPipeline *self);
 /* %FALSE with the error that the bus has, or because the job was cancelled. Does not wait. For loops that pull from an
  * appsink: gst_app_sink_try_pull_sample() with a short timeout, then this. */
 gboolean derush_media_pipeline_check (DerushMediaPipeline *self, GError **error);
+
+/* If @element decodes pictures: what it gives says by which matrix its colours are stored. */
+void derush_media_name_colours (GstElement *element);
 
 /* ── Transcoding ────────────────────────────────────────────────────────── */
 

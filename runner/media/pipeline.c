@@ -48,6 +48,7 @@ struct _DerushMediaPipeline {
   double clip_start;
   double clip_end;
   double edit_shift;
+  gboolean key_frames_only;
   double progress_from;
   double progress_to;
   double stall_timeout;
@@ -128,6 +129,7 @@ deep_element_added (GstBin *bin, GstBin *sub_bin, GstElement *element, DerushMed
   if (factory && g_str_has_prefix (GST_OBJECT_NAME (factory), "avdec_") &&
       g_object_class_find_property (G_OBJECT_GET_CLASS (element), "max-threads"))
     g_object_set (element, "max-threads", self->decoder_threads, NULL);
+  derush_media_name_colours (element);
 }
 
 static void
@@ -376,6 +378,12 @@ derush_media_pipeline_set_clip (DerushMediaPipeline *self, double start, double 
 {
   self->clip_start = MAX (start, 0);
   self->clip_end = end;
+}
+
+void
+derush_media_pipeline_set_key_frames_only (DerushMediaPipeline *self, gboolean key_frames_only)
+{
+  self->key_frames_only = key_frames_only;
 }
 
 void
@@ -831,6 +839,7 @@ seek_event (GstSeekFlags flags, double start, double stop)
 static gboolean
 seek_while_held (DerushMediaPipeline *self, GError **error)
 {
+  GstSeekFlags flags;
   Track *first;
 
   hold_tracks (self);
@@ -846,7 +855,9 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   }
   g_mutex_unlock (&self->lock);
   first = g_ptr_array_index (self->tracks, 0);
-  if (!gst_pad_push_event (first->pad, seek_event (GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE, self->clip_start,
+  flags = GST_SEEK_FLAG_FLUSH | (self->key_frames_only ? GST_SEEK_FLAG_TRICKMODE | GST_SEEK_FLAG_TRICKMODE_KEY_UNITS
+                                                       : GST_SEEK_FLAG_ACCURATE);
+  if (!gst_pad_push_event (first->pad, seek_event (flags, self->clip_start,
                                                    self->clip_end >= 0 ? self->clip_end + self->edit_shift : -1))) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("“%s” cannot be cut: it cannot be entered in the middle; convert it as a whole first"),
@@ -864,7 +875,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
 static gboolean
 run (DerushMediaPipeline *self, GError **error)
 {
-  if ((self->clip_start > 0 || self->clip_end >= 0) && !seek_while_held (self, error))
+  if ((self->clip_start > 0 || self->clip_end >= 0 || self->key_frames_only) && !seek_while_held (self, error))
     return FALSE;
   /* A failure to change state is on the bus with its cause. */
   gst_element_set_state (self->pipeline, GST_STATE_PLAYING);

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "stills-private.h"
+
+#include <math.h>
+#include <string.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+#include <gst/app/gstappsrc.h>
+#include <gst/video/video.h>
+
+#define MAX_SIDE 16383
+#define ENCODE_TIMEOUT (60 * G_TIME_SPAN_SECOND)
+#define POLL_INTERVAL (50 * GST_MSECOND)
+
+/* ── Layout ─────────────────────────────────────────────────────────────── */
+
+static guint
+to_side (const DerushStillPicture *picture, double length)
+{
+  return (guint)CLAMP (lround (length), MAX (1, (long)picture->least_side), MAX_SIDE);
+}
+
+/* The middle of the frame in the shape of the picture, in the frame's own pixels. */
+static void
+crop_to_shape (DerushStillLayout *layout, double shape, guint frame_width, guint frame_height, double pixel_aspect)
+{
+  double frame_shape = frame_width * pixel_aspect / frame_height;
+
+  if (frame_shape > shape) {
+    layout->crop_width = (guint)CLAMP (lround (frame_height * shape / pixel_aspect), 1, (long)frame_width);
+    layout->crop_x = (frame_width - layout->crop_width) / 2;
+  } else {
+    layout->crop_height = (guint)CLAMP (lround (frame_width * pixel_aspect / shape), 1, (long)frame_height);
+    layout->crop_y = (frame_height - layout->crop_height) / 2;
+  }
+}
+
+/**
+ * derush_still_layout_init:
+ * @layout: (out): how the frame becomes the picture
+ * @picture: what is wanted
+ * @frame_width: of the frame, upright
+ * @frame_height: of the frame, upright
+ * @par_n: numerator of its pixel aspect ratio
+ * @par_d: denominator of its pixel aspect ratio
+ *
+ * One side alone keeps the display aspect ratio. With both, `contain` fits the picture within them (one side may become
+ * shorter), `cover` cuts the middle out so that they are filled, `fill` stretches. Pixels become square.
+ */
+void
+derush_still_layout_init (DerushStillLayout *layout, const DerushStillPicture *picture, guint frame_width,
+                          guint frame_height, guint par_n, guint par_d)
+{
+  double pixel_aspect = par_n > 0 && par_d > 0 ? (double)par_n / par_d : 1;
+  double width = pixel_aspect > 1 ? frame_width * pixel_aspect : frame_width;
+  double height = pixel_aspect > 1 ? frame_height : frame_height / pixel_aspect;
+  double scale = 1;
+
+  *layout = (DerushStillLayout){0, 0, 0, 0, frame_width, frame_height};
+  if (picture->width > 0 && picture->height > 0 && picture->fit != DERUSH_STILL_FIT_CONTAIN) {
+    if (picture->fit == DERUSH_STILL_FIT_COVER)
+      crop_to_shape (layout, (double)picture->width / picture->height, frame_width, frame_height, pixel_aspect);
+    layout->width = to_side (picture, picture->width);
+    layout->height = to_side (picture, picture->height);
+    return;
+  }
+  if (picture->width > 0)
+    scale = picture->width / width;
+  if (picture->height > 0)
+    scale = picture->width > 0 ? MIN (scale, picture->height / height) : picture->height / height;
+  if (!picture->enlarge)
+    scale = MIN (scale, 1);
+  scale = MIN (scale, MAX_SIDE / MAX (width, height));
+  layout->width = to_side (picture, width * scale);
+  layout->height = to_side (picture, height * scale);
+}
+
+/* ── Making ─────────────────────────────────────────────────────────────── */
+
+static gboolean
+is_hdr (const GstVideoInfo *info, DerushHdrTransfer *transfer)
+{
+  *transfer =
+      info->colorimetry.transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67 ? DERUSH_HDR_TRANSFER_HLG : DERUSH_HDR_TRANSFER_PQ;
+  return info->colorimetry.transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67 ||
+         info->colorimetry.transfer == GST_VIDEO_TRANSFER_SMPTE2084;
+}
+
+static gboolean
+convert (const GstVideoInfo *info, GstBuffer *buffer, const DerushStillLayout *layout, GstVideoInfo *new_info,
+         GstBuffer *new_buffer)
+{
+  GstVideoInfo from_info = *info;
+  GstVideoFrame from, to;
+  GstVideoConverter *converter;
+  gboolean ok = FALSE;
+
+  from_info.interlace_mode = GST_VIDEO_INTERLACE_MODE_PROGRESSIVE;
+  new_info->fps_n = from_info.fps_n;
+  new_info->fps_d = from_info.fps_d;
+  converter = gst_video_converter_new (
+      &from_info, new_info,
+      gst_structure_new ("options", GST_VIDEO_CONVERTER_OPT_SRC_X, G_TYPE_INT, (int)layout->crop_x,
+                         GST_VIDEO_CONVERTER_OPT_SRC_Y, G_TYPE_INT, (int)layout->crop_y,
+                         GST_VIDEO_CONVERTER_OPT_SRC_WIDTH, G_TYPE_INT, (int)layout->crop_width,
+                         GST_VIDEO_CONVERTER_OPT_SRC_HEIGHT, G_TYPE_INT, (int)layout->crop_height,
+                         GST_VIDEO_CONVERTER_OPT_RESAMPLER_METHOD, GST_TYPE_VIDEO_RESAMPLER_METHOD,
+                         GST_VIDEO_RESAMPLER_METHOD_LANCZOS, NULL));
+  if (!converter)
+    return FALSE;
+  if (gst_video_frame_map (&from, info, buffer, GST_MAP_READ)) {
+    if (gst_video_frame_map (&to, new_info, new_buffer, GST_MAP_WRITE)) {
+      from.flags &= ~GST_VIDEO_FRAME_FLAG_INTERLACED;
+      gst_video_converter_frame (converter, &from, &to);
+      gst_video_frame_unmap (&to);
+      ok = TRUE;
+    }
+    gst_video_frame_unmap (&from);
+  }
+  gst_video_converter_free (converter);
+  return ok;
+}
+
+/* 16-bit pixels as the film stores them become sRGB. */
+static gboolean
+map_tones (DerushHdrTransfer transfer, const GstVideoInfo *deep_info, GstBuffer *deep, const GstVideoInfo *info,
+           GstBuffer *buffer)
+{
+  g_autoptr (DerushToneMapper) mapper = derush_tone_mapper_new (transfer);
+  GstVideoFrame from, to;
+
+  if (!gst_video_frame_map (&from, deep_info, deep, GST_MAP_READ))
+    return FALSE;
+  if (!gst_video_frame_map (&to, info, buffer, GST_MAP_WRITE)) {
+    gst_video_frame_unmap (&from);
+    return FALSE;
+  }
+  for (int y = 0; y < info->height; y++) {
+    const guint8 *source = (const guint8 *)from.data[0] + (gsize)y * (gsize)from.info.stride[0];
+
+    derush_tone_mapper_run (mapper, (const guint16 *)(gconstpointer)source,
+                            (guint8 *)to.data[0] + (gsize)y * (gsize)to.info.stride[0], (gsize)info->width);
+  }
+  gst_video_frame_unmap (&to);
+  gst_video_frame_unmap (&from);
+  return TRUE;
+}
+
+static void
+lay_on_black (GstBuffer *buffer)
+{
+  GstMapInfo map;
+
+  if (!gst_buffer_map (buffer, &map, GST_MAP_READWRITE))
+    return;
+  for (gsize i = 0; i + 3 < map.size; i += 4) {
+    for (guint c = 0; c < 3; c++)
+      map.data[i + c] = (guint8)((map.data[i + c] * map.data[i + 3] + 127) / 255);
+    map.data[i + 3] = 255;
+  }
+  gst_buffer_unmap (buffer, &map);
+}
+
+static GstSample *
+refuse (GError **error)
+{
+  g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("A frame of the film could not be made a picture"));
+  return NULL;
+}
+
+GstSample *
+derush_still_picture_make (const DerushStillPicture *picture, GstSample *frame, GError **error)
+{
+  GstBuffer *source = gst_sample_get_buffer (frame);
+  GstVideoInfo info, new_info;
+  DerushStillLayout layout;
+  DerushHdrTransfer transfer;
+  gboolean alpha, hdr;
+  g_autoptr (GstBuffer) buffer = NULL;
+  g_autoptr (GstCaps) caps = NULL;
+
+  if (!gst_video_info_from_caps (&info, gst_sample_get_caps (frame)))
+    return refuse (error);
+  derush_still_layout_init (&layout, picture, (guint)info.width, (guint)info.height, (guint)info.par_n,
+                            (guint)info.par_d);
+  alpha = GST_VIDEO_INFO_HAS_ALPHA (&info);
+  hdr = is_hdr (&info, &transfer);
+  if (!gst_video_info_set_format (&new_info, alpha || hdr ? GST_VIDEO_FORMAT_RGBA : GST_VIDEO_FORMAT_RGB, layout.width,
+                                  layout.height))
+    return refuse (error);
+  buffer = gst_buffer_new_allocate (NULL, new_info.size, NULL);
+  if (hdr) {
+    GstVideoInfo deep_info;
+    g_autoptr (GstBuffer) deep = NULL;
+
+    gst_video_info_set_format (&deep_info, GST_VIDEO_FORMAT_ARGB64, layout.width, layout.height);
+    deep = gst_buffer_new_allocate (NULL, deep_info.size, NULL);
+    if (!convert (&info, source, &layout, &deep_info, deep) ||
+        !map_tones (transfer, &deep_info, deep, &new_info, buffer))
+      return refuse (error);
+  } else if (!convert (&info, source, &layout, &new_info, buffer)) {
+    return refuse (error);
+  }
+  if (alpha && !picture->alpha)
+    lay_on_black (buffer);
+  new_info.fps_n = 0;
+  new_info.fps_d = 1;
+  caps = gst_video_info_to_caps (&new_info);
+  GST_BUFFER_PTS (buffer) = 0;
+  return gst_sample_new (buffer, caps, NULL, NULL);
+}
+
+/* ── Writing ────────────────────────────────────────────────────────────── */
+
+/* The template reads a picture file; ours comes from memory. */
+static GstElement *
+replace_reader (GstElement *pipeline)
+{
+  GstElement *source = gst_element_factory_make ("appsrc", "picture");
+  g_autoptr (GstElement) levels = gst_bin_get_by_name (GST_BIN (pipeline), "levels");
+  g_autoptr (GstElement) decode = gst_bin_get_by_name (GST_BIN (pipeline), "decode");
+  g_autoptr (GstElement) file = gst_bin_get_by_name (GST_BIN (pipeline), "source");
+
+  if (!source || !levels || !decode || !file) {
+    g_clear_object (&source);
+    return NULL;
+  }
+  gst_bin_remove (GST_BIN (pipeline), decode);
+  gst_bin_remove (GST_BIN (pipeline), file);
+  g_object_set (source, "format", GST_FORMAT_TIME, NULL);
+  gst_bin_add (GST_BIN (pipeline), source);
+  return gst_element_link (source, levels) ? source : NULL;
+}
+
+static gboolean
+wait_for_end (DerushMediaJob *job, GstElement *pipeline, const char *path, GError **error)
+{
+  g_autoptr (GstBus) bus = gst_pipeline_get_bus (GST_PIPELINE (pipeline));
+  gint64 deadline = g_get_monotonic_time () + ENCODE_TIMEOUT;
+
+  while (g_get_monotonic_time () < deadline) {
+    g_autoptr (GstMessage) message =
+        gst_bus_timed_pop_filtered (bus, POLL_INTERVAL, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+
+    if (g_cancellable_set_error_if_cancelled (job->cancellable, NULL)) {
+      g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
+      return FALSE;
+    }
+    if (message && GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS)
+      return TRUE;
+    if (message) {
+      g_autoptr (GError) failure = NULL;
+      g_autofree char *debug = NULL;
+      g_autofree char *name = g_path_get_basename (path);
+
+      gst_message_parse_error (message, &failure, &debug);
+      derush_media_job_set_debug (job, debug);
+      g_set_error (error, DERUSH_MEDIA_ERROR,
+                   failure->domain == GST_RESOURCE_ERROR ? DERUSH_ERROR_RESOURCE : DERUSH_ERROR_INTERNAL,
+                   _ ("The picture “%s” could not be written: %s"), name, failure->message);
+      return FALSE;
+    }
+  }
+  g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_STALLED, _ ("Writing a picture took too long"));
+  return FALSE;
+}
+
+gboolean
+derush_still_picture_write (DerushMediaJob *job, GstSample *picture, const char *format, int quality, const char *path,
+                            GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("still-%s", format);
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
+  g_autoptr (GstElement) pipeline = NULL;
+  GstElement *source;
+  gboolean ok;
+  GStatBuf status;
+
+  if (!pipeline_template)
+    return FALSE;
+  if (derush_template_has_parameter (pipeline_template, "quality") &&
+      !derush_template_set_int (pipeline_template, "quality", quality, error))
+    return FALSE;
+  if (!derush_template_set_output (pipeline_template, path, error))
+    return FALSE;
+  pipeline = derush_template_build (pipeline_template, error);
+  if (!pipeline)
+    return FALSE;
+  {
+    g_autoptr (GstElement) output =
+        gst_bin_get_by_name (GST_BIN (pipeline), derush_template_get_output_element (pipeline_template));
+
+    g_object_set (output, "location", path, NULL);
+  }
+  source = replace_reader (pipeline);
+  if (!source) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The template “%s” is not as it was shipped"),
+                 name);
+    return FALSE;
+  }
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  gst_app_src_push_sample (GST_APP_SRC (source), picture);
+  gst_app_src_end_of_stream (GST_APP_SRC (source));
+  ok = wait_for_end (job, pipeline, path, error);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  if (ok && (g_stat (path, &status) < 0 || status.st_size == 0)) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The picture “%s” came out empty"), path);
+    ok = FALSE;
+  }
+  if (!ok)
+    g_unlink (path);
+  return ok;
+}
