@@ -317,11 +317,12 @@ measure_saliency (const SmallPicture *picture, const SmallPicture *previous, con
   guint columns[SMALL_SIZE] = {0}, w = picture->width;
   float bins[DERUSH_SALIENCY_COLUMNS] = {0}, most = 0;
   guint64 edges = 0;
+  gsize first = area->x0, last = area->x1 - 1;
 
-  for (guint y = area->y0; y + 1 < area->y1; y++) {
+  for (gsize y = area->y0; y + 1 < area->y1; y++) {
     const guint8 *row = picture->luma + y * w, *below = row + w;
 
-    for (guint x = area->x0; x + 1 < area->x1; x++)
+    for (gsize x = first; x < last; x++)
       columns[x] += ABS (row[x] - row[x + 1]) + ABS (row[x] - below[x]);
   }
   for (guint x = area->x0; x < area->x1; x++)
@@ -331,7 +332,7 @@ measure_saliency (const SmallPicture *picture, const SmallPicture *previous, con
     for (guint y = area->y0; y < area->y1; y++) {
       const guint8 *row = picture->luma + y * w, *before = previous->luma + y * w;
 
-      for (guint x = area->x0; x < area->x1; x++)
+      for (gsize x = first; x <= last; x++)
         columns[x] += 2 * ABS (row[x] - before[x]);
     }
   }

@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Column sums are 16 bits wide: 257 rows of 255 fit. */
 #define MAX_ROWS 257
 
@@ -76,19 +80,19 @@ prepare (PictureReducer *self, guint width, gboolean full_range)
 
 /* One row as 8-bit samples: the row itself where it is so already, else a converted copy. */
 static const guint8 *
-fetch_row (guint8 *buffer, const DerushPlanes *planes, guint plane, guint width, guint y)
+fetch_row (guint8 *restrict buffer, const DerushPlanes *planes, guint plane, gsize width, gsize y)
 {
   const guint8 *source = planes->data[plane] + y * planes->stride[plane];
-  guint step = planes->pixel_stride[plane];
+  gsize step = planes->pixel_stride[plane];
 
   if (planes->sample_bits > 8) {
     guint shift = planes->sample_bits - 8;
 
     if (step == 2) {
-      for (guint x = 0; x < width; x++)
+      for (gsize x = 0; x < width; x++)
         buffer[x] = (source[2 * x] | source[2 * x + 1] << 8) >> shift;
     } else {
-      for (guint x = 0; x < width; x++)
+      for (gsize x = 0; x < width; x++)
         buffer[x] = (source[step * x] | source[step * x + 1] << 8) >> shift;
     }
     return buffer;
@@ -96,39 +100,66 @@ fetch_row (guint8 *buffer, const DerushPlanes *planes, guint plane, guint width,
   if (step == 1)
     return source;
   if (step == 2) {
-    for (guint x = 0; x < width; x++)
+    for (gsize x = 0; x < width; x++)
       buffer[x] = source[2 * x];
   } else {
-    for (guint x = 0; x < width; x++)
+    for (gsize x = 0; x < width; x++)
       buffer[x] = source[step * x];
   }
   return buffer;
 }
 
 static inline void
-add_row (guint16 *restrict sums, const guint8 *restrict row, guint width, gboolean first)
+add_row (guint16 *restrict sums, const guint8 *restrict row, gsize width, gboolean first)
 {
   if (first) {
-    for (guint x = 0; x < width; x++)
+    for (gsize x = 0; x < width; x++)
       sums[x] = row[x];
   } else {
-    for (guint x = 0; x < width; x++)
+    for (gsize x = 0; x < width; x++)
       sums[x] += row[x];
   }
 }
 
 static inline void
-reduce_columns_by (guint8 *restrict out, const guint16 *restrict sums, guint out_width, guint factor, guint rows)
+reduce_columns_by (guint8 *restrict out, const guint16 *restrict sums, gsize out_width, gsize factor, guint rows)
 {
   float scale = 1.0f / (factor * rows);
 
-  for (guint x = 0; x < out_width; x++) {
-    guint sum = 0;
+  for (gsize x = 0; x < out_width; x++) {
+    int sum = 0;
 
-    for (guint i = 0; i < factor; i++)
+    for (gsize i = 0; i < factor; i++)
       sum += sums[x * factor + i];
     out[x] = (int)(sum * scale + 0.5f);
   }
+}
+
+/* The commonest case (720p) in one go: means of 2x2. */
+static void
+reduce_two_rows (guint8 *restrict out, const guint8 *restrict upper, const guint8 *restrict lower, gsize out_width)
+{
+  gsize x = 0;
+
+#ifdef __SSE2__
+  const __m128i low_bytes = _mm_set1_epi16 (0x00ff), two = _mm_set1_epi16 (2);
+
+  for (; x + 16 <= out_width; x += 16) {
+    __m128i halves[2];
+
+    for (guint i = 0; i < 2; i++) {
+      __m128i a = _mm_loadu_si128 ((const __m128i *)(upper + 2 * x) + i);
+      __m128i b = _mm_loadu_si128 ((const __m128i *)(lower + 2 * x) + i);
+      __m128i sum = _mm_add_epi16 (_mm_add_epi16 (_mm_and_si128 (a, low_bytes), _mm_srli_epi16 (a, 8)),
+                                   _mm_add_epi16 (_mm_and_si128 (b, low_bytes), _mm_srli_epi16 (b, 8)));
+
+      halves[i] = _mm_srli_epi16 (_mm_add_epi16 (sum, two), 2);
+    }
+    _mm_storeu_si128 ((__m128i *)(out + x), _mm_packus_epi16 (halves[0], halves[1]));
+  }
+#endif
+  for (; x < out_width; x++)
+    out[x] = (upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1] + 2) >> 2;
 }
 
 /* A constant factor lets the compiler unroll the inner loop. */
@@ -160,11 +191,11 @@ reduce_columns (guint8 *out, const guint16 *sums, guint out_width, guint factor,
 }
 
 static void
-add_laplacian (LaplacianRow *total, const guint8 *above, const guint8 *row, const guint8 *below, guint from, guint to)
+add_laplacian (LaplacianRow *total, const guint8 *above, const guint8 *row, const guint8 *below, gsize from, gsize to)
 {
   gint sum = 0, squares = 0;
 
-  for (guint x = from; x < to; x++) {
+  for (gsize x = from; x < to; x++) {
     gint16 value = 4 * row[x] - row[x - 1] - row[x + 1] - above[x] - below[x];
 
     sum += value;
@@ -180,6 +211,29 @@ apply_range (guint8 *samples, guint count, const guint8 range[256])
 {
   for (guint i = 0; i < count; i++)
     samples[i] = range[samples[i]];
+}
+
+/* Row @y of the sharpness picture; one of the source where it is no larger. */
+static const guint8 *
+middle_row (PictureReducer *self, const DerushPlanes *planes, guint y, guint width, guint factor_x, guint factor_y)
+{
+  guint8 *out = self->middle[y % 3];
+
+  if (factor_x == 1 && factor_y == 1)
+    return fetch_row (out, planes, 0, planes->width, y);
+  if (factor_x == 2 && factor_y == 2 && planes->sample_bits == 8 && planes->pixel_stride[0] == 1) {
+    const guint8 *upper = planes->data[0] + 2 * y * planes->stride[0];
+
+    reduce_two_rows (out, upper, upper + planes->stride[0], width);
+    return out;
+  }
+  for (guint i = 0; i < factor_y; i++) {
+    const guint8 *row = fetch_row (self->row, planes, 0, planes->width, y * factor_y + i);
+
+    add_row (self->columns, row, width * factor_x, i == 0);
+  }
+  reduce_columns (out, self->columns, width, factor_x, factor_y);
+  return out;
 }
 
 static void
@@ -202,19 +256,7 @@ reduce_luma (PictureReducer *self, const DerushPlanes *planes, float bar_x, Smal
   for (guint y = 0; y < small->height * second_y; y++) {
     guint within = y % second_y;
 
-    for (guint i = 0; i < first_y; i++) {
-      const guint8 *row =
-          fetch_row (first == 1 ? self->middle[y % 3] : self->row, planes, 0, planes->width, y * first_y + i);
-
-      if (first == 1)
-        rows[y % 3] = row;
-      else
-        add_row (self->columns, row, middle_width * first_x, i == 0);
-    }
-    if (first > 1) {
-      reduce_columns (self->middle[y % 3], self->columns, middle_width, first_x, first_y);
-      rows[y % 3] = self->middle[y % 3];
-    }
+    rows[y % 3] = middle_row (self, planes, y, middle_width, first_x, first_y);
     add_row (self->middle_columns, rows[y % 3], small->width * second_x, within == 0);
     if (within == second_y - 1)
       reduce_columns (small->luma + y / second_y * small->width, self->middle_columns, small->width, second_x,
