@@ -25,7 +25,8 @@ typedef struct {
 static int
 even (double size)
 {
-  return CLAMP (2 * (int)lround (size / 2), MINIMUM_SIZE, MAXIMUM_SIZE);
+  /* An odd size loses a row: halves are rounded down, so that nothing grows. */
+  return CLAMP (2 * (int)ceil (size / 2 - 0.5), MINIMUM_SIZE, MAXIMUM_SIZE);
 }
 
 static gboolean
