@@ -18,6 +18,8 @@
  * from the start of the film to its duration; each names its page by #GstSpritesheet:url-template and its place on the
  * page by a media fragment, `storyboard-000.jpg#xywh=160,90,160,90`.
  *
+ * Films of high dynamic range (PQ, HLG) are brought to standard dynamic range.
+ *
  * The frames of a film that is turned by a tag should go through `videoflip video-direction=auto` first.
  *
  * ## Message
@@ -46,6 +48,7 @@
 
 #include "gstspritesheet.h"
 #include "sheet.h"
+#include "tilescaler.h"
 
 #include <gst/video/video.h>
 
@@ -107,7 +110,7 @@ typedef struct {
   GstVideoInfo page_info; /* of a full page */
   gboolean negotiated;
   SheetGeometry geometry;
-  GstVideoConverter *converter;
+  TileScaler *scaler;
   GstClockTime interval;
 
   GstBuffer *page;
@@ -177,48 +180,12 @@ state_reset (GstSpritesheet *self)
   State *state = &self->state;
 
   state_forget_tiles (self);
-  g_clear_pointer (&state->converter, gst_video_converter_free);
+  g_clear_pointer (&state->scaler, tile_scaler_free);
   state->negotiated = FALSE;
   gst_segment_init (&state->segment, GST_FORMAT_UNDEFINED);
 }
 
 /* ── Pages ──────────────────────────────────────────────────────────────── */
-
-static void
-paint_black (GstVideoFrame *frame)
-{
-  const GstVideoFormatInfo *format = frame->info.finfo;
-
-  for (guint plane = 0; plane < GST_VIDEO_FRAME_N_PLANES (frame); plane++) {
-    guint8 value = 0;
-
-    if (GST_VIDEO_FORMAT_INFO_IS_YUV (format))
-      value = plane > 0 ? 128 : frame->info.colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 ? 0 : 16;
-    memset (GST_VIDEO_FRAME_PLANE_DATA (frame, plane), value,
-            (gsize)GST_VIDEO_FRAME_PLANE_STRIDE (frame, plane) *
-                GST_VIDEO_FORMAT_INFO_SCALE_HEIGHT (format, plane == 0 ? 0 : 1, GST_VIDEO_FRAME_HEIGHT (frame)));
-  }
-}
-
-/* A frame of its own that lies on a part of @page. */
-static void
-frame_within (const GstVideoFrame *page, guint x, guint y, guint width, guint height, GstVideoFrame *part)
-{
-  const GstVideoFormatInfo *format = page->info.finfo;
-
-  *part = *page;
-  part->info.width = (gint)width;
-  part->info.height = (gint)height;
-  for (guint plane = 0; plane < GST_VIDEO_FRAME_N_PLANES (page); plane++) {
-    guint component = plane; /* true of every format of the template: packed ones have a single plane */
-    guint8 *data = page->data[plane];
-
-    data += (gsize)GST_VIDEO_FORMAT_INFO_SCALE_HEIGHT (format, component, y) * (gsize)page->info.stride[plane];
-    data += (gsize)GST_VIDEO_FORMAT_INFO_SCALE_WIDTH (format, component, x) *
-            (gsize)GST_VIDEO_FORMAT_INFO_PSTRIDE (format, component);
-    part->data[plane] = data;
-  }
-}
 
 /* Sizes, format and converter for frames as @info says; a page that is begun goes out first if it has other sizes. */
 static GstFlowReturn push_page (GstSpritesheet *self);
@@ -282,7 +249,7 @@ negotiate (GstSpritesheet *self, const GstVideoInfo *info)
   State *state = &self->state;
   g_auto (Settings) settings = get_settings (self);
   SheetGeometry geometry;
-  GstVideoInfo page_info, from, to;
+  GstVideoInfo page_info, tile_info;
   g_autoptr (GstCaps) caps = NULL;
 
   if (!sheet_geometry_init (&geometry, (guint)info->width, (guint)info->height, (guint)info->par_n, (guint)info->par_d,
@@ -306,20 +273,15 @@ negotiate (GstSpritesheet *self, const GstVideoInfo *info)
     return FALSE;
   }
 
-  /* The converter neither deinterlaces nor changes the rate; a tile is small enough to take both fields as a frame. */
-  from = *info;
-  from.interlace_mode = GST_VIDEO_INTERLACE_MODE_PROGRESSIVE;
-  to = page_info;
-  to.width = (gint)geometry.width;
-  to.height = (gint)geometry.height;
-  to.fps_n = from.fps_n;
-  to.fps_d = from.fps_d;
-  g_clear_pointer (&state->converter, gst_video_converter_free);
-  state->converter = gst_video_converter_new (&from, &to, NULL);
-  if (state->converter == NULL) {
-    GST_ELEMENT_ERROR (
-        self, STREAM, FORMAT, (_ ("Frames of this kind cannot be put on a storyboard page.")),
-        ("from %s %dx%d to %s %dx%d", from.finfo->name, from.width, from.height, to.finfo->name, to.width, to.height));
+  tile_info = page_info;
+  tile_info.width = (gint)geometry.width;
+  tile_info.height = (gint)geometry.height;
+  g_clear_pointer (&state->scaler, tile_scaler_free);
+  state->scaler = tile_scaler_new (info, &tile_info);
+  if (state->scaler == NULL) {
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT, (_ ("Frames of this kind cannot be put on a storyboard page.")),
+                       ("from %s %dx%d to %s %dx%d", info->finfo->name, info->width, info->height,
+                        tile_info.finfo->name, tile_info.width, tile_info.height));
     return FALSE;
   }
 
@@ -345,38 +307,9 @@ new_page (GstSpritesheet *self)
                        ("%" G_GSIZE_FORMAT " bytes", info->size));
     return NULL;
   }
-  paint_black (&frame);
+  page_paint_black (&frame);
   gst_video_frame_unmap (&frame);
   return page;
-}
-
-/* The used rows of a page, which has unused ones at its end. */
-static GstBuffer *
-crop_page (const GstVideoInfo *page_info, GstBuffer *page, guint height, GstVideoInfo *info)
-{
-  GstBuffer *cropped;
-  GstVideoFrame from, part, to;
-
-  gst_video_info_set_interlaced_format (info, GST_VIDEO_INFO_FORMAT (page_info), GST_VIDEO_INTERLACE_MODE_PROGRESSIVE,
-                                        (guint)page_info->width, height);
-  info->colorimetry = page_info->colorimetry;
-  info->chroma_site = page_info->chroma_site;
-  info->fps_n = page_info->fps_n;
-  info->fps_d = page_info->fps_d;
-  cropped = gst_buffer_new_allocate (NULL, info->size, NULL);
-  if (cropped == NULL || !gst_video_frame_map (&from, page_info, page, GST_MAP_READ)) {
-    gst_clear_buffer (&cropped);
-    return NULL;
-  }
-  if (gst_video_frame_map (&to, info, cropped, GST_MAP_WRITE)) {
-    frame_within (&from, 0, 0, (guint)info->width, height, &part);
-    gst_video_frame_copy (&to, &part);
-    gst_video_frame_unmap (&to);
-  } else {
-    gst_clear_buffer (&cropped);
-  }
-  gst_video_frame_unmap (&from);
-  return cropped;
 }
 
 static GstFlowReturn
@@ -390,7 +323,7 @@ push_page (GstSpritesheet *self)
     return GST_FLOW_OK;
   if (rows < state->geometry.rows) {
     GstVideoInfo info;
-    g_autoptr (GstBuffer) cropped = crop_page (&state->page_info, page, rows * state->geometry.tile_height, &info);
+    g_autoptr (GstBuffer) cropped = page_crop (&state->page_info, page, rows * state->geometry.tile_height, &info);
     g_autoptr (GstCaps) caps = NULL;
 
     if (cropped == NULL) {
@@ -448,28 +381,26 @@ static GstFlowReturn
 draw_tile (GstSpritesheet *self, GstBuffer *buffer, guint x, guint y)
 {
   State *state = &self->state;
-  GstVideoFrame source, page, tile;
+  GstVideoFrame page, tile;
+  gboolean ok;
 
   if (state->page == NULL) {
     state->page = new_page (self);
     if (state->page == NULL)
       return GST_FLOW_ERROR;
   }
-  if (!gst_video_frame_map (&source, &state->source_info, buffer, GST_MAP_READ)) {
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT, (_ ("A frame of the film could not be read.")), (NULL));
-    return GST_FLOW_ERROR;
-  }
   if (!gst_video_frame_map (&page, &state->page_info, state->page, GST_MAP_READWRITE)) {
-    gst_video_frame_unmap (&source);
     GST_ELEMENT_ERROR (self, STREAM, FAILED, (NULL), ("a page could not be mapped"));
     return GST_FLOW_ERROR;
   }
-  source.flags &= ~GST_VIDEO_FRAME_FLAG_INTERLACED; /* as the converter was told */
-  frame_within (&page, x + state->geometry.x, y + state->geometry.y, state->geometry.width, state->geometry.height,
-                &tile);
-  gst_video_converter_frame (state->converter, &source, &tile);
+  page_get_part (&page, x + state->geometry.x, y + state->geometry.y, state->geometry.width, state->geometry.height,
+                 &tile);
+  ok = tile_scaler_draw (state->scaler, buffer, &tile);
   gst_video_frame_unmap (&page);
-  gst_video_frame_unmap (&source);
+  if (!ok) {
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT, (_ ("A frame of the film could not be read.")), (NULL));
+    return GST_FLOW_ERROR;
+  }
   return GST_FLOW_OK;
 }
 
