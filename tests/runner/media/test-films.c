@@ -331,7 +331,8 @@ static const struct {
   const char *filter; /* makes of the source, by ffmpeg, what the result should look like */
 } pictures[] = {
     {"as-it-is.mp4", QUARTERS X264, NULL, 320, 180, ""},
-    {"odd.mp4", QUARTERS " -vf scale=321:179,setsar=1 -c:v libx264 -preset ultrafast -pix_fmt yuv444p", NULL, 320, 178, ""},
+    {"odd.mp4", QUARTERS " -vf scale=321:179,setsar=1 -c:v libx264 -preset ultrafast -pix_fmt yuv444p", NULL, 320, 178,
+     ""},
     {"rgb.mkv", QUARTERS " -c:v ffv1 -pix_fmt bgra", NULL, 320, 180, ""},
     {"full-range.mkv", QUARTERS " -c:v mjpeg -q:v 2 -pix_fmt yuvj420p", NULL, 320, 180, ""},
     {"ten-bits.mkv", QUARTERS " -c:v libx265 -x265-params log-level=error -preset ultrafast -pix_fmt yuv422p10le", NULL,
