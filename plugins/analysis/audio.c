@@ -32,18 +32,15 @@ struct _DerushAudioMeter {
   guint block_samples; /* of 100 ms; their sum never drifts: see next_block */
   guint fft_size;
   Spectrum *spectrum;
-  float *history; /* mono, the last fft_size samples */
-  float *ordered;
-  float *clean; /* the samples of one slice, without what is no number */
+  float *history; /* mono: fft_size samples before the slice, then those of the slice so far */
+  float *clean;   /* the samples of one slice, without what is no number */
   float *power;
   float previous_bands[BANDS];
   gboolean has_previous;
-  guint position;  /* in the history */
   guint64 samples; /* per channel, since the start */
   guint64 blocks;
-  guint in_slice;
+  guint in_slice; /* samples of the slice so far */
   guint slice;
-  double slice_sum;
   double block_sum;
   float peak;
   double start; /* stream time of the first sample */
@@ -80,8 +77,7 @@ derush_audio_meter_new (guint rate, guint channels)
   meter->channels = channels;
   meter->fft_size = size;
   meter->spectrum = spectrum_new (size);
-  meter->history = g_new0 (float, size);
-  meter->ordered = g_new (float, size);
+  meter->history = g_new0 (float, size + rate / 10 / SLICES + 2);
   meter->power = g_new (float, size / 2);
   meter->clean = g_new (float, (rate / 10 / SLICES + 2) * channels);
   meter->done = g_array_new (FALSE, FALSE, sizeof (DerushAudioBlock));
@@ -108,7 +104,6 @@ derush_audio_meter_free (DerushAudioMeter *meter)
   free_loudness (meter);
   spectrum_free (meter->spectrum);
   g_free (meter->history);
-  g_free (meter->ordered);
   g_free (meter->power);
   g_free (meter->clean);
   g_array_unref (meter->done);
@@ -119,7 +114,7 @@ static void
 start_block (DerushAudioMeter *meter)
 {
   meter->block = (DerushAudioBlock){.time = meter->start + meter->blocks * DERUSH_AUDIO_BLOCK_DURATION};
-  meter->block_sum = meter->slice_sum = 0;
+  meter->block_sum = 0;
   meter->peak = 0;
   meter->slice = meter->in_slice = 0;
 }
@@ -136,7 +131,6 @@ derush_audio_meter_reset (DerushAudioMeter *meter, double start)
 {
   meter->start = start;
   meter->samples = meter->blocks = 0;
-  meter->position = 0;
   meter->has_previous = FALSE;
   memset (meter->history, 0, meter->fft_size * sizeof (float));
   memset (meter->recent, 0, sizeof (meter->recent));
@@ -167,14 +161,20 @@ flatness_of (const DerushAudioMeter *meter)
 
   while (low + 8 <= last) {
     guint high = MIN (MAX (low + 8, low * 5 / 4), last), n = high - low;
-    double logs = 0, sum = 0, weight;
+    double logs = 0, product = 1, sum = 0, weight;
 
     for (guint k = low; k < high; k++) {
-      float p = meter->power[k] + LEAST_POWER * 1e-3f;
+      double p = meter->power[k] + LEAST_POWER * 1e-3;
 
-      logs += logf (p);
+      /* The logarithm of the product of a few is that of each, added up. */
+      product *= p;
+      if ((k & 7) == 7) {
+        logs += log (product);
+        product = 1;
+      }
       sum += p;
     }
+    logs += log (product);
     weight = sqrt (sum / n);
     weighted += weight * exp (logs / n) / (sum / n);
     weights += weight;
@@ -190,9 +190,8 @@ measure_spectrum (DerushAudioMeter *meter)
   guint size = meter->fft_size;
   float flatness;
 
-  memcpy (meter->ordered, meter->history + meter->position, (size - meter->position) * sizeof (float));
-  memcpy (meter->ordered + size - meter->position, meter->history, meter->position * sizeof (float));
-  spectrum_measure (meter->spectrum, meter->ordered, meter->power);
+  spectrum_measure (meter->spectrum, meter->history + meter->in_slice, meter->power);
+  memmove (meter->history, meter->history + meter->in_slice, size * sizeof (float));
   for (guint b = 0; b < BANDS; b++) {
     guint low = MAX (1, (guint)(band_edges[b] / width)), high = MIN ((guint)(band_edges[b + 1] / width), size / 2);
     double power = 0;
@@ -273,30 +272,83 @@ samples_to_slice (const DerushAudioMeter *meter)
   return start + (end - start) * (meter->slice + 1) / SLICES - meter->samples;
 }
 
+/* Keeps samples until their slice is whole, without what is no number or absurd. */
 static void
-take_samples (DerushAudioMeter *meter, const float *samples, guint frames)
+take_samples (DerushAudioMeter *meter, const float *samples, gsize frames)
 {
-  for (guint i = 0; i < frames; i++) {
+  gsize count = frames * meter->channels;
+  float *clean = meter->clean + (gsize)meter->in_slice * meter->channels;
+
+  if (samples) {
+    for (gsize i = 0; i < count; i++)
+      clean[i] = fabsf (samples[i]) < 1000 ? samples[i] : 0;
+  } else {
+    memset (clean, 0, count * sizeof (float));
+  }
+  meter->in_slice += frames;
+  meter->samples += frames;
+}
+
+/* Adds up the squares and finds the peak. */
+static void
+measure_level (DerushAudioMeter *meter)
+{
+  gsize count = (gsize)meter->in_slice * meter->channels;
+  float peaks[4] = {0}, squares[4] = {0};
+  const float *clean = meter->clean;
+
+  for (gsize i = 0; i + 4 <= count; i += 4) {
+    for (gsize k = 0; k < 4; k++) {
+      float level = fabsf (clean[i + k]);
+
+      squares[k] += level * level;
+      peaks[k] = level > peaks[k] ? level : peaks[k];
+    }
+  }
+  for (gsize i = count & ~(gsize)3; i < count; i++) {
+    squares[0] += clean[i] * clean[i];
+    peaks[0] = MAX (peaks[0], fabsf (clean[i]));
+  }
+  for (gsize k = 0; k < 4; k++) {
+    meter->block_sum += squares[k];
+    meter->peak = MAX (meter->peak, peaks[k]);
+  }
+}
+
+static void
+mix_to_mono (DerushAudioMeter *meter)
+{
+  float *mono = meter->history + meter->fft_size;
+  const float *clean = meter->clean;
+  gsize channels = meter->channels;
+
+  if (channels == 2) {
+    for (gsize i = 0; i < meter->in_slice; i++)
+      mono[i] = (clean[2 * i] + clean[2 * i + 1]) / 2;
+    return;
+  }
+  for (gsize i = 0; i < meter->in_slice; i++) {
     float sum = 0;
 
-    for (guint c = 0; c < meter->channels; c++) {
-      float value = samples ? samples[i * meter->channels + c] : 0;
-
-      if (!(fabsf (value) < 1000))
-        value = 0;
-      meter->clean[i * meter->channels + c] = value;
-      sum += value;
-      meter->block_sum += (double)value * value;
-      meter->peak = MAX (meter->peak, fabsf (value));
-    }
-    meter->history[meter->position] = sum / meter->channels;
-    meter->position = (meter->position + 1) % meter->fft_size;
+    for (gsize c = 0; c < channels; c++)
+      sum += clean[i * channels + c];
+    mono[i] = sum / channels;
   }
+}
+
+static void
+finish_slice (DerushAudioMeter *meter)
+{
+  measure_level (meter);
+  mix_to_mono (meter);
 #ifdef HAVE_EBUR128
   if (meter->loudness)
-    ebur128_add_frames_float (meter->loudness, meter->clean, frames);
+    ebur128_add_frames_float (meter->loudness, meter->clean, meter->in_slice);
 #endif
-  meter->samples += frames;
+  measure_spectrum (meter);
+  meter->in_slice = 0;
+  if (++meter->slice == SLICES)
+    finish_block (meter, end_of_block (meter, meter->blocks) - meter->blocks * meter->rate / 10);
 }
 
 /**
@@ -319,9 +371,7 @@ derush_audio_meter_push (DerushAudioMeter *meter, const float *samples, gsize fr
     frames -= count;
     if (count < due)
       return;
-    measure_spectrum (meter);
-    if (++meter->slice == SLICES)
-      finish_block (meter, end_of_block (meter, meter->blocks) - meter->blocks * meter->rate / 10);
+    finish_slice (meter);
   }
 }
 

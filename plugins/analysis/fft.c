@@ -8,8 +8,10 @@
 struct _Spectrum {
   guint size;
   float *window;  /* Hann */
-  float *cosines; /* of the half-size transform, then of the split */
+  float *cosines; /* of the split into even and odd samples */
   float *sines;
+  float *stage_cosines; /* of the stages of the half-size transform, one after the other */
+  float *stage_sines;
   guint *order; /* bit-reversed indices of the half-size transform */
   float *re;
   float *im;
@@ -28,6 +30,8 @@ spectrum_new (guint size)
   self->window = g_new (float, size);
   self->cosines = g_new (float, half);
   self->sines = g_new (float, half);
+  self->stage_cosines = g_new (float, half);
+  self->stage_sines = g_new (float, half);
   self->order = g_new0 (guint, half);
   self->re = g_new (float, half);
   self->im = g_new (float, half);
@@ -39,6 +43,12 @@ spectrum_new (guint size)
     for (guint b = 0; b < bits; b++)
       self->order[i] |= ((i >> b) & 1) << (bits - 1 - b);
   }
+  for (guint length = 2, at = 0; length <= half; at += length / 2, length *= 2) {
+    for (guint k = 0; k < length / 2; k++) {
+      self->stage_cosines[at + k] = cos (2 * G_PI * k / length);
+      self->stage_sines[at + k] = sin (2 * G_PI * k / length);
+    }
+  }
   return self;
 }
 
@@ -48,10 +58,26 @@ spectrum_free (Spectrum *self)
   g_free (self->window);
   g_free (self->cosines);
   g_free (self->sines);
+  g_free (self->stage_cosines);
+  g_free (self->stage_sines);
   g_free (self->order);
   g_free (self->re);
   g_free (self->im);
   g_free (self);
+}
+
+static void
+join_halves (float *restrict a_re, float *restrict a_im, float *restrict b_re, float *restrict b_im,
+             const float *restrict c, const float *restrict s, gsize n)
+{
+  for (gsize k = 0; k < n; k++) {
+    float re = b_re[k] * c[k] + b_im[k] * s[k], im = b_im[k] * c[k] - b_re[k] * s[k];
+
+    b_re[k] = a_re[k] - re;
+    b_im[k] = a_im[k] - im;
+    a_re[k] += re;
+    a_im[k] += im;
+  }
 }
 
 /* Radix 2, decimation in time, on size / 2 complex values: even samples are the real parts, odd ones the imaginary. */
@@ -66,21 +92,10 @@ transform (Spectrum *self, const float *samples)
     self->re[i] = samples[2 * from] * self->window[2 * from];
     self->im[i] = samples[2 * from + 1] * self->window[2 * from + 1];
   }
-  for (guint length = 2; length <= half; length *= 2) {
-    guint step = self->size / length;
-
-    for (guint start = 0; start < half; start += length) {
-      for (guint k = 0; k < length / 2; k++) {
-        guint a = start + k, b = a + length / 2;
-        float c = self->cosines[k * step], s = -self->sines[k * step];
-        float re = self->re[b] * c - self->im[b] * s, im = self->re[b] * s + self->im[b] * c;
-
-        self->re[b] = self->re[a] - re;
-        self->im[b] = self->im[a] - im;
-        self->re[a] += re;
-        self->im[a] += im;
-      }
-    }
+  for (guint length = 2, at = 0; length <= half; at += length / 2, length *= 2) {
+    for (guint start = 0; start < half; start += length)
+      join_halves (self->re + start, self->im + start, self->re + start + length / 2, self->im + start + length / 2,
+                   self->stage_cosines + at, self->stage_sines + at, length / 2);
   }
 }
 
