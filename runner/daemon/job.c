@@ -130,6 +130,22 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
 }
 
 static void
+log_warnings (DerushDaemonJob *job, JsonObject *return_value)
+{
+  JsonArray *warnings = derush_json_get_array (return_value, "warnings");
+
+  for (guint i = 0; warnings && i < json_array_get_length (warnings); i++) {
+    JsonNode *node = json_array_get_element (warnings, i);
+    g_autofree char *row = NULL;
+
+    if (!JSON_NODE_HOLDS_VALUE (node) || json_node_get_value_type (node) != G_TYPE_STRING)
+      continue;
+    row = g_strconcat ("warning: ", json_node_get_string (node), NULL);
+    derush_bullmq_job_add_log (job->job, row);
+  }
+}
+
+static void
 complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
 {
   g_autofree char *text = derush_json_object_to_string (return_value);
@@ -141,6 +157,7 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     json_object_set_object_member (fields, "result", json_object_ref (return_value));
     derush_log (DERUSH_LOG_INFO, fields, "Completed in %.1f s", duration_of (job) / 1000.0);
     derush_store_job_completed (job->daemon->store, job->store_id, job->plan, return_value, duration_of (job));
+    log_warnings (job, return_value);
     derush_bullmq_job_set_progress (job->job, "100");
   }
   derush_bullmq_job_complete (job->job, text);
@@ -249,11 +266,6 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
 
   derush_log (DERUSH_LOG_INFO, log_fields (job), "Started%s%s", job->plan->source ? " on " : "",
               job->plan->source ? job->plan->source : "");
-  for (guint i = 0; job->plan->warnings && i < job->plan->warnings->len; i++) {
-    g_autofree char *row = g_strconcat ("warning: ", job->plan->warnings->pdata[i], NULL);
-
-    derush_bullmq_job_add_log (job->job, row);
-  }
   derush_store_job_started (job->daemon->store, job->store_id, job->plan->job_type, job->plan, job->plan->data,
                             job->attempt, derush_bullmq_job_get_attempts (job->job));
   job->cancellable = g_cancellable_new ();

@@ -13,6 +13,8 @@ typedef struct {
 
 DerushOutputFolder *derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *job_id,
                                                const char *const *roots, GError **error);
+/* Makes it once more if it is gone: another job that had made it may have ended without a file. */
+gboolean derush_output_folder_ensure (DerushOutputFolder *folder, GError **error);
 /* Removes the folders that were made for it and are still empty. */
 void derush_output_folder_close (DerushOutputFolder *folder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushOutputFolder, derush_output_folder_close)

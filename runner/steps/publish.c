@@ -38,8 +38,8 @@ derush_name_sanitise (const char *name)
   return g_string_free (safe, FALSE);
 }
 
-static gboolean
-make_folders (DerushOutputFolder *folder, GError **error)
+gboolean
+derush_output_folder_ensure (DerushOutputFolder *folder, GError **error)
 {
   g_autoptr (GPtrArray) missing = g_ptr_array_new_with_free_func (g_free);
   char *path = g_strdup (folder->path);
@@ -103,7 +103,7 @@ derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *j
     }
     folder->path = derush_path_confine (wanted, only, error);
   }
-  if (!folder->path || !make_folders (folder, error))
+  if (!folder->path || !derush_output_folder_ensure (folder, error))
     return NULL;
   return g_steal_pointer (&folder);
 }

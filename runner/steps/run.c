@@ -67,8 +67,8 @@ check_space (Run *run, const char *path, const char *setting, GError **error)
   if (available < 0 || available >= needed)
     return TRUE;
   g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("There is too little space left on the disk of %s; make room or change %s: %" G_GINT64_FORMAT
-                  " of %" G_GINT64_FORMAT " MiB are free"),
+               _ ("There is too little space left on the disk of %s; make room there or change %s: %" G_GINT64_FORMAT
+                  " MiB are free, %" G_GINT64_FORMAT " MiB are needed"),
                path, setting, available >> 20, (needed >> 20) + 1);
   return FALSE;
 }
@@ -113,7 +113,8 @@ prepare (Run *run, GError **error)
   if (!derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
     return FALSE;
   run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
-  return run->directory && check_space (run, run->directory, "DERUSH_SCRATCH", error);
+  return run->directory &&
+         check_space (run, derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), "DERUSH_SCRATCH", error);
 }
 
 /* ── Steps ──────────────────────────────────────────────────────────────── */
@@ -386,6 +387,7 @@ finish (Run *run, gint64 started, GError **error)
   value = derush_plan_return_value (run->plan, run->results, run->outputs, run->warnings, analysis,
                                     (g_get_monotonic_time () - started) / 1000);
   if (!shorten (run, &value, error) || !spares_source (run, error) ||
+      (run->outputs->len > 0 && !derush_output_folder_ensure (run->folder, error)) ||
       !derush_outputs_publish (run->outputs, run->directory, target, run->cancellable, error))
     return NULL;
   return g_steal_pointer (&value);

@@ -25,6 +25,7 @@ typedef struct {
   double progress;
   gboolean cancel_at_progress;
   int kill_at_progress;
+  const char *remove_at_progress;
 } Fixture;
 
 static char *
@@ -105,6 +106,8 @@ on_progress (const char *step, double progress, gpointer user_data)
     g_string_append_printf (fixture->steps, " %s", step);
   if (progress > 0 && fixture->cancel_at_progress)
     g_cancellable_cancel (fixture->cancellable);
+  if (progress > 0 && fixture->remove_at_progress)
+    g_rmdir (fixture->remove_at_progress);
   if (progress > 0 && fixture->kill_at_progress) {
     kill (derush_slot_get_media_pid (fixture->slot), fixture->kill_at_progress);
     fixture->kill_at_progress = 0;
@@ -260,6 +263,19 @@ test_publish_fails (Fixture *fixture, gconstpointer data)
   g_assert_true (g_file_get_contents (old, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "old");
   g_assert_cmpuint (count_files (fixture->out), ==, 2);
+}
+
+static void
+test_folder_vanishes (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *folder = g_build_filename (fixture->out, "shared", NULL);
+  DerushPlan *plan = plan_new (fixture->film, folder);
+
+  plan_add (plan, "slow", "slow", NULL);
+  fixture->remove_at_progress = folder;
+  run_within (fixture, plan, NULL);
+  g_assert_nonnull (result_of (fixture, "slow"));
+  g_assert_cmpuint (count_files (folder), ==, 1);
 }
 
 static void
@@ -659,6 +675,7 @@ main (int argc, char **argv)
   ADD ("without-a-folder-the-configured-one-is-used-and-not-left", test_default_folder);
   ADD ("when-one-file-cannot-be-published-none-is", test_publish_fails);
   ADD ("a-failure-leaves-no-folder-that-the-job-made", test_failure_unmakes_folder);
+  ADD ("a-folder-that-another-job-unmade-is-made-again", test_folder_vanishes);
   ADD ("a-link-left-by-the-worker-is-not-published", test_link_as_output);
   ADD ("a-job-never-replaces-its-own-source", test_spares_source);
   ADD ("a-full-disk-fails-the-attempt-and-leaves-nothing", test_full_disk);
