@@ -96,6 +96,24 @@ set_log_level (DerushConfig *config, GError **error)
   return FALSE;
 }
 
+/* The folder of jobs that name none is theirs, too: the next job reads what the one before it left there. */
+static GStrv
+roots_of (DerushConfig *config)
+{
+  g_auto (GStrv) paths = derush_config_get_paths (config, "DERUSH_ALLOWED_ROOTS");
+  g_autoptr (GStrvBuilder) roots = NULL;
+
+  if (!paths[0]) {
+    derush_log (DERUSH_LOG_WARN, NULL,
+                "DERUSH_ALLOWED_ROOTS is empty: jobs may read and write whatever the user who runs derushd may");
+    return NULL;
+  }
+  roots = g_strv_builder_new ();
+  g_strv_builder_addv (roots, (const char **)paths);
+  g_strv_builder_add (roots, derush_config_get_string (config, "DERUSH_OUTPUT_DIR"));
+  return g_strv_builder_end (roots);
+}
+
 static gboolean
 set_up (Program *program, GError **error)
 {
@@ -112,12 +130,7 @@ set_up (Program *program, GError **error)
   daemon->store = derush_store_open (daemon->config, error);
   if (!daemon->store)
     return FALSE;
-  daemon->roots = derush_config_get_paths (daemon->config, "DERUSH_ALLOWED_ROOTS");
-  if (!daemon->roots[0]) {
-    g_clear_pointer (&daemon->roots, g_strfreev);
-    derush_log (DERUSH_LOG_WARN, NULL,
-                "DERUSH_ALLOWED_ROOTS is empty: jobs may read and write whatever the user who runs derushd may");
-  }
+  daemon->roots = roots_of (daemon->config);
   daemon->flags =
       derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
   address = derush_redis_address_new_from_config (daemon->config);

@@ -15,6 +15,10 @@ typedef struct _DerushProcess DerushProcess;
  * @stall: µs without progress after which the request is given up
  * @heartbeat: µs after which a worker that does not answer is killed
  * @memory_limit: bytes at which the worker is killed
+ * @job_id: for the log lines
+ * @queue: (nullable): for the log lines
+ * @step: for the log lines
+ * @attempt: for the log lines
  * @progress: called with the step's progress
  * @warning: called with a line for people
  */
@@ -24,6 +28,10 @@ typedef struct {
   gint64 stall;
   gint64 heartbeat;
   gint64 memory_limit;
+  const char *job_id;
+  const char *queue;
+  const char *step;
+  guint attempt;
   void (*progress) (double progress, gpointer user_data);
   void (*warning) (const char *message, gpointer user_data);
   gpointer user_data;

@@ -33,7 +33,8 @@ struct _DerushProcess {
   DerushWire *wire;
   int output; /* what it writes to stdout and stderr */
   GString *line;
-  GQueue lines; /* the last ones, of char * */
+  GQueue lines;                    /* the last ones, of char * */
+  const DerushProcessWatch *watch; /* of the request that runs */
   gint64 started;
   gint64 next_id;
   gboolean reaped;
@@ -166,18 +167,32 @@ spawn (DerushConfig *config, const char *home, GError **error)
 
 /* ── Its output, its end ────────────────────────────────────────────────── */
 
+static JsonObject *
+log_fields (DerushProcess *process)
+{
+  const DerushProcessWatch *watch = process->watch;
+  JsonObject *fields = json_object_new ();
+
+  json_object_set_int_member (fields, "workerPid", process->pid);
+  if (!watch)
+    return fields;
+  json_object_set_string_member (fields, "jobId", watch->job_id);
+  json_object_set_string_member (fields, "step", watch->step);
+  json_object_set_int_member (fields, "attempt", watch->attempt);
+  if (watch->queue)
+    json_object_set_string_member (fields, "queue", watch->queue);
+  return fields;
+}
+
 static void
 keep_line (DerushProcess *process)
 {
   g_autofree char *text = g_utf8_make_valid (process->line->str, process->line->len);
-  JsonObject *fields;
 
   g_string_truncate (process->line, 0);
   if (*text == '\0')
     return;
-  fields = json_object_new ();
-  json_object_set_int_member (fields, "workerPid", process->pid);
-  derush_log (DERUSH_LOG_DEBUG, fields, "%s", text);
+  derush_log (DERUSH_LOG_DEBUG, log_fields (process), "%s", text);
   g_queue_push_tail (&process->lines, g_steal_pointer (&text));
   if (process->lines.length > KEPT_LINES)
     g_free (g_queue_pop_head (&process->lines));
@@ -642,9 +657,11 @@ derush_process_request (DerushProcess *process, JsonObject *message, const int *
     *debug = last_output (process);
     return NULL;
   }
+  process->watch = watch;
   result = converse (&request, debug, error);
   g_clear_error (&request.reason);
   if (!result && !*debug)
     *debug = last_output (process);
+  process->watch = NULL;
   return result;
 }

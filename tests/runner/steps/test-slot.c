@@ -652,6 +652,25 @@ test_environment (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_self_test (Fixture *fixture, gconstpointer data)
+{
+  for (int ok = 0; ok < 2; ok++) {
+    DerushPlan *plan = plan_new (NULL, NULL);
+    g_autoptr (DerushOutcome) answer = NULL;
+
+    plan_add (plan, "self-test", "self-test", ok ? "{\"do\":\"ok\"}" : "{\"do\":\"fail\"}");
+    ((DerushPlanStep *)plan->steps->pdata[0])->worker = DERUSH_STEP_DAEMON;
+    answer = derush_plan_answer (plan);
+    g_assert_nonnull (answer);
+    run_within (fixture, plan, NULL);
+    g_assert_cmpint (answer->return_value != NULL, ==, ok);
+    g_assert_cmpint (fixture->outcome->return_value != NULL, ==, ok);
+    g_assert_cmpstr (fixture->outcome->message, ==, answer->message);
+  }
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, 0);
+}
+
+static void
 test_describe (void)
 {
   DerushOutcome outcome = {.message = (char *)"too dark"};
@@ -696,6 +715,7 @@ main (int argc, char **argv)
   ADD ("memory-is-limited", test_memory);
   ADD ("a-worker-that-does-not-start-is-named", test_no_start);
   ADD ("a-worker-sees-no-secret-and-no-foreign-descriptor", test_environment);
+  ADD ("a-self-test-without-duration-needs-no-worker", test_self_test);
   g_test_add_func ("/steps/outcome/a-failure-is-described-in-one-line", test_describe);
   return g_test_run ();
 }
