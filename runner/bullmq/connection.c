@@ -633,8 +633,11 @@ bullmq_connection_close (BullmqConnection *self)
 {
   if (!self)
     return;
-  self->state = STATE_CLOSED;
   self->func = NULL;
+  /* The last commands of a worker that ends at once still leave, as far as the socket takes them. */
+  if (self->state == STATE_READY && !(self->context->c.flags & REDIS_IN_CALLBACK))
+    redisAsyncHandleWrite (self->context);
+  self->state = STATE_CLOSED;
   if (self->resolving)
     g_cancellable_cancel (self->resolving);
   g_clear_object (&self->resolving);
