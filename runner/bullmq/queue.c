@@ -426,7 +426,8 @@ on_state (const BullmqAnswer *said, gpointer user_data)
 {
   Operation *operation = user_data;
 
-  if (operation_take (operation, said) && said->reply->type == REDIS_REPLY_STRING)
+  /* The hash may have been answered first, with nothing. */
+  if (operation_take (operation, said) && operation->object && said->reply->type == REDIS_REPLY_STRING)
     set_text (operation->object, "state", said->reply);
   operation_end_if_complete (operation);
 }
