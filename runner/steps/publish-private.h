@@ -13,18 +13,15 @@ typedef struct {
 
 DerushOutputFolder *derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *job_id,
                                                const char *const *roots, GError **error);
-/* Makes it once more if it is gone: another job that had made it may have ended without a file. */
-gboolean derush_output_folder_ensure (DerushOutputFolder *folder, GError **error);
+/* Puts all of @outputs (of DerushOutput) from @directory there, or none. */
+gboolean derush_output_folder_publish (DerushOutputFolder *folder, GPtrArray *outputs, const char *directory,
+                                       GCancellable *cancellable, GError **error);
 /* Removes the folders that were made for it and are still empty. */
 void derush_output_folder_close (DerushOutputFolder *folder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushOutputFolder, derush_output_folder_close)
 
 /* Fills in size, SHA-256 and the path that each file of @outputs (of DerushOutput) is going to have. */
 gboolean derush_outputs_measure (GPtrArray *outputs, const char *directory, const char *target,
-                                 GCancellable *cancellable, GError **error);
-
-/* All of them or none. */
-gboolean derush_outputs_publish (GPtrArray *outputs, const char *directory, const char *target,
                                  GCancellable *cancellable, GError **error);
 
 /* One component of a path made from an id. */

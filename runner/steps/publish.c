@@ -38,11 +38,12 @@ derush_name_sanitise (const char *name)
   return g_string_free (safe, FALSE);
 }
 
-gboolean
-derush_output_folder_ensure (DerushOutputFolder *folder, GError **error)
+static gboolean
+make_folders (DerushOutputFolder *folder, GError **error)
 {
   g_autoptr (GPtrArray) missing = g_ptr_array_new_with_free_func (g_free);
   char *path = g_strdup (folder->path);
+  struct stat status;
 
   while (!g_file_test (path, G_FILE_TEST_EXISTS) && strcmp (path, "/") != 0) {
     g_ptr_array_add (missing, path);
@@ -55,8 +56,8 @@ derush_output_folder_ensure (DerushOutputFolder *folder, GError **error)
       g_ptr_array_add (folder->made, path);
       continue;
     }
-    /* Two jobs may make the same folder at once. */
-    if (errno != EEXIST) {
+    /* Two jobs may make the same folder at once, or one unmake what another makes. */
+    if (errno != EEXIST && errno != ENOENT) {
       g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The output folder %s cannot be made: %s"),
                    folder->path, g_strerror (errno));
       g_free (path);
@@ -64,11 +65,11 @@ derush_output_folder_ensure (DerushOutputFolder *folder, GError **error)
     }
     g_free (path);
   }
-  if (!g_file_test (folder->path, G_FILE_TEST_IS_DIR)) {
+  if (stat (folder->path, &status) == 0 && !S_ISDIR (status.st_mode)) {
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The output folder %s is a file"), folder->path);
     return FALSE;
   }
-  if (g_access (folder->path, W_OK | X_OK) != 0) {
+  if (g_access (folder->path, W_OK | X_OK) != 0 && errno != ENOENT) {
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The output folder %s cannot be written to: %s"),
                  folder->path, g_strerror (errno));
     return FALSE;
@@ -103,7 +104,7 @@ derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *j
     }
     folder->path = derush_path_confine (wanted, only, error);
   }
-  if (!folder->path || !derush_output_folder_ensure (folder, error))
+  if (!folder->path || !make_folders (folder, error))
     return NULL;
   return g_steal_pointer (&folder);
 }
@@ -292,9 +293,8 @@ bring (DerushOutput *output, const char *directory, GCancellable *cancellable, G
   return done ? g_steal_pointer (&partial) : NULL;
 }
 
-gboolean
-derush_outputs_publish (GPtrArray *outputs, const char *directory, const char *target, GCancellable *cancellable,
-                        GError **error)
+static gboolean
+publish (GPtrArray *outputs, const char *directory, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GPtrArray) partials = g_ptr_array_new_with_free_func (g_free);
   guint named = 0;
@@ -322,4 +322,44 @@ derush_outputs_publish (GPtrArray *outputs, const char *directory, const char *t
   for (guint i = 0; i < partials->len; i++)
     g_unlink (i < named ? ((DerushOutput *)outputs->pdata[i])->path : (char *)partials->pdata[i]);
   return FALSE;
+}
+
+/* Another job that had made the folder unmakes it when it ends without a file: makes it again, and puts something into
+ * it that keeps it. */
+static char *
+hold_folder (DerushOutputFolder *folder, GError **error)
+{
+  for (int tries = 0; tries < 10; tries++) {
+    g_autofree char *path = g_strdup_printf ("%s/.%08x.part", folder->path, g_random_int ());
+    int fd;
+
+    if (!make_folders (folder, error))
+      return NULL;
+    fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+      close (fd);
+      return g_steal_pointer (&path);
+    }
+    if (errno != ENOENT)
+      break;
+  }
+  fail_to_put (folder->path, errno, error);
+  return NULL;
+}
+
+gboolean
+derush_output_folder_publish (DerushOutputFolder *folder, GPtrArray *outputs, const char *directory,
+                              GCancellable *cancellable, GError **error)
+{
+  g_autofree char *hold = NULL;
+  gboolean done;
+
+  if (outputs->len == 0)
+    return !g_cancellable_set_error_if_cancelled (cancellable, error);
+  hold = hold_folder (folder, error);
+  if (!hold)
+    return FALSE;
+  done = publish (outputs, directory, cancellable, error);
+  g_unlink (hold);
+  return done;
 }

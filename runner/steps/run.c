@@ -391,8 +391,7 @@ finish (Run *run, gint64 started, GError **error)
   value = derush_plan_return_value (run->plan, run->results, run->outputs, run->warnings, analysis,
                                     (g_get_monotonic_time () - started) / 1000);
   if (!shorten (run, &value, error) || !spares_source (run, error) ||
-      (run->outputs->len > 0 && !derush_output_folder_ensure (run->folder, error)) ||
-      !derush_outputs_publish (run->outputs, run->directory, target, run->cancellable, error))
+      !derush_output_folder_publish (run->folder, run->outputs, run->directory, run->cancellable, error))
     return NULL;
   return g_steal_pointer (&value);
 }
