@@ -11,7 +11,7 @@
 struct _TileScaler {
   GstVideoInfo from;
   GstVideoConverter *converter; /* to the tile, or to the deep picture */
-  /* Only of films of high dynamic range: 16-bit pixels as the film stores them, sRGB, and from there to the tile. */
+  /* On a detour: 16-bit pixels as a film of high dynamic range stores them, sRGB, and from there to the tile. */
   DerushToneMapper *mapper;
   GstVideoInfo deep_info, flat_info;
   GstBuffer *deep, *flat;
@@ -19,25 +19,37 @@ struct _TileScaler {
 };
 
 static gboolean
-prepare_tones (TileScaler *self, const GstVideoInfo *from, const GstVideoInfo *to)
+prepare_detour (TileScaler *self, const GstVideoInfo *from, const GstVideoInfo *to, gboolean hdr)
 {
-  GstVideoTransferFunction transfer = self->from.colorimetry.transfer;
   GstVideoInfo flat;
 
-  self->mapper = derush_tone_mapper_new (transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67 ? DERUSH_HDR_TRANSFER_HLG
-                                                                                     : DERUSH_HDR_TRANSFER_PQ);
-  gst_video_info_set_format (&self->deep_info, GST_VIDEO_FORMAT_ARGB64, (guint)to->width, (guint)to->height);
   gst_video_info_set_format (&self->flat_info, GST_VIDEO_FORMAT_RGBA, (guint)to->width, (guint)to->height);
-  self->deep_info.fps_n = from->fps_n;
-  self->deep_info.fps_d = from->fps_d;
   flat = self->flat_info;
   flat.fps_n = to->fps_n;
   flat.fps_d = to->fps_d;
-  self->deep = gst_buffer_new_allocate (NULL, self->deep_info.size, NULL);
   self->flat = gst_buffer_new_allocate (NULL, self->flat_info.size, NULL);
-  self->converter = gst_video_converter_new (from, &self->deep_info, NULL);
   self->flat_converter = gst_video_converter_new (&flat, to, NULL);
+  if (hdr) {
+    self->mapper =
+        derush_tone_mapper_new (from->colorimetry.transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67 ? DERUSH_HDR_TRANSFER_HLG
+                                                                                              : DERUSH_HDR_TRANSFER_PQ);
+    gst_video_info_set_format (&self->deep_info, GST_VIDEO_FORMAT_ARGB64, (guint)to->width, (guint)to->height);
+    self->deep_info.fps_n = from->fps_n;
+    self->deep_info.fps_d = from->fps_d;
+    self->deep = gst_buffer_new_allocate (NULL, self->deep_info.size, NULL);
+    self->converter = gst_video_converter_new (from, &self->deep_info, NULL);
+  } else {
+    self->converter = gst_video_converter_new (from, &flat, NULL);
+  }
   return self->converter != NULL && self->flat_converter != NULL;
+}
+
+/* GStreamer's converter leaves the range as it is where format and matrix stay. */
+static gboolean
+needs_other_range (const GstVideoInfo *from, const GstVideoInfo *to)
+{
+  return !GST_VIDEO_INFO_IS_RGB (from) && !GST_VIDEO_INFO_IS_RGB (to) &&
+         from->colorimetry.range != to->colorimetry.range;
 }
 
 /* @to: of the tile. Returns: %NULL when such frames cannot be converted */
@@ -47,6 +59,7 @@ tile_scaler_new (const GstVideoInfo *from, const GstVideoInfo *to)
   TileScaler *self = g_new0 (TileScaler, 1);
   GstVideoTransferFunction transfer = from->colorimetry.transfer;
   GstVideoInfo source = *from, tile = *to;
+  gboolean hdr = transfer == GST_VIDEO_TRANSFER_SMPTE2084 || transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67;
   gboolean ok;
 
   /* The converter neither deinterlaces nor changes the rate; a tile is small enough to take both fields as a frame. */
@@ -54,8 +67,8 @@ tile_scaler_new (const GstVideoInfo *from, const GstVideoInfo *to)
   tile.fps_n = source.fps_n;
   tile.fps_d = source.fps_d;
   self->from = *from;
-  if (transfer == GST_VIDEO_TRANSFER_SMPTE2084 || transfer == GST_VIDEO_TRANSFER_ARIB_STD_B67) {
-    ok = prepare_tones (self, &source, &tile);
+  if (hdr || needs_other_range (from, to)) {
+    ok = prepare_detour (self, &source, &tile, hdr);
   } else {
     self->converter = gst_video_converter_new (&source, &tile, NULL);
     ok = self->converter != NULL;
@@ -77,27 +90,38 @@ tile_scaler_free (TileScaler *self)
 }
 
 static gboolean
-draw_mapped (TileScaler *self, GstVideoFrame *source, GstVideoFrame *tile)
+map_tones (TileScaler *self, GstVideoFrame *source, GstVideoFrame *flat)
 {
-  GstVideoFrame deep, flat;
+  GstVideoFrame deep;
 
   if (!gst_video_frame_map (&deep, &self->deep_info, self->deep, GST_MAP_READWRITE))
     return FALSE;
-  if (!gst_video_frame_map (&flat, &self->flat_info, self->flat, GST_MAP_READWRITE)) {
-    gst_video_frame_unmap (&deep);
-    return FALSE;
-  }
   gst_video_converter_frame (self->converter, source, &deep);
   for (gint y = 0; y < deep.info.height; y++) {
     const guint8 *row = (const guint8 *)deep.data[0] + (gsize)y * (gsize)deep.info.stride[0];
 
     derush_tone_mapper_run (self->mapper, (const guint16 *)(gconstpointer)row,
-                            (guint8 *)flat.data[0] + (gsize)y * (gsize)flat.info.stride[0], (gsize)deep.info.width);
+                            (guint8 *)flat->data[0] + (gsize)y * (gsize)flat->info.stride[0], (gsize)deep.info.width);
   }
-  gst_video_converter_frame (self->flat_converter, &flat, tile);
-  gst_video_frame_unmap (&flat);
   gst_video_frame_unmap (&deep);
   return TRUE;
+}
+
+static gboolean
+draw_by_detour (TileScaler *self, GstVideoFrame *source, GstVideoFrame *tile)
+{
+  GstVideoFrame flat;
+  gboolean ok = TRUE;
+
+  if (!gst_video_frame_map (&flat, &self->flat_info, self->flat, GST_MAP_READWRITE))
+    return FALSE;
+  if (self->mapper != NULL)
+    ok = map_tones (self, source, &flat);
+  else
+    gst_video_converter_frame (self->converter, source, &flat);
+  gst_video_converter_frame (self->flat_converter, &flat, tile);
+  gst_video_frame_unmap (&flat);
+  return ok;
 }
 
 /* @tile: a mapped frame of the tile's size, which may lie within a larger one. */
@@ -110,8 +134,8 @@ tile_scaler_draw (TileScaler *self, GstBuffer *buffer, GstVideoFrame *tile)
   if (!gst_video_frame_map (&source, &self->from, buffer, GST_MAP_READ))
     return FALSE;
   source.flags &= ~GST_VIDEO_FRAME_FLAG_INTERLACED; /* as the converter was told */
-  if (self->mapper != NULL)
-    ok = draw_mapped (self, &source, tile);
+  if (self->flat_converter != NULL)
+    ok = draw_by_detour (self, &source, tile);
   else
     gst_video_converter_frame (self->converter, &source, tile);
   gst_video_frame_unmap (&source);

@@ -123,44 +123,99 @@ convert (const GstVideoInfo *info, GstBuffer *buffer, const DerushStillLayout *l
   return ok;
 }
 
-/* 16-bit pixels as the film stores them become sRGB. */
-static gboolean
-map_tones (DerushHdrTransfer transfer, const GstVideoInfo *deep_info, GstBuffer *deep, const GstVideoInfo *info,
-           GstBuffer *buffer)
+/*
+ * From Y'CbCr to R'G'B', in place, of pixels of four 16-bit components. GStreamer's own conversion takes 16-bit chroma for
+ * half a step more than it was in 8 bits, and greys get a tint; in 8 bits it is in a hurry, and white becomes 254.
+ */
+static void
+decode_colours (const GstVideoInfo *info, guint16 *pixels, gsize n_pixels)
 {
-  g_autoptr (DerushToneMapper) mapper = derush_tone_mapper_new (transfer);
-  GstVideoFrame from, to;
+  int offset[GST_VIDEO_MAX_COMPONENTS], range[GST_VIDEO_MAX_COMPONENTS];
+  float most = (float)((1u << GST_VIDEO_INFO_COMP_DEPTH (info, 0)) - 1) / 65535;
+  double kr = 0.299, kb = 0.114;
 
-  if (!gst_video_frame_map (&from, deep_info, deep, GST_MAP_READ))
-    return FALSE;
-  if (!gst_video_frame_map (&to, info, buffer, GST_MAP_WRITE)) {
-    gst_video_frame_unmap (&from);
-    return FALSE;
-  }
-  for (int y = 0; y < info->height; y++) {
-    const guint8 *source = (const guint8 *)from.data[0] + (gsize)y * (gsize)from.info.stride[0];
+  gst_video_color_range_offsets (info->colorimetry.range, info->finfo, offset, range);
+  gst_video_color_matrix_get_Kr_Kb (info->colorimetry.matrix, &kr, &kb);
+  for (gsize i = 0; i < n_pixels; i++, pixels += 4) {
+    float y = (pixels[1] * most - offset[0]) / range[0];
+    float u = (pixels[2] * most - offset[1]) / range[1];
+    float v = (pixels[3] * most - offset[2]) / range[2];
+    float r = y + 2 * (1 - (float)kr) * v, b = y + 2 * (1 - (float)kb) * u;
+    float g = (y - (float)kr * r - (float)kb * b) / (1 - (float)kr - (float)kb);
 
-    derush_tone_mapper_run (mapper, (const guint16 *)(gconstpointer)source,
-                            (guint8 *)to.data[0] + (gsize)y * (gsize)to.info.stride[0], (gsize)info->width);
+    pixels[1] = (guint16)(CLAMP (r, 0.0f, 1.0f) * 65535 + 0.5f);
+    pixels[2] = (guint16)(CLAMP (g, 0.0f, 1.0f) * 65535 + 0.5f);
+    pixels[3] = (guint16)(CLAMP (b, 0.0f, 1.0f) * 65535 + 0.5f);
   }
-  gst_video_frame_unmap (&to);
-  gst_video_frame_unmap (&from);
+}
+
+/* @mapper: (nullable): of a film of high dynamic range. Gives RGBA. */
+static void
+flatten_row (const DerushToneMapper *mapper, const guint16 *argb, guint8 *rgba, gsize n_pixels)
+{
+  if (mapper) {
+    derush_tone_mapper_run (mapper, argb, rgba, n_pixels);
+    return;
+  }
+  for (gsize i = 0; i < n_pixels; i++, argb += 4, rgba += 4)
+    for (guint c = 0; c < 4; c++)
+      rgba[c] = (guint8)((argb[(c + 1) % 4] * 255u + 32767) / 65535);
+}
+
+static gboolean
+make_pixels (const GstVideoInfo *info, GstBuffer *source, const DerushStillLayout *layout, guint8 *rgba)
+{
+  gboolean yuv = GST_VIDEO_INFO_IS_YUV (info);
+  DerushHdrTransfer transfer;
+  g_autoptr (DerushToneMapper) mapper = is_hdr (info, &transfer) ? derush_tone_mapper_new (transfer) : NULL;
+  g_autoptr (GstBuffer) deep = NULL;
+  GstVideoInfo deep_info;
+  GstVideoFrame frame;
+
+  gst_video_info_set_format (&deep_info, yuv ? GST_VIDEO_FORMAT_AYUV64 : GST_VIDEO_FORMAT_ARGB64, layout->width,
+                             layout->height);
+  if (yuv)
+    deep_info.colorimetry = info->colorimetry;
+  deep = gst_buffer_new_allocate (NULL, deep_info.size, NULL);
+  if (!convert (info, source, layout, &deep_info, deep) ||
+      !gst_video_frame_map (&frame, &deep_info, deep, GST_MAP_READWRITE))
+    return FALSE;
+  for (guint y = 0; y < layout->height; y++, rgba += (gsize)layout->width * 4) {
+    guint16 *row = (guint16 *)(gpointer)((guint8 *)frame.data[0] + (gsize)y * (gsize)frame.info.stride[0]);
+
+    if (yuv)
+      decode_colours (info, row, layout->width);
+    flatten_row (mapper, row, rgba, layout->width);
+  }
+  gst_video_frame_unmap (&frame);
   return TRUE;
 }
 
-static void
-lay_on_black (GstBuffer *buffer)
+/* RGBA as it is, or laid on black as RGB. */
+static GstBuffer *
+pack (const GstVideoInfo *info, const guint8 *rgba)
 {
-  GstMapInfo map;
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, info->size, NULL);
+  gboolean alpha = GST_VIDEO_INFO_HAS_ALPHA (info);
+  GstVideoFrame frame;
 
-  if (!gst_buffer_map (buffer, &map, GST_MAP_READWRITE))
-    return;
-  for (gsize i = 0; i + 3 < map.size; i += 4) {
-    for (guint c = 0; c < 3; c++)
-      map.data[i + c] = (guint8)((map.data[i + c] * map.data[i + 3] + 127) / 255);
-    map.data[i + 3] = 255;
+  if (!gst_video_frame_map (&frame, info, buffer, GST_MAP_WRITE)) {
+    gst_buffer_unref (buffer);
+    return NULL;
   }
-  gst_buffer_unmap (buffer, &map);
+  for (int y = 0; y < info->height; y++) {
+    guint8 *target = (guint8 *)frame.data[0] + (gsize)y * (gsize)frame.info.stride[0];
+
+    for (int x = 0; x < info->width; x++, rgba += 4, target += alpha ? 4 : 3) {
+      if (alpha)
+        memcpy (target, rgba, 4);
+      else
+        for (guint c = 0; c < 3; c++)
+          target[c] = (guint8)((rgba[c] * rgba[3] + 127) / 255);
+    }
+  }
+  gst_video_frame_unmap (&frame);
+  return buffer;
 }
 
 static GstSample *
@@ -173,11 +228,9 @@ refuse (GError **error)
 GstSample *
 derush_still_picture_make (const DerushStillPicture *picture, GstSample *frame, GError **error)
 {
-  GstBuffer *source = gst_sample_get_buffer (frame);
   GstVideoInfo info, new_info;
   DerushStillLayout layout;
-  DerushHdrTransfer transfer;
-  gboolean alpha, hdr;
+  g_autofree guint8 *rgba = NULL;
   g_autoptr (GstBuffer) buffer = NULL;
   g_autoptr (GstCaps) caps = NULL;
 
@@ -185,26 +238,15 @@ derush_still_picture_make (const DerushStillPicture *picture, GstSample *frame, 
     return refuse (error);
   derush_still_layout_init (&layout, picture, (guint)info.width, (guint)info.height, (guint)info.par_n,
                             (guint)info.par_d);
-  alpha = GST_VIDEO_INFO_HAS_ALPHA (&info);
-  hdr = is_hdr (&info, &transfer);
-  if (!gst_video_info_set_format (&new_info, alpha || hdr ? GST_VIDEO_FORMAT_RGBA : GST_VIDEO_FORMAT_RGB, layout.width,
-                                  layout.height))
+  rgba = g_malloc ((gsize)layout.width * layout.height * 4);
+  if (!gst_video_info_set_format (
+          &new_info, GST_VIDEO_INFO_HAS_ALPHA (&info) && picture->alpha ? GST_VIDEO_FORMAT_RGBA : GST_VIDEO_FORMAT_RGB,
+          layout.width, layout.height) ||
+      !make_pixels (&info, gst_sample_get_buffer (frame), &layout, rgba))
     return refuse (error);
-  buffer = gst_buffer_new_allocate (NULL, new_info.size, NULL);
-  if (hdr) {
-    GstVideoInfo deep_info;
-    g_autoptr (GstBuffer) deep = NULL;
-
-    gst_video_info_set_format (&deep_info, GST_VIDEO_FORMAT_ARGB64, layout.width, layout.height);
-    deep = gst_buffer_new_allocate (NULL, deep_info.size, NULL);
-    if (!convert (&info, source, &layout, &deep_info, deep) ||
-        !map_tones (transfer, &deep_info, deep, &new_info, buffer))
-      return refuse (error);
-  } else if (!convert (&info, source, &layout, &new_info, buffer)) {
+  buffer = pack (&new_info, rgba);
+  if (!buffer)
     return refuse (error);
-  }
-  if (alpha && !picture->alpha)
-    lay_on_black (buffer);
   new_info.fps_n = 0;
   new_info.fps_d = 1;
   caps = gst_video_info_to_caps (&new_info);

@@ -258,6 +258,39 @@ test_page_formats (gconstpointer data)
   gst_harness_teardown (h);
 }
 
+/* As JPEG wants it. */
+static void
+test_full_range (void)
+{
+  g_autoptr (GstBus) bus = NULL;
+  GstHarness *h = harness_new_with_bus ("spritesheet", &bus);
+  static const guint lumas[] = {16, 126, 235};
+  GstBuffer *page;
+
+  gst_harness_set_sink_caps_str (h, "video/x-raw,format=I420,colorimetry=1:4:0:1");
+  g_object_set (h->element, "columns", 4, "rows", 1, "tile-width", 32, "interval", GST_SECOND, NULL);
+  gst_harness_set_src_caps_str (h, "video/x-raw,format=I420,width=64,height=36,framerate=25/1");
+  for (guint i = 0; i < 3; i++)
+    push_plain (h, 64, 36, lumas[i], i * GST_SECOND);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  page = gst_harness_try_pull (h);
+  g_assert_nonnull (page);
+  for (guint i = 0; i < 3; i++) {
+    guint8 value;
+
+    gst_buffer_extract (page, 8 * 128 + i * 32 + 16, &value, 1);
+    assert_grey (value, lumas[i]);
+  }
+  {
+    guint8 unused;
+
+    gst_buffer_extract (page, 8 * 128 + 3 * 32 + 16, &unused, 1);
+    g_assert_cmpuint (unused, ==, 0);
+  }
+  gst_buffer_unref (page);
+  gst_harness_teardown (h);
+}
+
 static void
 test_caps_change_within_a_page (void)
 {
@@ -430,6 +463,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, formats[i], test_page_formats);
   }
+  g_test_add_func ("/thumbnail/spritesheet/a-page-of-full-range", test_full_range);
   g_test_add_func ("/thumbnail/spritesheet/a-tile-height-letterboxes", test_a_tile_height_letterboxes);
   g_test_add_func ("/thumbnail/spritesheet/a-caps-change-ends-a-page-only-if-the-shape-changes",
                    test_caps_change_within_a_page);
