@@ -638,6 +638,27 @@ frame_features_correlation (const DerushFrameFeatures *a, const DerushFrameFeatu
   return vab / (sqrt (MAX (0, vaa) * MAX (0, vbb)) + 4);
 }
 
+/*
+ * How much of what is to be seen in either picture the difference is spread over: 1 all of it evenly, near 0 a small
+ * part. What is black in both does not count.
+ */
+float
+frame_features_spread (const DerushFrameFeatures *a, const DerushFrameFeatures *b)
+{
+  gint64 n = 0, sum = 0, squares = 0;
+
+  for (guint i = 0; i < sizeof (a->luma_grid); i++) {
+    int d = a->luma_grid[i] - b->luma_grid[i];
+
+    if (MAX (a->luma_grid[i], b->luma_grid[i]) <= BAR_LUMA)
+      continue;
+    n++;
+    sum += ABS (d);
+    squares += d * d;
+  }
+  return squares > 0 ? (double)sum * sum / ((double)n * squares) : 1;
+}
+
 /**
  * derush_frame_features_distance:
  * @a: a frame

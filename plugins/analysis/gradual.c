@@ -28,7 +28,7 @@
 #define MAX_STEP_SHARE 0.6
 #define MIN_DISTANCE 0.03
 /* From here on, Euclidean straightness speaks of blending. */
-#define BLENDED 0.75
+#define BLENDED 0.8
 #define THRESHOLD_BLENDED 0.13
 #define THRESHOLD_WIPE 0.24
 #define MAX_WIPE_DURATION 1.5

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "frame-private.h"
 #include "gradual-private.h"
 
 #include <math.h>
@@ -23,6 +24,17 @@
 #define ALIKE 0.35
 /* What a moving still is added to the frames around, so that a silent scene does not fire at the faintest change. */
 #define FLOOR 0.02
+/* Correlation of the layouts before and after: the same picture in another light, and one that can be another. */
+#define SAME_LAYOUT 0.9f
+#define OTHER_LAYOUT 0.65f
+/* A cut changes more of the picture than a caption does. */
+#define LEAST_SPREAD 0.25f
+/* How far around a jump to look whether the way goes on, and what going on means. */
+#define STEPS 0.12
+#define GOES_ON 2
+/* Of the least score and of the threshold, in quiet scenes. */
+#define QUIET_SHARE 0.3
+#define QUIET_FACTOR 2.4
 /* Repeated frames (animation on twos, pulldown) say nothing about how busy a scene is. */
 #define REPEATED 0.0008f
 #define MIN_DISTINCT_SHARE 0.2
@@ -233,25 +245,35 @@ count_within (const DerushShotDetector *self, guint i, int step, double seconds,
   return n;
 }
 
+/* The median score of the frames from @first to @last but for @left_out, repeated ones left out as well. */
 static float
-score_around (const DerushShotDetector *self, guint i)
+median_score (const DerushShotDetector *self, guint first, guint last, guint left_out)
 {
-  guint before = count_within (self, i, -1, WINDOW, MIN_NEIGHBOURS);
-  guint after = count_within (self, i, 1, WINDOW, MIN_NEIGHBOURS);
-  g_autofree float *scores = g_new (float, before + after + 1);
+  g_autofree float *scores = g_new (float, last - first + 1);
   guint n = 0, all = 0;
 
-  for (guint j = i - before; j <= i + after; j++) {
-    if (j == i || self->dropped + j == 0)
+  for (guint i = first; i <= last; i++) {
+    if (i == left_out || self->dropped + i == 0)
       continue;
     all++;
-    if (frame (self, j)->features.difference >= REPEATED)
-      scores[n++] = frame (self, j)->score;
+    if (frame (self, i)->features.difference >= REPEATED)
+      scores[n++] = frame (self, i)->score;
   }
   if (n == 0 || n < MIN_DISTINCT_SHARE * all)
     return 0;
   qsort (scores, n, sizeof (float), compare_floats);
   return scores[n / 2];
+}
+
+/* How much changes around frame @i, and on the busier side of it. */
+static void
+scores_around (const DerushShotDetector *self, guint i, float *around, float *busier)
+{
+  guint first = i - count_within (self, i, -1, WINDOW, MIN_NEIGHBOURS);
+  guint last = i + count_within (self, i, 1, WINDOW, MIN_NEIGHBOURS);
+
+  *around = median_score (self, first, last, i);
+  *busier = MAX (median_score (self, first, i, i), median_score (self, i, last, i));
 }
 
 static gboolean
@@ -281,30 +303,63 @@ length_of_flash (const DerushShotDetector *self, guint i)
   return 0;
 }
 
+/* Whether the jump at frame @i is but a step of a longer way, as the first or last one of a fade. */
+static gboolean
+is_part_of_more (const DerushShotDetector *self, guint i)
+{
+  const DerushFrameFeatures *before = &frame (self, i - 1)->features, *after = &frame (self, i)->features;
+  guint back = count_within (self, i, -1, STEPS, MIN_NEIGHBOURS), on = count_within (self, i, 1, STEPS, MIN_NEIGHBOURS);
+  float jump = derush_frame_features_distance (before, after);
+
+  return derush_frame_features_distance (before, &frame (self, i + on)->features) > GOES_ON * jump ||
+         derush_frame_features_distance (&frame (self, i - back)->features, after) > GOES_ON * jump;
+}
+
+/* How far beyond what a cut needs frame @i is; below 1 it is none. */
+static double
+cut_score (const DerushShotDetector *self, guint i)
+{
+  const DerushShotOptions *options = &self->options;
+  float score = frame (self, i)->score, around, busier;
+  float alike = frame_features_correlation (&frame (self, i - 1)->features, &frame (self, i)->features);
+
+  scores_around (self, i, &around, &busier);
+  if (alike >= SAME_LAYOUT ||
+      frame_features_spread (&frame (self, i - 1)->features, &frame (self, i)->features) < LEAST_SPREAD)
+    return 0;
+  if (score >= options->min_score)
+    return MIN (score / options->min_score, score / (options->threshold * around + FLOOR));
+  /* In dark and flat scenes little changes, but where next to nothing did, and into something else. What rises from
+   * black is busy on one side. */
+  if (score >= QUIET_SHARE * options->min_score && alike <= OTHER_LAYOUT)
+    return MIN (score / (QUIET_SHARE * options->min_score),
+                score / (QUIET_FACTOR * options->threshold * busier + FLOOR));
+  return 0;
+}
+
 static void
 decide (DerushShotDetector *self, guint i)
 {
   Frame *current = frame (self, i);
-  float around;
+  double least = QUIET_SHARE * self->options.min_score, score;
 
   if (i == 0)
     return;
-  if (!current->in_flash && current->score >= self->options.min_score / 2) {
+  if (!current->in_flash && current->score >= least) {
     guint flash = length_of_flash (self, i);
 
     for (guint k = 0; k < flash; k++)
       frame (self, i + k)->in_flash = TRUE;
   }
-  if (current->in_flash || frame (self, i - 1)->in_flash || current->score < self->options.min_score)
+  if (current->in_flash || frame (self, i - 1)->in_flash || current->score < least)
     return;
-  around = score_around (self, i);
-  if (current->score >= self->options.threshold * around + FLOOR && is_greatest_nearby (self, i)) {
-    double threshold = MAX (self->options.min_score, self->options.threshold * around + FLOOR);
+  score = cut_score (self, i);
+  if (score >= 1 && is_greatest_nearby (self, i) && !is_part_of_more (self, i)) {
     DerushShotChange change = {
         .time = time_of (self, i),
         .frame = self->dropped + i,
         .transition = DERUSH_TRANSITION_CUT,
-        .score = current->score / threshold,
+        .score = score,
         .transition_start = time_of (self, i - 1),
         .transition_end = time_of (self, i),
     };

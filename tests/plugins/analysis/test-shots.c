@@ -221,6 +221,31 @@ show_light_change (Studio *studio, guint frame, double time, Picture *out)
   darken (out, 1 - CLAMP ((frame - 40.0) / 25, 0, 0.35), 16);
 }
 
+/* From one frame to the next, as when a lamp goes on. */
+static void
+show_light_switch (Studio *studio, guint frame, double time, Picture *out)
+{
+  show (studio, 0, 0, out);
+  if (frame < 40)
+    darken (out, 0.6, 16);
+}
+
+/* A caption appears on a still scene. */
+static void
+show_caption (Studio *studio, guint frame, double time, Picture *out)
+{
+  show (studio, 0, 0, out);
+  if (frame >= 40)
+    memset (out->data + WIDTH * 84, 200, WIDTH * 16);
+}
+
+static void
+show_very_dark_cut (Studio *studio, guint frame, double time, Picture *out)
+{
+  show (studio, frame < 40 ? 0 : 1, 0, out);
+  darken (out, 0.12, 16);
+}
+
 static void
 show_black (Studio *studio, guint frame, double time, Picture *out)
 {
@@ -251,6 +276,9 @@ static const Case cases[] = {
     {"a-strobe-is-no-cut", show_strobe, 25, 90, {{0}}},
     {"black-frames-are-no-cut", show_black_frames, 25, 80, {{0}}},
     {"a-change-of-light-is-no-cut", show_light_change, 25, 100, {{0}}},
+    {"a-lamp-that-goes-on-is-no-cut", show_light_switch, 25, 80, {{0}}},
+    {"a-caption-is-no-cut", show_caption, 25, 80, {{0}}},
+    {"a-very-dark-cut-is-found", show_very_dark_cut, 25, 80, {{40, 40, DERUSH_TRANSITION_CUT}}},
     {"a-black-film-is-one-shot", show_black, 25, 80, {{0}}},
     {"a-dissolve-is-found", show_dissolve, 25, 120, {{40, 60, DERUSH_TRANSITION_DISSOLVE}}},
     {"a-short-dissolve-is-found", show_short_dissolve, 25, 100, {{40, 47, DERUSH_TRANSITION_DISSOLVE}}},
