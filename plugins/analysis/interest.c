@@ -202,9 +202,9 @@ static void
 fill_audio (Interest *self, const DerushAnalysis *analysis)
 {
   g_autofree float *speech = g_new (float, analysis->n_audio), *crowd = g_new (float, analysis->n_audio);
-  g_autofree guint *counts[3] = {g_new0 (guint, self->n), g_new0 (guint, self->n), g_new0 (guint, self->n)};
-  Averager loudness = {self->loudness, counts[0]}, speeches = {self->values[DERUSH_SIGNAL_SPEECH], counts[1]},
-           crowds = {self->values[DERUSH_SIGNAL_CROWD], counts[2]};
+  g_autofree guint *counts = g_new0 (guint, 3 * (gsize)self->n);
+  Averager loudness = {self->loudness, counts}, speeches = {self->values[DERUSH_SIGNAL_SPEECH], counts + self->n},
+           crowds = {self->values[DERUSH_SIGNAL_CROWD], counts + 2 * (gsize)self->n};
 
   derush_audio_likeness (analysis->audio, analysis->n_audio, speech, crowd);
   for (guint i = 0; i < analysis->n_audio; i++) {
