@@ -178,11 +178,14 @@ time_is_sound (double time)
   return time >= 0 && time <= LONGEST_FILM;
 }
 
+/* Greater than anything that is measured, and small enough to be added up and multiplied. */
+#define GREATEST_VALUE 1e9f
+
 static gboolean
-floats_are_finite (const float *values, guint count)
+floats_are_sound (const float *values, guint count)
 {
   for (guint i = 0; i < count; i++) {
-    if (!isfinite (values[i]))
+    if (!(fabsf (values[i]) <= GREATEST_VALUE))
       return FALSE;
   }
   return TRUE;
@@ -193,9 +196,9 @@ frames_are_sound (const DerushFrameFeatures *frames, guint count)
 {
   for (guint i = 0; i < count; i++) {
     if (!time_is_sound (frames[i].time) || (i > 0 && frames[i].time < frames[i - 1].time) ||
-        !floats_are_finite (&frames[i].bar_x,
-                            (offsetof (DerushFrameFeatures, luma_histogram) - offsetof (DerushFrameFeatures, bar_x)) /
-                                sizeof (float)) ||
+        !floats_are_sound (&frames[i].bar_x,
+                           (offsetof (DerushFrameFeatures, luma_histogram) - offsetof (DerushFrameFeatures, bar_x)) /
+                               sizeof (float)) ||
         !(frames[i].bar_x >= 0 && frames[i].bar_x < 0.5f && frames[i].bar_y >= 0 && frames[i].bar_y < 0.5f))
       return FALSE;
   }
@@ -207,8 +210,8 @@ audio_is_sound (const DerushAudioBlock *audio, guint count)
 {
   for (guint i = 0; i < count; i++) {
     if (!time_is_sound (audio[i].time) || (i > 0 && audio[i].time < audio[i - 1].time) ||
-        !floats_are_finite (&audio[i].loudness,
-                            (sizeof (DerushAudioBlock) - offsetof (DerushAudioBlock, loudness)) / sizeof (float)))
+        !floats_are_sound (&audio[i].loudness,
+                           (sizeof (DerushAudioBlock) - offsetof (DerushAudioBlock, loudness)) / sizeof (float)))
       return FALSE;
   }
   return TRUE;
@@ -219,8 +222,8 @@ shots_are_sound (const DerushShot *shots, guint count, guint n_frames)
 {
   for (guint i = 0; i < count; i++) {
     if (!time_is_sound (shots[i].start) || !time_is_sound (shots[i].end) || shots[i].end < shots[i].start ||
-        (i > 0 && shots[i].start < shots[i - 1].start) || !isfinite (shots[i].transition_start) ||
-        !isfinite (shots[i].transition_end) || !isfinite (shots[i].score) ||
+        (i > 0 && shots[i].start < shots[i - 1].start) || !time_is_sound (shots[i].transition_start) ||
+        !time_is_sound (shots[i].transition_end) || !floats_are_sound (&shots[i].score, 1) ||
         shots[i].transition >= DERUSH_N_TRANSITIONS || shots[i].first_frame >= n_frames)
       return FALSE;
   }

@@ -223,7 +223,7 @@ measure_spectrum (DerushAudioMeter *meter)
   meter->has_previous = TRUE;
 }
 
-/* Mean square of the last 400 ms in decibels: loudness without its frequency weighting. */
+/* Mean square of the last 400 ms in decibels: loudness without its frequency weighting, right at 1 kHz. */
 static float
 level_of_400_ms (DerushAudioMeter *meter, double mean_square)
 {
@@ -232,7 +232,7 @@ level_of_400_ms (DerushAudioMeter *meter, double mean_square)
   meter->recent[meter->blocks % 4] = mean_square;
   for (guint i = 0; i < 4; i++)
     sum += meter->recent[i] / 4;
-  return MAX (QUIETEST, to_decibels (sum * meter->channels) - 0.691f);
+  return MAX (QUIETEST, to_decibels (sum * meter->channels));
 }
 
 static void

@@ -178,7 +178,7 @@ test_damage (Fixture *f, gconstpointer data)
 static void
 test_hostile (Fixture *f, gconstpointer data)
 {
-  for (guint i = 0; i < 12; i++) {
+  for (guint i = 0; i < 13; i++) {
     tear_down (f, NULL);
     set_up (f, NULL);
     switch (i) {
@@ -214,6 +214,9 @@ test_hostile (Fixture *f, gconstpointer data)
       break;
     case 10:
       f->shots[1].end = -1;
+      break;
+    case 11:
+      f->frames[3].motion = 1e30f;
       break;
     default:
       f->analysis.duration = 1e12;
