@@ -37,9 +37,11 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m videotestsrc num-buffers=250 pattern=ball ! bestframe count=3 ! jpegenc ! multifilesink location=best-%d.jpg
+ * gst-launch-1.0 -m videotestsrc num-buffers=250 pattern=ball ! bestframe count=3 ! videoconvert ! video/x-raw,format=RGB ! jpegenc ! multifilesink location=best-%d.jpg
  * ]|
- * The three best frames of ten seconds of a test picture become JPEG files.
+ * The three best frames of ten seconds of a test picture become JPEG files. The encoder takes YUV for full range,
+ * which a film is not: hence RGB. With several sinks in one pipeline those behind bestframe and spritesheet need
+ * `async=false`, as nothing reaches them for a while.
  */
 
 #include "config.h"

@@ -19,7 +19,8 @@ struct _StillKeeper {
   guint capacity;
 
   DerushStillScale scale;
-  DerushStillBreaks breaks;
+  DerushStillBreaks breaks;     /* at once, but cuts and flashes only */
+  DerushShotDetector *detector; /* some seconds late, and gradual transitions, too */
   double last_break;
   guint shot;
   double latest;
@@ -64,6 +65,7 @@ still_keeper_new (double window, guint capacity, StillCopyFunc copy, gpointer us
 
   self->first_window = window;
   self->capacity = capacity;
+  self->detector = derush_shot_detector_new (NULL);
   self->copy = copy;
   self->user_data = user_data;
   self->free_frame = free_frame;
@@ -79,6 +81,7 @@ still_keeper_free (StillKeeper *self)
   still_keeper_reset (self);
   g_array_unref (self->waiting);
   g_array_unref (self->kept);
+  derush_shot_detector_free (self->detector);
   g_free (self);
 }
 
@@ -90,6 +93,7 @@ still_keeper_reset (StillKeeper *self)
   self->window = self->first_window;
   self->scale = (DerushStillScale){{0}, 0};
   self->breaks = (DerushStillBreaks){0, 0, 0};
+  derush_shot_detector_reset (self->detector);
   self->last_break = -G_MAXDOUBLE;
   self->shot = 0;
   self->latest = -G_MAXDOUBLE;
@@ -188,6 +192,35 @@ note_break (StillKeeper *self, double time)
   }
 }
 
+static void
+mark_transition (StillKeeper *self, GArray *array, const DerushShotChange *change)
+{
+  for (guint i = 0; i < array->len; i++) {
+    KeptStill *kept = &g_array_index (array, KeptStill, i);
+    double time = kept->features.time;
+    double distance =
+        time < change->transition_start ? change->transition_start - time : MAX (0, time - change->transition_end);
+
+    if (distance < kept->context.transition_distance) {
+      kept->context.transition_distance = distance;
+      score (self, kept);
+    }
+  }
+}
+
+/* What turns out to lie within a dissolve falls behind, and other frames take its place. */
+static void
+note_transitions (StillKeeper *self)
+{
+  DerushShotChange change;
+
+  while (derush_shot_detector_pop (self->detector, &change)) {
+    mark_transition (self, self->kept, &change);
+    mark_transition (self, self->waiting, &change);
+    self->last_break = MAX (self->last_break, change.transition_end);
+  }
+}
+
 /* Now that the next frame is known: so much does it differ. */
 static void
 note_difference (StillKeeper *self, const DerushFrameFeatures *next)
@@ -222,6 +255,8 @@ still_keeper_push (StillKeeper *self, const DerushFrameFeatures *features, gpoin
   note_difference (self, features);
   if (derush_still_breaks_push (&self->breaks, features))
     note_break (self, features->time);
+  derush_shot_detector_push (self->detector, features);
+  note_transitions (self);
   settle_waiting (self, features->time);
 
   if (ABS (features->time - self->latest) <= NEIGHBOUR_DISTANCE)
@@ -261,6 +296,8 @@ still_keeper_push (StillKeeper *self, const DerushFrameFeatures *features, gpoin
 void
 still_keeper_finish (StillKeeper *self)
 {
+  derush_shot_detector_finish (self->detector);
+  note_transitions (self);
   settle_waiting (self, G_MAXDOUBLE);
   still_keeper_rescore (self);
 }
