@@ -24,6 +24,7 @@ derush_media_info_new_from_result (JsonObject *probe_result)
   info->video_id = stream_id (video);
   info->audio_id = stream_id (audio);
   info->duration = derush_json_get_number (probe_result, "duration", 0);
+  info->start = derush_json_get_number (probe_result, "startTime", 0);
   info->seekable = derush_json_get_boolean (probe_result, "seekable", TRUE);
   if (video) {
     info->coded_width = (int)derush_json_get_int (video, "width", 0);

@@ -83,6 +83,8 @@ gboolean derush_media_job_require_source (DerushMediaJob *job, GError **error);
  * @video_id: (nullable): the stream id of the chosen picture; %NULL without one
  * @audio_id: (nullable): the stream id of the chosen sound; %NULL without one
  * @duration: in seconds; 0: unknown
+ * @start: the stream time by GStreamer at which the film begins, in seconds; pipelines subtract it, so that every film
+ *   begins at 0
  * @width: upright, in square pixels
  * @height: upright, in square pixels
  * @coded_width: as stored
@@ -97,6 +99,7 @@ typedef struct {
   char *video_id;
   char *audio_id;
   double duration;
+  double start;
   int width;
   int height;
   int coded_width;
@@ -262,6 +265,9 @@ GstElement *derush_fd_source_new (const char *name, int fd);
 /* Up to 8 bytes that take the place of the file's own at @offset; before the source starts. */
 void derush_fd_source_set_overlay (GstElement *source, guint64 offset, const guint8 *bytes, gsize length);
 guint64 derush_fd_source_get_bytes_read (GstElement *source);
+
+/* To state NULL; %FALSE when that takes too long. @at_once: encoders forget what they have taken in. */
+gboolean derush_element_stop (GstElement *pipeline, gboolean at_once);
 
 /* The error of a bus message as one of ours; @of_input: its element reads, parses or decodes the film. */
 GError *derush_media_error_from_message (GstMessage *message, gboolean of_input, GPtrArray *missing,

@@ -15,7 +15,7 @@
 #define ERROR_GRACE (200 * G_TIME_SPAN_MILLISECOND)
 /* After an error in the middle of a film: how long the elements may take to pass the end on by themselves. */
 #define BREAK_GRACE (2 * G_TIME_SPAN_SECOND)
-#define STOP_TIMEOUT (5 * G_TIME_SPAN_SECOND)
+#define SLIVER GST_MSECOND
 #define ALL_MESSAGES                                                                                                   \
   (GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_EOS | GST_MESSAGE_ELEMENT | GST_MESSAGE_TAG |                 \
    GST_MESSAGE_TOC | GST_MESSAGE_LATENCY | GST_MESSAGE_ASYNC_DONE)
@@ -48,6 +48,7 @@ struct _DerushMediaPipeline {
   double clip_start;
   double clip_end;
   double edit_shift;
+  double start;
   gboolean key_frames_only;
   double progress_from;
   double progress_to;
@@ -71,6 +72,7 @@ struct _DerushMediaPipeline {
   const char *starved;
   gboolean async_done;
   gboolean ended;
+  gboolean stopped;
   guint64 last_signature;
   gint64 last_change;
 };
@@ -194,6 +196,10 @@ clip_buffer (DerushMediaPipeline *self, GstPad *pad, GstPadProbeInfo *info, cons
     return GST_PAD_PROBE_DROP;
   if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
       !gst_audio_info_from_caps (&audio, caps)) {
+    /* Times are rounded: a picture of which less than this belongs to the clip is not meant. */
+    if (GST_BUFFER_PTS (buffer) + SLIVER >= clip.stop ||
+        (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_DURATION (buffer) < SLIVER))
+      return GST_PAD_PROBE_DROP;
     if (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) > clip.stop) {
       buffer = gst_buffer_make_writable (buffer);
       GST_BUFFER_DURATION (buffer) = clip.stop - GST_BUFFER_PTS (buffer);
@@ -225,6 +231,24 @@ drop_pictures (GstPadProbeInfo *info)
   gst_event_unref (event);
 }
 
+/* So that the film begins at stream time 0, whatever its container says. */
+static void
+shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info), *shifted;
+  GstClockTime start = to_time (self->start);
+  GstSegment segment;
+
+  gst_event_copy_segment (event, &segment);
+  if (segment.format != GST_FORMAT_TIME || start == 0 || !GST_CLOCK_TIME_IS_VALID (segment.time))
+    return;
+  segment.time = segment.time > start ? segment.time - start : 0;
+  shifted = gst_event_new_segment (&segment);
+  gst_event_set_seqnum (shifted, gst_event_get_seqnum (event));
+  GST_PAD_PROBE_INFO_DATA (info) = shifted;
+  gst_event_unref (event);
+}
+
 static GstPadProbeReturn
 watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
@@ -239,6 +263,8 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 
     if (type == GST_EVENT_TAG)
       drop_pictures (info);
+    if (type == GST_EVENT_SEGMENT)
+      shift_segment (track->owner, info);
     if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
       g_mutex_lock (&track->owner->lock);
       track->ended = type == GST_EVENT_EOS;
@@ -317,6 +343,7 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
     self->video_id = g_strdup (info->video_id);
     self->audio_id = g_strdup (info->audio_id);
     self->duration = info->duration;
+    self->start = info->start;
     if ((gint64)info->coded_width * info->coded_height > 2560 * 1440)
       self->decoder_threads = 4;
   }
@@ -473,65 +500,19 @@ derush_media_pipeline_get_starved (DerushMediaPipeline *self)
 
 /* ── Stopping ───────────────────────────────────────────────────────────── */
 
-typedef struct {
-  gatomicrefcount references;
-  GstElement *pipeline;
-  GMutex lock;
-  GCond cond;
-  gboolean done;
-} Stopper;
-
-static void
-stopper_unref (Stopper *stopper)
-{
-  if (!g_atomic_ref_count_dec (&stopper->references))
-    return;
-  gst_object_unref (stopper->pipeline);
-  g_mutex_clear (&stopper->lock);
-  g_cond_clear (&stopper->cond);
-  g_free (stopper);
-}
-
-static gpointer
-stop_in_thread (gpointer data)
-{
-  Stopper *stopper = data;
-
-  gst_element_set_state (stopper->pipeline, GST_STATE_NULL);
-  g_mutex_lock (&stopper->lock);
-  stopper->done = TRUE;
-  g_cond_signal (&stopper->cond);
-  g_mutex_unlock (&stopper->lock);
-  stopper_unref (stopper);
-  return NULL;
-}
-
-/* An element that does not stop must not hold the worker: the thread that waits for it is left behind, and whoever
- * started the worker replaces it when it does not answer. */
 void
 derush_media_pipeline_stop (DerushMediaPipeline *self)
 {
-  Stopper *stopper = g_new0 (Stopper, 1);
-  gint64 deadline = g_get_monotonic_time () + STOP_TIMEOUT;
-
-  g_atomic_ref_count_init (&stopper->references);
-  g_atomic_ref_count_inc (&stopper->references);
-  stopper->pipeline = gst_object_ref (self->pipeline);
-  g_mutex_init (&stopper->lock);
-  g_cond_init (&stopper->cond);
-  g_thread_unref (g_thread_new ("stop", stop_in_thread, stopper));
-  g_mutex_lock (&stopper->lock);
-  while (!stopper->done && g_cond_wait_until (&stopper->cond, &stopper->lock, deadline))
-    ;
-  if (!stopper->done) {
-    g_warning ("the pipeline did not stop");
-    /* Its streaming threads still use what hangs on it. */
-    gst_object_ref (self->pipeline);
-    self->tracks = g_ptr_array_new ();
-    self->counters = g_ptr_array_new ();
-  }
-  g_mutex_unlock (&stopper->lock);
-  stopper_unref (stopper);
+  if (self->stopped)
+    return;
+  self->stopped = TRUE;
+  if (derush_element_stop (self->pipeline, !self->ended))
+    return;
+  g_warning ("the pipeline did not stop");
+  /* Its streaming threads still use what hangs on it. */
+  gst_object_ref (self->pipeline);
+  self->tracks = g_ptr_array_new ();
+  self->counters = g_ptr_array_new ();
 }
 
 /* ── Messages ───────────────────────────────────────────────────────────── */
@@ -829,11 +810,11 @@ release_tracks (DerushMediaPipeline *self)
 }
 
 static GstEvent *
-seek_event (GstSeekFlags flags, double start, double stop)
+seek_event (DerushMediaPipeline *self, GstSeekFlags flags, double start, double stop)
 {
-  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, to_time (start),
+  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, to_time (start + self->start),
                              stop >= 0 ? GST_SEEK_TYPE_SET : GST_SEEK_TYPE_NONE,
-                             stop >= 0 ? to_time (stop) : GST_CLOCK_TIME_NONE);
+                             stop >= 0 ? to_time (stop + self->start) : GST_CLOCK_TIME_NONE);
 }
 
 static gboolean
@@ -857,7 +838,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   first = g_ptr_array_index (self->tracks, 0);
   flags = GST_SEEK_FLAG_FLUSH | (self->key_frames_only ? GST_SEEK_FLAG_TRICKMODE | GST_SEEK_FLAG_TRICKMODE_KEY_UNITS
                                                        : GST_SEEK_FLAG_ACCURATE);
-  if (!gst_pad_push_event (first->pad, seek_event (flags, self->clip_start,
+  if (!gst_pad_push_event (first->pad, seek_event (self, flags, self->clip_start,
                                                    self->clip_end >= 0 ? self->clip_end + self->edit_shift : -1))) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("“%s” cannot be cut: it cannot be entered in the middle; convert it as a whole first"),
@@ -939,7 +920,7 @@ gboolean
 derush_media_pipeline_seek (DerushMediaPipeline *self, GstSeekFlags flags, double start, double stop, GError **error)
 {
   self->async_done = self->ended = FALSE;
-  if (!gst_element_send_event (self->pipeline, seek_event (flags | GST_SEEK_FLAG_FLUSH, start, stop))) {
+  if (!gst_element_send_event (self->pipeline, seek_event (self, flags | GST_SEEK_FLAG_FLUSH, start, stop))) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” cannot be entered at %.3f s"),
                  display (self), start);
     return FALSE;

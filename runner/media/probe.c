@@ -30,6 +30,7 @@ typedef struct {
   char *id;
   GstStreamFlags flags;
   GstClockTime offset; /* of the first packet, where the stream does not begin at 0 */
+  GstClockTime start;  /* stream time at which the film begins */
   gboolean started;
 } Stream;
 
@@ -90,8 +91,12 @@ take_segment (Stream *stream, GstEvent *event)
   const GstSegment *segment;
 
   gst_event_parse_segment (event, &segment);
-  if (segment->format == GST_FORMAT_TIME && segment->time == 0 && GST_CLOCK_TIME_IS_VALID (segment->start))
+  if (segment->format != GST_FORMAT_TIME)
+    return;
+  if (segment->time == 0 && GST_CLOCK_TIME_IS_VALID (segment->start))
     stream->offset = segment->start;
+  if (GST_CLOCK_TIME_IS_VALID (segment->time))
+    stream->start = segment->time;
 }
 
 static GstPadProbeReturn
@@ -457,6 +462,21 @@ find_duration (Probe *probe)
   return (double)longest / GST_SECOND;
 }
 
+/* Transport streams begin at a stream time of their own; everything else at 0. */
+static double
+find_start (Probe *probe)
+{
+  GstClockTime start = GST_CLOCK_TIME_NONE;
+
+  for (guint i = 0; i < probe->streams->len; i++) {
+    Stream *stream = g_ptr_array_index (probe->streams, i);
+
+    if (is_picture_stream (stream) || has_prefix (stream, "audio/"))
+      start = MIN (start, stream->start);
+  }
+  return GST_CLOCK_TIME_IS_VALID (start) ? (double)start / GST_SECOND : 0;
+}
+
 static gboolean
 is_seekable (Probe *probe)
 {
@@ -555,6 +575,7 @@ describe (Probe *probe, goffset size, JsonObject *limits, GError **error)
   }
   json_object_set_string_member (result, "container", caps_name (probe->container));
   json_object_set_double_member (result, "duration", duration);
+  json_object_set_double_member (result, "startTime", find_start (probe));
   json_object_set_int_member (result, "size", size);
   json_object_set_boolean_member (result, "seekable", is_seekable (probe));
   json_object_set_int_member (result, "bitrate", duration > 0 ? (gint64)llround ((double)size * 8 / duration) : 0);

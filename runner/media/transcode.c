@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "brightness-private.h"
+#include "tonemap-private.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -16,6 +17,8 @@
 /* A film may be this much shorter than its header says before people are told. */
 #define LOST_SECONDS 0.5
 #define LOST_SHARE 0.02
+/* Pictures of these shapes differ by rounding only. */
+#define SAME_SHAPE 0.02
 
 typedef struct {
   double start;
@@ -162,6 +165,40 @@ find_cut (DerushMediaJob *job, DerushMediaInfo *info, Cut *cut, GError **error)
   return TRUE;
 }
 
+/* A film whose shape changes on its way keeps the shape that it began with: the rest gets borders, not stretched. */
+static GstPadProbeReturn
+keep_shape (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  double *first = data, shape;
+  GstCaps *caps;
+  int width, height, numerator = 1, denominator = 1;
+  GstStructure *structure;
+
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_CAPS)
+    return GST_PAD_PROBE_OK;
+  gst_event_parse_caps (GST_PAD_PROBE_INFO_EVENT (info), &caps);
+  structure = gst_caps_get_structure (caps, 0);
+  gst_structure_get_fraction (structure, "pixel-aspect-ratio", &numerator, &denominator);
+  if (!gst_structure_get_int (structure, "width", &width) || !gst_structure_get_int (structure, "height", &height) ||
+      height == 0 || denominator == 0)
+    return GST_PAD_PROBE_OK;
+  shape = (double)width * numerator / height / denominator;
+  if (*first == 0)
+    *first = shape;
+  else
+    g_object_set (GST_PAD_PARENT (pad), "add-borders", fabs (shape / *first - 1) > SAME_SHAPE, NULL);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+watch_shape (GstElement *scale)
+{
+  g_autoptr (GstPad) pad = scale ? gst_element_get_static_pad (scale, "sink") : NULL;
+
+  if (pad)
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, keep_shape, g_new0 (double, 1), g_free);
+}
+
 static DerushMediaPipeline *
 prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, GError **error)
 {
@@ -174,13 +211,14 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
   if (!pipeline_template || !derush_transcode_apply (pipeline_template, info, job->parameters, error))
     return NULL;
   pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
-  if (!pipeline)
+  if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error))
     return NULL;
   output = derush_media_pipeline_get_element (pipeline, derush_template_get_output_element (pipeline_template));
   g_object_set (output, "location", path, NULL);
   mux = derush_media_pipeline_get_element (pipeline, "mux");
   if (mux && g_object_class_find_property (G_OBJECT_GET_CLASS (mux), "faststart-file"))
     g_object_set (mux, "faststart-file", scratch, NULL);
+  watch_shape (derush_media_pipeline_get_element (pipeline, "scale"));
   derush_media_pipeline_expect_buffers (pipeline, "video-out", "sink");
   derush_media_pipeline_expect_buffers (pipeline, "audio-out", "sink");
   if (cut->start > 0 || cut->end >= 0)

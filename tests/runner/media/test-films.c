@@ -381,6 +381,55 @@ turned_films_become_upright (void)
   }
 }
 
+static double
+mean_luma (const char *file, const char *filter)
+{
+  g_autofree char *text = test_shell (directory,
+                                      "ffprobe -v error -f lavfi \"movie=%s,%s%ssignalstats\" -read_intervals %%+#1 "
+                                      "-show_entries frame_tags=lavfi.signalstats.YAVG -of csv=p=0 | head -n1",
+                                      file, filter, *filter ? "," : "");
+
+  return g_ascii_strtod (text, NULL);
+}
+
+/* Paper white, 203 cd/m², is code 573 of 1023 in PQ and looks dark grey when it is taken as it is. */
+static void
+high_dynamic_range_does_not_look_grey (void)
+{
+  static const struct {
+    const char *transfer;
+    int code;
+  } cases[] = {{"smpte2084", 573}, {"arib-std-b67", 721}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *arguments = g_strdup_printf (
+        "-f lavfi -i \"color=black:s=320x180:r=25:d=0.4,format=yuv420p10le,geq=lum='if(gt(X,160),%d,64)':cb=512:cr=512\" "
+        "-c:v libx265 -preset ultrafast -x265-params log-level=error:colorprim=bt2020:transfer=%s:colormatrix=bt2020nc "
+        "-tag:v hvc1",
+        cases[i].code, cases[i].transfer);
+    g_autofree char *film = make ("hdr.mp4", arguments);
+    g_autoptr (TestAnswer) answer = transcode (film, NULL);
+
+    g_assert_cmpfloat (mean_luma ("out.mp4", "crop=100:100:200:40"), >, 195);
+    g_assert_cmpfloat (mean_luma ("out.mp4", "crop=100:100:20:40"), <, 24);
+  }
+}
+
+static void
+a_change_of_shape_gets_borders (void)
+{
+  g_autofree char *wide = make ("wide.ts", "-f lavfi -i color=white:s=320x180:r=25:d=1" X264);
+  g_autofree char *tall = make ("tall.ts", "-f lavfi -i color=white:s=240x320:r=25:d=1" X264 "-output_ts_offset 1");
+  g_autofree char *said = test_shell (directory, "cat wide.ts tall.ts > both.ts");
+  g_autofree char *film = g_build_filename (directory, "both.ts", NULL);
+  g_autoptr (TestAnswer) answer = transcode (film, NULL);
+
+  g_assert_cmpint ((int)ffprobe ("out.mp4", "v", "nb_read_frames"), ==, 50);
+  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,0.4)',crop=20:100:0:40"), >, 200);
+  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',crop=20:100:0:40"), <, 30);
+  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',crop=60:100:130:40"), >, 200);
+}
+
 static const struct {
   const char *name;
   const char *arguments;
@@ -662,6 +711,8 @@ main (int argc, char **argv)
   g_test_add_func ("/media/transcode/file-names-cannot-leave-the-folder", file_names_cannot_leave_the_folder);
   g_test_add_func ("/media/transcode/pictures-keep-shape-and-colours", pictures_keep_shape_and_colours);
   g_test_add_func ("/media/transcode/turned-films-become-upright", turned_films_become_upright);
+  g_test_add_func ("/media/transcode/high-dynamic-range-does-not-look-grey", high_dynamic_range_does_not_look_grey);
+  g_test_add_func ("/media/transcode/a-change-of-shape-gets-borders", a_change_of_shape_gets_borders);
   g_test_add_func ("/media/transcode/no-frame-and-no-second-is-lost", no_frame_and_no_second_is_lost);
   g_test_add_func ("/media/transcode/sound-stays-with-the-picture", sound_stays_with_the_picture);
   g_test_add_func ("/media/transcode/cuts-are-exact", cuts_are_exact);
