@@ -27,6 +27,12 @@ stopper_unref (Stopper *stopper)
   g_free (stopper);
 }
 
+static GstPadProbeReturn
+drop_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  return GST_PAD_PROBE_DROP;
+}
+
 /* Encoders first finish the pictures that they have taken in, which can take seconds; flushed, they forget them. */
 static void
 flush_encoders (GstElement *pipeline)
@@ -40,8 +46,12 @@ flush_encoders (GstElement *pipeline)
 
     if (klass && strstr (klass, "Encoder")) {
       g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "sink");
+      g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
 
-      if (pad) {
+      if (pad && src) {
+        /* Nothing comes in or out any more: it would come without the segment that the flush forgets. */
+        gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, drop_buffer, NULL, NULL);
+        gst_pad_add_probe (src, GST_PAD_PROBE_TYPE_BUFFER, drop_buffer, NULL, NULL);
         gst_pad_send_event (pad, gst_event_new_flush_start ());
         gst_pad_send_event (pad, gst_event_new_flush_stop (TRUE));
       }

@@ -56,7 +56,7 @@ every_printed_line_runs (void)
     g_autofree char *said = NULL;
 
     g_strchomp (line);
-    said = test_shell (directory, "timeout 60 %s -q", line);
+    said = test_shell (directory, "timeout 30 %s -q", line);
     g_assert_cmpstr (said, ==, "");
     if (derush_template_get_output_element (one)) {
       g_autofree char *result = g_build_filename (directory, "result.bin", NULL);
@@ -81,7 +81,7 @@ the_printed_line_takes_any_file_name (void)
     g_autofree char *said = NULL;
 
     g_strchomp (line);
-    said = test_shell (directory, "timeout 60 %s -q", line);
+    said = test_shell (directory, "timeout 30 %s -q", line);
     g_assert_cmpstr (said, ==, "");
     g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
     g_unlink (path);
