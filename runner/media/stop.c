@@ -46,11 +46,12 @@ flush_encoders (GstElement *pipeline)
 
     if (klass && strstr (klass, "Encoder")) {
       g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "sink");
+      g_autoptr (GstPad) before = pad ? gst_pad_get_peer (pad) : NULL;
       g_autoptr (GstPad) src = gst_element_get_static_pad (element, "src");
 
-      if (pad && src) {
+      if (pad && before && src) {
         /* Nothing comes in or out any more: it would come without the segment that the flush forgets. */
-        gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, drop_buffer, NULL, NULL);
+        gst_pad_add_probe (before, GST_PAD_PROBE_TYPE_BUFFER, drop_buffer, NULL, NULL);
         gst_pad_add_probe (src, GST_PAD_PROBE_TYPE_BUFFER, drop_buffer, NULL, NULL);
         gst_pad_send_event (pad, gst_event_new_flush_start ());
         gst_pad_send_event (pad, gst_event_new_flush_stop (TRUE));
