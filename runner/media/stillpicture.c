@@ -3,6 +3,8 @@
 
 #include "stills-private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
@@ -309,6 +311,42 @@ wait_for_end (DerushMediaJob *job, GstElement *pipeline, const char *path, GErro
   return FALSE;
 }
 
+/* A picture that was written is read once more before anybody gets it. */
+gboolean
+derush_still_picture_check (DerushMediaJob *job, const char *path, GError **error)
+{
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load ("decode", error);
+  g_autoptr (DerushMediaPipeline) pipeline = NULL;
+  g_autoptr (GError) failure = NULL;
+  g_autofree char *name = g_path_get_basename (path);
+  DerushMediaJob ours = *job;
+  gboolean ok = FALSE;
+
+  if (!pipeline_template)
+    return FALSE;
+  ours.request = NULL; /* its progress is none of the step's */
+  derush_media_job_init_source (&ours, g_open (path, O_RDONLY | O_CLOEXEC, 0), name);
+  if (ours.source.fd < 0) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The picture “%s” cannot be read again: %s"),
+                 name, g_strerror (errno));
+    return FALSE;
+  }
+  derush_template_drop_branch (pipeline_template, "audio");
+  pipeline = derush_media_pipeline_new (&ours, NULL, pipeline_template, &failure);
+  if (pipeline) {
+    derush_media_pipeline_expect_buffers (pipeline, "video-sink", "sink");
+    ok = derush_media_pipeline_run (pipeline, &failure) && !derush_media_pipeline_get_break (pipeline);
+  }
+  g_clear_pointer (&pipeline, derush_media_pipeline_free);
+  g_close (ours.source.fd, NULL);
+  if (!ok && g_error_matches (failure, DERUSH_MEDIA_ERROR, DERUSH_ERROR_CANCELLED))
+    g_propagate_error (error, g_steal_pointer (&failure));
+  else if (!ok)
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The picture “%s” cannot be read again: %s"),
+                 name, failure ? failure->message : _ ("it is damaged"));
+  return ok;
+}
+
 gboolean
 derush_still_picture_write (DerushMediaJob *job, GstSample *picture, const char *format, int quality, const char *path,
                             GError **error)
@@ -318,7 +356,6 @@ derush_still_picture_write (DerushMediaJob *job, GstSample *picture, const char 
   g_autoptr (GstElement) pipeline = NULL;
   GstElement *source;
   gboolean ok;
-  GStatBuf status;
 
   if (!pipeline_template)
     return FALSE;
@@ -347,10 +384,7 @@ derush_still_picture_write (DerushMediaJob *job, GstSample *picture, const char 
   gst_app_src_end_of_stream (GST_APP_SRC (source));
   ok = wait_for_end (job, pipeline, path, error);
   gst_element_set_state (pipeline, GST_STATE_NULL);
-  if (ok && (g_stat (path, &status) < 0 || status.st_size == 0)) {
-    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The picture “%s” came out empty"), path);
-    ok = FALSE;
-  }
+  ok = ok && derush_still_picture_check (job, path, error);
   if (!ok)
     g_unlink (path);
   return ok;

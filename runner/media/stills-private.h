@@ -120,7 +120,10 @@ void derush_still_layout_init (DerushStillLayout *layout, const DerushStillPictu
 /* Cropped, scaled to square pixels, in sRGB. Returns: (transfer full) (nullable): RGB or RGBA */
 GstSample *derush_still_picture_make (const DerushStillPicture *picture, GstSample *frame, GError **error);
 
-/* Encodes a picture by the template still-FORMAT. */
+/* Whether a picture file decodes. */
+gboolean derush_still_picture_check (DerushMediaJob *job, const char *path, GError **error);
+
+/* Encodes a picture by the template still-FORMAT and checks it. */
 gboolean derush_still_picture_write (DerushMediaJob *job, GstSample *picture, const char *format, int quality,
                                      const char *path, GError **error);
 

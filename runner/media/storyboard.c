@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "media-private.h"
+#include "stills-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -175,6 +175,21 @@ describe (Storyboard *self, const Sheet *sheet, gboolean whole)
   return result;
 }
 
+static gboolean
+check_pages (Storyboard *self, const Sheet *sheet, GError **error)
+{
+  for (guint page = sheet->first_page; sheet->tiles > 0 && page <= sheet->last_page; page++) {
+    g_autofree char *name = page_name (self, page);
+    g_autofree char *path = derush_media_job_path (self->job, name, error);
+
+    if (!path || !derush_still_picture_check (self->job, path, error)) {
+      remove_files (self, sheet);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 /*
  * Parameters: columns, rows, tileWidth (pixels), interval (seconds; absent: by the film's duration), quality (1 to 100),
  * name (of the files). Key frames are tried first, which takes a few hundredths of the time; where they fill less than half of
@@ -214,5 +229,5 @@ derush_action_storyboard (DerushMediaJob *job, GError **error)
   }
   if (!done && !make (&self, FALSE, &sheet, &whole, error))
     return NULL;
-  return describe (&self, &sheet, whole);
+  return check_pages (&self, &sheet, error) ? describe (&self, &sheet, whole) : NULL;
 }
