@@ -36,6 +36,9 @@ G_STATIC_ASSERT (G_N_ELEMENTS (signal_names) == DERUSH_N_SIGNALS);
 #define CHANGES_WITHIN 2.5
 #define MANY_CHANGES 5
 
+/* Below that, in LUFS, nobody was meant to hear anything. */
+#define INAUDIBLE (-60.0f)
+
 /* Speech and crowds are told apart over so many blocks to either side. */
 #define AROUND 6
 
@@ -50,6 +53,26 @@ derush_signal_to_string (DerushSignal signal)
 {
   g_return_val_if_fail ((guint)signal < DERUSH_N_SIGNALS, "");
   return signal_names[signal];
+}
+
+static int
+compare_floats (gconstpointer a, gconstpointer b)
+{
+  float p = *(const float *)a, q = *(const float *)b;
+
+  return p < q ? -1 : p > q;
+}
+
+/* The value that @share of all values do not exceed. */
+static float
+quantile (const float *values, guint n, double share)
+{
+  g_autofree float *sorted = g_memdup2 (values, MAX (1, n) * sizeof (float));
+
+  if (n == 0)
+    return 0;
+  qsort (sorted, n, sizeof (float), compare_floats);
+  return sorted[(guint)(share * (n - 1) + 0.5)];
 }
 
 /* ── Speech and crowds ──────────────────────────────────────────────────── */
@@ -89,6 +112,27 @@ syllabic_swing (const float *envelope, guint first, guint end)
   return sqrtf (squares / (end - first));
 }
 
+/* The loudness that three quarters of the film, silence left out, do not exceed. */
+static float
+usual_loudness (const DerushAudioBlock *blocks, guint n_blocks)
+{
+  g_autofree float *loudness = g_new (float, MAX (1, n_blocks));
+  guint n = 0;
+
+  for (guint i = 0; i < n_blocks; i++) {
+    if (blocks[i].loudness > INAUDIBLE)
+      loudness[n++] = blocks[i].loudness;
+  }
+  return n > 0 ? quantile (loudness, n, 0.75) : 0;
+}
+
+/* What is meant to be heard is about as loud as the rest of the film, however softly that was recorded. */
+static float
+audibility (float loudness, float full)
+{
+  return ramp (loudness, full - 12, full) * ramp (loudness, INAUDIBLE, INAUDIBLE + 10);
+}
+
 /**
  * derush_audio_likeness:
  * @blocks: (array length=n_blocks): consecutive blocks
@@ -97,12 +141,13 @@ syllabic_swing (const float *envelope, guint first, guint end)
  * @crowd: (out caller-allocates) (array length=n_blocks): how much each block sounds like a crowd, 0..1
  *
  * Speech swings at the rate of syllables and is tonal at times. The noise of many (cheering, applause; also rain and
- * surf) is noise throughout and steady. Both must be audible. Over 0.6 s to either side.
+ * surf) is noise throughout and steady. Both must be about as loud as the film is otherwise. Over 0.6 s to either side.
  */
 void
 derush_audio_likeness (const DerushAudioBlock *blocks, guint n_blocks, float *speech, float *crowd)
 {
   g_autofree float *envelope = g_new (float, MAX (1, (gsize)n_blocks * DERUSH_AUDIO_SLICES));
+  float usual = usual_loudness (blocks, n_blocks);
 
   for (guint i = 0; i < n_blocks; i++)
     for (guint k = 0; k < DERUSH_AUDIO_SLICES; k++)
@@ -118,33 +163,13 @@ derush_audio_likeness (const DerushAudioBlock *blocks, guint n_blocks, float *sp
       noisy += blocks[j].least_flatness > 0.4f;
       loudness = j == first ? blocks[j].loudness : MAX (loudness, blocks[j].loudness);
     }
-    speech[i] = ramp (swing, 3, 6) * ramp (least, 0.45f, 0.3f) * ramp (loudness, -50, -35);
-    crowd[i] = ramp (flatness, 0.35f, 0.48f) * ramp (swing, 6, 3) * ramp (blocks[i].loudness, -45, -30) *
+    speech[i] = ramp (swing, 3, 6) * ramp (least, 0.45f, 0.3f) * audibility (loudness, usual - 12);
+    crowd[i] = ramp (flatness, 0.35f, 0.48f) * ramp (swing, 6, 3) * audibility (blocks[i].loudness, usual - 6) *
                ramp ((float)noisy / (end - first), 0.5f, 0.9f);
   }
 }
 
 /* ── Curves ─────────────────────────────────────────────────────────────── */
-
-static int
-compare_floats (gconstpointer a, gconstpointer b)
-{
-  float p = *(const float *)a, q = *(const float *)b;
-
-  return p < q ? -1 : p > q;
-}
-
-/* The value that @share of all values do not exceed. */
-static float
-quantile (const float *values, guint n, double share)
-{
-  g_autofree float *sorted = g_memdup2 (values, MAX (1, n) * sizeof (float));
-
-  if (n == 0)
-    return 0;
-  qsort (sorted, n, sizeof (float), compare_floats);
-  return sorted[(guint)(share * (n - 1) + 0.5)];
-}
 
 /* Where a value lies between the median of the film and its greatest values. */
 static void
@@ -219,7 +244,7 @@ fill_audio (Interest *self, const DerushAnalysis *analysis)
   finish_average (self, &crowds, 0, 2 * STEP);
   self->median_loudness = quantile (self->loudness, self->n, 0.5);
   /* Against silence, everything would be loud. */
-  normalise (self->loudness, self->n, MAX (self->median_loudness, -50), LEAST_LOUDNESS_RANGE,
+  normalise (self->loudness, self->n, MAX (self->median_loudness, INAUDIBLE), LEAST_LOUDNESS_RANGE,
              self->values[DERUSH_SIGNAL_LOUDNESS]);
 }
 

@@ -215,6 +215,23 @@ test_crowd_beats_loudness_and_motion (void)
 }
 
 static void
+test_soft_recording (void)
+{
+  for (float gain = -25; gain <= 10; gain += 5) {
+    Film film = make_film (DURATION);
+    g_autoptr (DerushHighlights) highlights = NULL;
+
+    plant_loudness (&film, 10, 15, -20);
+    plant_crowd (&film, 40, 45);
+    for (guint i = 0; i < film.audio->len; i++)
+      g_array_index (film.audio, DerushAudioBlock, i).loudness += gain;
+    highlights = find (&film, NULL);
+    g_assert_cmpfloat (overlap (nth (highlights, 0), 40, 45), >, 0.7);
+    clear_film (&film);
+  }
+}
+
+static void
 test_loud_and_lively_is_action (void)
 {
   Film film = make_film (DURATION);
@@ -506,6 +523,7 @@ main (int argc, char **argv)
   g_test_add_func ("/analysis/highlights/a-loud-passage-is-one", test_loud_passage);
   g_test_add_func ("/analysis/highlights/motion-is-one", test_motion);
   g_test_add_func ("/analysis/highlights/a-crowd-beats-loudness-and-motion", test_crowd_beats_loudness_and_motion);
+  g_test_add_func ("/analysis/highlights/how-softly-a-film-was-recorded-does-not-matter", test_soft_recording);
   g_test_add_func ("/analysis/highlights/loud-and-lively-is-action", test_loud_and_lively_is_action);
   g_test_add_func ("/analysis/highlights/fast-editing-is-one", test_scene_changes);
   g_test_add_func ("/analysis/highlights/the-score-is-the-sum-of-its-signals", test_score_is_the_sum);
