@@ -30,7 +30,9 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin name=d highlightdetect name=h d. ! videoconvert ! h.video_sink h.video_src ! queue ! fakesink d. ! audioconvert ! h.audio_sink h.audio_src ! queue ! fakesink
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin name=d highlightdetect name=h \
+ *   d. ! videoconvert ! h.video_sink h.video_src ! queue ! fakesink \
+ *   d. ! audioconvert ! h.audio_sink h.audio_src ! queue ! fakesink
  * ]|
  */
 
@@ -702,31 +704,28 @@ install_properties (GObjectClass *object_class)
    *
    * The shortest segment, in nanoseconds.
    */
-  g_object_class_install_property (
-      object_class, PROP_MIN_DURATION,
-      g_param_spec_uint64 ("min-duration", _ ("Least duration"),
-                           _ ("The shortest segment (nanoseconds)"), GST_SECOND / 10,
-                           LONGEST, DEFAULT_MIN_DURATION, flags));
+  g_object_class_install_property (object_class, PROP_MIN_DURATION,
+                                   g_param_spec_uint64 ("min-duration", _ ("Least duration"),
+                                                        _ ("The shortest segment (nanoseconds)"), GST_SECOND / 10,
+                                                        LONGEST, DEFAULT_MIN_DURATION, flags));
   /**
    * GstHighlightDetect:max-duration:
    *
    * The longest segment, in nanoseconds; less than the shortest counts as that.
    */
-  g_object_class_install_property (
-      object_class, PROP_MAX_DURATION,
-      g_param_spec_uint64 ("max-duration", _ ("Greatest duration"),
-                           _ ("The longest segment (nanoseconds)"), GST_SECOND / 10,
-                           LONGEST, DEFAULT_MAX_DURATION, flags));
+  g_object_class_install_property (object_class, PROP_MAX_DURATION,
+                                   g_param_spec_uint64 ("max-duration", _ ("Greatest duration"),
+                                                        _ ("The longest segment (nanoseconds)"), GST_SECOND / 10,
+                                                        LONGEST, DEFAULT_MAX_DURATION, flags));
   /**
    * GstHighlightDetect:min-distance:
    *
    * How far segments are apart at least, in nanoseconds.
    */
-  g_object_class_install_property (
-      object_class, PROP_MIN_DISTANCE,
-      g_param_spec_uint64 ("min-distance", _ ("Least distance"),
-                           _ ("How far segments are apart at least (nanoseconds)"), 0, LONGEST,
-                           DEFAULT_MIN_DISTANCE, flags));
+  g_object_class_install_property (object_class, PROP_MIN_DISTANCE,
+                                   g_param_spec_uint64 ("min-distance", _ ("Least distance"),
+                                                        _ ("How far segments are apart at least (nanoseconds)"), 0,
+                                                        LONGEST, DEFAULT_MIN_DISTANCE, flags));
   /**
    * GstHighlightDetect:sensitivity:
    *

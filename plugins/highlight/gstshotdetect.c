@@ -411,8 +411,8 @@ gst_shot_detect_class_init (GstShotDetectClass *klass)
    */
   g_object_class_install_property (object_class, PROP_MIN_DURATION,
                                    g_param_spec_uint64 ("min-duration", _ ("Least duration"),
-                                                        _ ("The shortest shot (nanoseconds)"), 0,
-                                                        3600 * GST_SECOND, DEFAULT_MIN_DURATION, flags));
+                                                        _ ("The shortest shot (nanoseconds)"), 0, 3600 * GST_SECOND,
+                                                        DEFAULT_MIN_DURATION, flags));
   /**
    * GstShotDetect:transitions:
    *
