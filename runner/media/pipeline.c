@@ -2,11 +2,11 @@
 #include "config.h"
 
 #include "mp4edits-private.h"
+#include "pipeline-private.h"
 
 #include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
-#include <gst/audio/audio.h>
 #include <gst/pbutils/missing-plugins.h>
 
 #define POLL_INTERVAL (50 * GST_MSECOND)
@@ -15,74 +15,9 @@
 #define ERROR_GRACE (200 * G_TIME_SPAN_MILLISECOND)
 /* After an error in the middle of a film: how long the elements may take to pass the end on by themselves. */
 #define BREAK_GRACE (2 * G_TIME_SPAN_SECOND)
-#define SLIVER GST_MSECOND
 #define ALL_MESSAGES                                                                                                   \
   (GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_EOS | GST_MESSAGE_ELEMENT | GST_MESSAGE_TAG |                 \
    GST_MESSAGE_TOC | GST_MESSAGE_LATENCY | GST_MESSAGE_ASYNC_DONE)
-
-/* One branch as the decoder feeds it. */
-typedef struct {
-  DerushMediaPipeline *owner;
-  GstPad *pad;
-  gulong block;
-  gboolean held;  /* under the owner's lock */
-  gboolean ended; /* under the owner's lock */
-  double position;
-} Track;
-
-typedef struct {
-  char *element;
-  gint buffers; /* atomic */
-} Counter;
-
-struct _DerushMediaPipeline {
-  DerushMediaJob *job;
-  GstElement *pipeline;
-  GstBus *bus;
-  GstElement *source;
-  char *video_id;
-  char *audio_id;
-  gboolean select_streams;
-  guint decoder_threads;
-  double duration;
-  double clip_start;
-  double clip_end;
-  double edit_shift;
-  double start;
-  gboolean key_frames_only;
-  double progress_from;
-  double progress_to;
-  double stall_timeout;
-  DerushMediaMessageFunc message_func;
-  gpointer message_data;
-
-  GMutex lock;
-  GPtrArray *tracks;
-  GPtrArray *counters;
-
-  /* Of the thread that runs the pipeline. */
-  GPtrArray *missing;
-  GString *debug;
-  GError *error;
-  gboolean error_is_vague;
-  char *break_reason;
-  gint64 error_time;
-  gboolean end_sent;
-  gboolean unlinked;
-  const char *starved;
-  gboolean async_done;
-  gboolean ended;
-  gboolean stopped;
-  guint64 last_signature;
-  gint64 last_change;
-};
-
-static void
-track_free (Track *track)
-{
-  gst_object_unref (track->pad);
-  g_free (track);
-}
 
 static void
 counter_free (Counter *counter)
@@ -95,12 +30,6 @@ static const char *
 display (DerushMediaPipeline *self)
 {
   return self->job->source.display ? self->job->source.display : _ ("the film");
-}
-
-static GstClockTime
-to_time (double seconds)
-{
-  return (GstClockTime)llround (seconds * GST_SECOND);
 }
 
 /* ── Building ───────────────────────────────────────────────────────────── */
@@ -179,143 +108,6 @@ put_source (DerushMediaPipeline *self, const char *name, GError **error)
   return TRUE;
 }
 
-/* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples.
- */
-static GstPadProbeReturn
-clip_buffer (DerushMediaPipeline *self, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
-{
-  GstSegment clip = *segment;
-  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
-  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
-  GstAudioInfo audio;
-
-  clip.stop = gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, to_time (self->clip_end));
-  if (!GST_CLOCK_TIME_IS_VALID (clip.stop))
-    return GST_PAD_PROBE_OK;
-  if (GST_BUFFER_PTS (buffer) >= clip.stop)
-    return GST_PAD_PROBE_DROP;
-  if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
-      !gst_audio_info_from_caps (&audio, caps)) {
-    /* Times are rounded: a picture of which less than this belongs to the clip is not meant. */
-    if (GST_BUFFER_PTS (buffer) + SLIVER >= clip.stop ||
-        (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_DURATION (buffer) < SLIVER))
-      return GST_PAD_PROBE_DROP;
-    if (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) > clip.stop) {
-      buffer = gst_buffer_make_writable (buffer);
-      GST_BUFFER_DURATION (buffer) = clip.stop - GST_BUFFER_PTS (buffer);
-      GST_PAD_PROBE_INFO_DATA (info) = buffer;
-    }
-    return GST_PAD_PROBE_OK;
-  }
-  buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
-  /* The clipping function has taken the old buffer. */
-  GST_PAD_PROBE_INFO_DATA (info) = buffer;
-  return buffer ? GST_PAD_PROBE_OK : GST_PAD_PROBE_HANDLED;
-}
-
-/* Covers in the tags would become a second picture stream of the result. */
-static void
-drop_pictures (GstPadProbeInfo *info)
-{
-  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
-  GstTagList *tags, *kept;
-
-  gst_event_parse_tag (event, &tags);
-  if (gst_tag_list_get_tag_size (tags, GST_TAG_IMAGE) == 0 &&
-      gst_tag_list_get_tag_size (tags, GST_TAG_PREVIEW_IMAGE) == 0)
-    return;
-  kept = gst_tag_list_copy (tags);
-  gst_tag_list_remove_tag (kept, GST_TAG_IMAGE);
-  gst_tag_list_remove_tag (kept, GST_TAG_PREVIEW_IMAGE);
-  GST_PAD_PROBE_INFO_DATA (info) = gst_event_new_tag (kept);
-  gst_event_unref (event);
-}
-
-/* So that the film begins at stream time 0, whatever its container says. */
-static void
-shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
-{
-  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info), *shifted;
-  GstClockTime start = to_time (self->start);
-  GstSegment segment;
-
-  gst_event_copy_segment (event, &segment);
-  if (segment.format != GST_FORMAT_TIME || start == 0 || !GST_CLOCK_TIME_IS_VALID (segment.time))
-    return;
-  segment.time = segment.time > start ? segment.time - start : 0;
-  shifted = gst_event_new_segment (&segment);
-  gst_event_set_seqnum (shifted, gst_event_get_seqnum (event));
-  GST_PAD_PROBE_INFO_DATA (info) = shifted;
-  gst_event_unref (event);
-}
-
-static GstPadProbeReturn
-watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  Track *track = data;
-  g_autoptr (GstEvent) segment_event = NULL;
-  const GstSegment *segment;
-  GstBuffer *buffer;
-  GstClockTime time, stream_time;
-
-  if (GST_PAD_PROBE_INFO_TYPE (info) & (GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH)) {
-    GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
-
-    if (type == GST_EVENT_TAG)
-      drop_pictures (info);
-    if (type == GST_EVENT_SEGMENT)
-      shift_segment (track->owner, info);
-    if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
-      g_mutex_lock (&track->owner->lock);
-      track->ended = type == GST_EVENT_EOS;
-      g_mutex_unlock (&track->owner->lock);
-    }
-    return GST_PAD_PROBE_OK;
-  }
-  buffer = GST_PAD_PROBE_INFO_BUFFER (info);
-  segment_event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
-  /* A picture or sound without a time belongs nowhere, and muxers give up over it. */
-  if (!GST_BUFFER_PTS_IS_VALID (buffer))
-    return GST_PAD_PROBE_DROP;
-  if (!segment_event)
-    return GST_PAD_PROBE_OK;
-  gst_event_parse_segment (segment_event, &segment);
-  if (track->owner->clip_end >= 0) {
-    GstPadProbeReturn clipped = clip_buffer (track->owner, pad, info, segment);
-
-    if (clipped != GST_PAD_PROBE_OK)
-      return clipped;
-  }
-  buffer = GST_PAD_PROBE_INFO_BUFFER (info);
-  time = GST_BUFFER_PTS (buffer);
-  if (GST_BUFFER_DURATION_IS_VALID (buffer))
-    time += GST_BUFFER_DURATION (buffer);
-  stream_time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, MIN (time, segment->stop));
-  if (GST_CLOCK_TIME_IS_VALID (stream_time)) {
-    g_mutex_lock (&track->owner->lock);
-    track->position = MAX (track->position, (double)stream_time / GST_SECOND);
-    g_mutex_unlock (&track->owner->lock);
-  }
-  return GST_PAD_PROBE_OK;
-}
-
-static void
-add_track (DerushMediaPipeline *self, const char *name)
-{
-  g_autoptr (GstElement) element = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
-  Track *track;
-
-  if (!element)
-    return;
-  track = g_new0 (Track, 1);
-  track->owner = self;
-  track->pad = gst_element_get_static_pad (element, "sink");
-  gst_pad_add_probe (track->pad,
-                     GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
-                     watch_track, track, NULL);
-  g_ptr_array_add (self->tracks, track);
-}
-
 DerushMediaPipeline *
 derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_template,
                            GError **error)
@@ -326,7 +118,7 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
 
   g_mutex_init (&self->lock);
   self->job = job;
-  self->tracks = g_ptr_array_new_with_free_func ((GDestroyNotify)track_free);
+  self->tracks = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_track_free);
   self->counters = g_ptr_array_new_with_free_func ((GDestroyNotify)counter_free);
   self->missing = g_ptr_array_new_with_free_func (g_free);
   self->debug = g_string_new (NULL);
@@ -356,7 +148,7 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
   set_up_decoders (self);
   holds = derush_template_get_holds (pipeline_template);
   for (guint i = 0; holds && holds[i]; i++)
-    add_track (self, holds[i]);
+    derush_track_add (self, holds[i]);
   return g_steal_pointer (&self);
 }
 
@@ -745,36 +537,10 @@ iterate (DerushMediaPipeline *self, GError **error)
  * the film prerolls, the decoder is sought, and only what comes after the flush is let through.
  */
 
-static GstPadProbeReturn
-hold_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  Track *track = data;
-
-  g_mutex_lock (&track->owner->lock);
-  track->held = TRUE;
-  g_mutex_unlock (&track->owner->lock);
-  return GST_PAD_PROBE_OK;
-}
-
-static gboolean
-all_held (DerushMediaPipeline *self)
-{
-  gboolean held = TRUE;
-
-  g_mutex_lock (&self->lock);
-  for (guint i = 0; i < self->tracks->len; i++) {
-    Track *track = g_ptr_array_index (self->tracks, i);
-
-    held &= track->held || track->ended;
-  }
-  g_mutex_unlock (&self->lock);
-  return held;
-}
-
 static gboolean
 wait_until_held (DerushMediaPipeline *self, GError **error)
 {
-  while (!all_held (self)) {
+  while (!derush_tracks_are_held (self)) {
     g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (self->bus, 5 * GST_MSECOND, ALL_MESSAGES);
 
     if (message)
@@ -785,36 +551,13 @@ wait_until_held (DerushMediaPipeline *self, GError **error)
   return TRUE;
 }
 
-static void
-hold_tracks (DerushMediaPipeline *self)
-{
-  for (guint i = 0; i < self->tracks->len; i++) {
-    Track *track = g_ptr_array_index (self->tracks, i);
-
-    track->block = gst_pad_add_probe (
-        track->pad, GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, hold_buffer,
-        track, NULL);
-  }
-}
-
-static void
-release_tracks (DerushMediaPipeline *self)
-{
-  for (guint i = 0; i < self->tracks->len; i++) {
-    Track *track = g_ptr_array_index (self->tracks, i);
-
-    if (track->block)
-      gst_pad_remove_probe (track->pad, track->block);
-    track->block = 0;
-  }
-}
-
 static GstEvent *
 seek_event (DerushMediaPipeline *self, GstSeekFlags flags, double start, double stop)
 {
-  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET, to_time (start + self->start),
+  return gst_event_new_seek (1.0, GST_FORMAT_TIME, flags, GST_SEEK_TYPE_SET,
+                             derush_seconds_to_time (start + self->start),
                              stop >= 0 ? GST_SEEK_TYPE_SET : GST_SEEK_TYPE_NONE,
-                             stop >= 0 ? to_time (stop + self->start) : GST_CLOCK_TIME_NONE);
+                             stop >= 0 ? derush_seconds_to_time (stop + self->start) : GST_CLOCK_TIME_NONE);
 }
 
 static gboolean
@@ -823,7 +566,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   GstSeekFlags flags;
   Track *first;
 
-  hold_tracks (self);
+  derush_tracks_hold (self);
   gst_element_set_state (self->pipeline, GST_STATE_PAUSED);
   if (self->tracks->len == 0 || !wait_until_held (self, error))
     return self->tracks->len == 0;
@@ -847,7 +590,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   }
   if (!wait_until_held (self, error))
     return FALSE;
-  release_tracks (self);
+  derush_tracks_release (self);
   return TRUE;
 }
 
@@ -885,7 +628,7 @@ derush_media_pipeline_run (DerushMediaPipeline *self, GError **error)
 {
   gboolean success = run (self, error);
 
-  release_tracks (self);
+  derush_tracks_release (self);
   derush_media_pipeline_stop (self);
   if (success)
     derush_media_job_progress (self->job, self->progress_to);

@@ -70,6 +70,7 @@ run_film (TestWorker *worker, const Film *film, const char *directory)
   g_autofree char *results = NULL;
   g_autoptr (TestAnswer) transcode = NULL;
   g_autoptr (TestAnswer) analysis = NULL;
+  g_autoptr (TestAnswer) stills = NULL;
   gboolean picture;
 
   check_answer (probe, film, "probe");
@@ -91,6 +92,14 @@ run_film (TestWorker *worker, const Film *film, const char *directory)
     check_result (worker, film, transcode->result, directory);
   analysis = test_worker_run (worker, "analyse", NULL, results, film->file, directory, 0, TIMEOUT);
   check_answer (analysis, film, "analyse");
+  if (!picture)
+    return;
+  stills = test_worker_run (worker, "thumbnails",
+                            "{\"mode\":\"positions\",\"positions\":[0.5],\"width\":160,\"format\":\"jpg\"}", results,
+                            film->file, directory, 0, TIMEOUT);
+  check_answer (stills, film, "thumbnails");
+  if (film->expectation == MUST_WORK && !stills->result)
+    g_error ("%s: %s", film->file, stills->message);
 }
 
 static gpointer

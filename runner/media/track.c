@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "pipeline-private.h"
+
+#include <math.h>
+#include <string.h>
+#include <gst/audio/audio.h>
+
+#define SLIVER GST_MSECOND
+
+void
+derush_track_free (Track *track)
+{
+  gst_object_unref (track->pad);
+  g_free (track);
+}
+
+GstClockTime
+derush_seconds_to_time (double seconds)
+{
+  return (GstClockTime)llround (seconds * GST_SECOND);
+}
+
+/* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples. */
+static GstPadProbeReturn
+clip_buffer (DerushMediaPipeline *self, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
+{
+  GstSegment clip = *segment;
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstAudioInfo audio;
+
+  clip.stop = gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end));
+  if (!GST_CLOCK_TIME_IS_VALID (clip.stop))
+    return GST_PAD_PROBE_OK;
+  if (GST_BUFFER_PTS (buffer) >= clip.stop)
+    return GST_PAD_PROBE_DROP;
+  if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
+      !gst_audio_info_from_caps (&audio, caps)) {
+    /* Times are rounded: a picture of which less than this belongs to the clip is not meant. */
+    if (GST_BUFFER_PTS (buffer) + SLIVER >= clip.stop ||
+        (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_DURATION (buffer) < SLIVER))
+      return GST_PAD_PROBE_DROP;
+    if (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) > clip.stop) {
+      buffer = gst_buffer_make_writable (buffer);
+      GST_BUFFER_DURATION (buffer) = clip.stop - GST_BUFFER_PTS (buffer);
+      GST_PAD_PROBE_INFO_DATA (info) = buffer;
+    }
+    return GST_PAD_PROBE_OK;
+  }
+  buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
+  /* The clipping function has taken the old buffer. */
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return buffer ? GST_PAD_PROBE_OK : GST_PAD_PROBE_HANDLED;
+}
+
+/* Covers in the tags would become a second picture stream of the result. */
+static void
+drop_pictures (GstPadProbeInfo *info)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info);
+  GstTagList *tags, *kept;
+
+  gst_event_parse_tag (event, &tags);
+  if (gst_tag_list_get_tag_size (tags, GST_TAG_IMAGE) == 0 &&
+      gst_tag_list_get_tag_size (tags, GST_TAG_PREVIEW_IMAGE) == 0)
+    return;
+  kept = gst_tag_list_copy (tags);
+  gst_tag_list_remove_tag (kept, GST_TAG_IMAGE);
+  gst_tag_list_remove_tag (kept, GST_TAG_PREVIEW_IMAGE);
+  GST_PAD_PROBE_INFO_DATA (info) = gst_event_new_tag (kept);
+  gst_event_unref (event);
+}
+
+/* So that the film begins at stream time 0, whatever its container says. */
+static void
+shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
+{
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info), *shifted;
+  GstClockTime start = derush_seconds_to_time (self->start);
+  GstSegment segment;
+
+  gst_event_copy_segment (event, &segment);
+  if (segment.format != GST_FORMAT_TIME || start == 0 || !GST_CLOCK_TIME_IS_VALID (segment.time))
+    return;
+  segment.time = segment.time > start ? segment.time - start : 0;
+  shifted = gst_event_new_segment (&segment);
+  gst_event_set_seqnum (shifted, gst_event_get_seqnum (event));
+  GST_PAD_PROBE_INFO_DATA (info) = shifted;
+  gst_event_unref (event);
+}
+
+static GstPadProbeReturn
+watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Track *track = data;
+  g_autoptr (GstEvent) segment_event = NULL;
+  const GstSegment *segment;
+  GstBuffer *buffer;
+  GstClockTime time, stream_time;
+
+  if (GST_PAD_PROBE_INFO_TYPE (info) & (GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH)) {
+    GstEventType type = GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info));
+
+    if (type == GST_EVENT_TAG)
+      drop_pictures (info);
+    if (type == GST_EVENT_SEGMENT)
+      shift_segment (track->owner, info);
+    if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
+      g_mutex_lock (&track->owner->lock);
+      track->ended = type == GST_EVENT_EOS;
+      g_mutex_unlock (&track->owner->lock);
+    }
+    return GST_PAD_PROBE_OK;
+  }
+  buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  segment_event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+  /* A picture or sound without a time belongs nowhere, and muxers give up over it. */
+  if (!GST_BUFFER_PTS_IS_VALID (buffer))
+    return GST_PAD_PROBE_DROP;
+  if (!segment_event)
+    return GST_PAD_PROBE_OK;
+  gst_event_parse_segment (segment_event, &segment);
+  if (track->owner->clip_end >= 0) {
+    GstPadProbeReturn clipped = clip_buffer (track->owner, pad, info, segment);
+
+    if (clipped != GST_PAD_PROBE_OK)
+      return clipped;
+  }
+  buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  time = GST_BUFFER_PTS (buffer);
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    time += GST_BUFFER_DURATION (buffer);
+  stream_time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, MIN (time, segment->stop));
+  if (GST_CLOCK_TIME_IS_VALID (stream_time)) {
+    g_mutex_lock (&track->owner->lock);
+    track->position = MAX (track->position, (double)stream_time / GST_SECOND);
+    g_mutex_unlock (&track->owner->lock);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+void
+derush_track_add (DerushMediaPipeline *self, const char *name)
+{
+  g_autoptr (GstElement) element = gst_bin_get_by_name (GST_BIN (self->pipeline), name);
+  Track *track;
+
+  if (!element)
+    return;
+  track = g_new0 (Track, 1);
+  track->owner = self;
+  track->pad = gst_element_get_static_pad (element, "sink");
+  gst_pad_add_probe (track->pad,
+                     GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
+                     watch_track, track, NULL);
+  g_ptr_array_add (self->tracks, track);
+}
+
+static GstPadProbeReturn
+hold_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Track *track = data;
+
+  g_mutex_lock (&track->owner->lock);
+  track->held = TRUE;
+  g_mutex_unlock (&track->owner->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+gboolean
+derush_tracks_are_held (DerushMediaPipeline *self)
+{
+  gboolean held = TRUE;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->tracks->len; i++) {
+    Track *track = g_ptr_array_index (self->tracks, i);
+
+    held &= track->held || track->ended;
+  }
+  g_mutex_unlock (&self->lock);
+  return held;
+}
+
+void
+derush_tracks_hold (DerushMediaPipeline *self)
+{
+  for (guint i = 0; i < self->tracks->len; i++) {
+    Track *track = g_ptr_array_index (self->tracks, i);
+
+    track->block = gst_pad_add_probe (
+        track->pad, GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, hold_buffer,
+        track, NULL);
+  }
+}
+
+void
+derush_tracks_release (DerushMediaPipeline *self)
+{
+  for (guint i = 0; i < self->tracks->len; i++) {
+    Track *track = g_ptr_array_index (self->tracks, i);
+
+    if (track->block)
+      gst_pad_remove_probe (track->pad, track->block);
+    track->block = 0;
+  }
+}
