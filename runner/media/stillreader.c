@@ -25,6 +25,7 @@ struct _DerushStillReader {
   DerushStillMeter *meter;
   gboolean seekable;
   double duration;
+  double first;       /* time of the first frame */
   double offset;      /* of times when the film is played from its start, against those after a seek */
   double position;    /* of the last frame that was read since the pipeline was built; negative: none */
   GstSample *pending; /* read, but not given yet */
@@ -167,6 +168,7 @@ derush_still_reader_new (DerushMediaJob *job, DerushMediaInfo *info, GError **er
                    job->source.display);
     return NULL;
   }
+  self->first = MAX (0, sample_time (self->pending));
   correct_duration (self, self->pending);
   if (!find_offset (self, error))
     return NULL;
@@ -298,26 +300,56 @@ search_frame (GstSample *sample, double time, gpointer data)
   return TRUE;
 }
 
+static gboolean
+search (DerushStillReader *self, double from, double wanted, DerushStillFrame *frame, GError **error)
+{
+  Search data = {self, wanted, frame, {0, 0, 0}, -G_MAXDOUBLE};
+
+  derush_still_frame_clear (frame);
+  derush_still_meter_reset (self->meter);
+  return derush_still_reader_read (self, from, FALSE, search_frame, &data, error);
+}
+
+/* Some demuxers (MPEG-PS) land behind where they were asked to go. */
+static gboolean
+is_late (DerushStillReader *self, const DerushStillFrame *frame, double wanted)
+{
+  return frame->time > MAX (wanted, self->first) + TOLERANCE;
+}
+
+/* Without a seek. */
+static gboolean
+search_from_start (DerushStillReader *self, double wanted, DerushStillFrame *frame, GError **error)
+{
+  gboolean seekable = self->seekable, ok;
+
+  self->seekable = FALSE;
+  ok = open_pipeline (self, error) && search (self, 0, wanted, frame, error);
+  self->seekable = seekable;
+  return ok;
+}
+
 /* The frame at @wanted, looked for from shortly before @near on. */
 static gboolean
 find_frame (DerushStillReader *self, double wanted, double near, DerushStillFrame *frame, GError **error)
 {
   const double leads[] = {LEAD, 2, 10, 60, G_MAXDOUBLE};
+  double from = near;
 
-  for (guint i = 0; i < G_N_ELEMENTS (leads); i++) {
-    double from = MAX (0, near - leads[i]);
-    Search search = {self, wanted, frame, {0, 0, 0}, -G_MAXDOUBLE};
-
-    derush_still_meter_reset (self->meter);
-    if (!derush_still_reader_read (self, from, FALSE, search_frame, &search, error))
+  for (guint i = 0; i < G_N_ELEMENTS (leads) && from > 0; i++) {
+    from = MAX (0, near - leads[i]);
+    if (!search (self, from, wanted, frame, error))
       return FALSE;
+    if (!frame->sample || is_late (self, frame, wanted))
+      continue;
     /* A frame that began before what was read has lost its own time. */
-    if (frame->sample && (from <= 0 || frame->time > from + TOLERANCE || !self->seekable || i == 2))
+    if (from <= 0 || frame->time > from + TOLERANCE || !self->seekable || i == 2)
       return TRUE;
-    if (from <= 0)
-      break;
-    derush_still_frame_clear (frame);
   }
+  if (!search_from_start (self, wanted, frame, error))
+    return FALSE;
+  if (frame->sample)
+    return TRUE;
   g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no picture at %.3f s or before"),
                self->job->source.display, near);
   return FALSE;

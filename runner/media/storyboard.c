@@ -117,7 +117,9 @@ prepare (Storyboard *self, GError **error)
     return NULL;
   g_object_set (derush_media_pipeline_get_element (pipeline, "pages"), "vtt-location", self->vtt_path, "url-template",
                 url_template, NULL);
-  g_object_set (derush_media_pipeline_get_element (pipeline, "output"), "location", pattern, NULL);
+  /* The first page may come with the end of the film: a pipeline that waits for it before it plays would not end where
+   * the film breaks off before. */
+  g_object_set (derush_media_pipeline_get_element (pipeline, "output"), "location", pattern, "async", FALSE, NULL);
   derush_media_pipeline_expect_buffers (pipeline, "pages", "sink");
   return g_steal_pointer (&pipeline);
 }
