@@ -20,6 +20,8 @@ derush_media_init (int *argc, char ***argv, GError **error)
 {
   GstRegistry *registry;
   const char *path = g_getenv ("GST_PLUGIN_PATH");
+  g_autofree char *home = g_strdup (g_getenv ("HOME"));
+  gboolean ready;
 
   if (g_file_test (DERUSH_PLUGINSDIR, G_FILE_TEST_IS_DIR)) {
     g_autofree char *joined =
@@ -27,7 +29,15 @@ derush_media_init (int *argc, char ***argv, GError **error)
 
     g_setenv ("GST_PLUGIN_PATH", joined, TRUE);
   }
-  if (!gst_init_check (argc, argv, error))
+  /* LADSPA, LV2, frei0r and libvisual look below HOME, so the registry is checked anew when it changes, and every worker
+   * has a HOME of its own. */
+  g_setenv ("HOME", "/nonexistent", TRUE);
+  ready = gst_init_check (argc, argv, error);
+  if (home)
+    g_setenv ("HOME", home, TRUE);
+  else
+    g_unsetenv ("HOME");
+  if (!ready)
     return FALSE;
   registry = gst_registry_get ();
   for (guint i = 0; i < G_N_ELEMENTS (refused_features); i++) {

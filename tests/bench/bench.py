@@ -230,7 +230,7 @@ def main():
     parser.add_argument('--list', action='store_true', help='name the benchmarks')
     parser.add_argument('--film', default=SAMPLE, help='the film (default: the sample)')
     parser.add_argument('--rounds', type=int, default=3, help='pairs of each (default: 3)')
-    parser.add_argument('--jobs', type=int, default=5000, help='jobs of noop (default: 5000)')
+    parser.add_argument('--jobs', type=int, default=10000, help='jobs of noop (default: 10000)')
     options = parser.parse_args()
     options.film = os.path.abspath(options.film)
     if options.list:

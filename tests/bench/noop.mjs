@@ -2,13 +2,13 @@
 // Jobs without work: derushd (SELF_TEST with durationMs 0) and BullMQ's own Worker take turns at the same queue of the same
 // Redis. Jobs per second from the first 'active' to the last 'completed' by the times that Redis keeps; CPU seconds of the
 // worker's process tree. Prints the pairs as one JSON array.
-// usage: node noop.mjs [--jobs 5000] [--concurrency 1] [--rounds 3]
+// usage: node noop.mjs [--jobs 10000] [--concurrency 1] [--rounds 3]
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Queue } from 'bullmq';
 import { sourceDirectory, start, startDaemon, startRedis, until } from '../system/lib.mjs';
 
-const { values } = parseArgs({ options: { jobs: { type: 'string', default: '5000' }, concurrency: { type: 'string', default: '1' },
+const { values } = parseArgs({ options: { jobs: { type: 'string', default: '10000' }, concurrency: { type: 'string', default: '1' },
   rounds: { type: 'string', default: '3' } } });
 const jobs = Number(values.jobs);
 const name = 'video-processing';
