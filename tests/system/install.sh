@@ -38,7 +38,7 @@ done
 try 'derushd and derush say their version' sh -c 'derush --version | grep -q "^derush [0-9]" && derushd --version | grep -q "[0-9]"'
 try 'derush pipeline finds the installed templates' sh -c 'derush pipeline | grep -q "^transcode-mp4"'
 try 'derush run makes a film' sh -c "derush run VIDEO_PROCESSING '$film' -o '$work/out' -p quality=low && ffprobe -v error '$work'/out/*.mp4"
-try 'derush run makes thumbnails' sh -c "derush run THUMBNAIL_GENERATION '$film' -o '$work/out' -p count=2 && ffprobe -v error '$work'/out/*1.jpg"
+try 'derush run makes thumbnails' sh -c "derush run THUMBNAIL_GENERATION '$film' -o '$work/out' -p count=2 && ffprobe -v error '$work'/out/*-thumbnail-001.jpg"
 try 'derush run finds highlights' sh -c "derush run HIGHLIGHT_DETECTION '$film' -o '$work/out' --json | grep -q '\"highlights\"'"
 try 'man pages, completions, translations and the licence of BullMQ are installed' sh -c "
   ls '$prefix'/share/man/man1/derush.1* '$prefix'/share/man/man8/derushd.8* '$prefix/share/bash-completion/completions/derush' \

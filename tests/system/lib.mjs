@@ -334,12 +334,12 @@ export async function cutSample(file, seconds, begin = 0, { copy = false } = {})
   return file;
 }
 
-/** Mean of the luma of the first picture of @file, 0 to 255. */
-export async function meanLuma(file) {
-  const pixels = execFileSync('ffmpeg', ['-v', 'error', '-nostdin', '-i', file, '-frames:v', '1', '-vf', 'scale=64:64',
+/** The share of the pixels of the first picture of @file that are not nearly black. */
+export function litShare(file) {
+  const pixels = execFileSync('ffmpeg', ['-v', 'error', '-nostdin', '-i', file, '-frames:v', '1', '-vf', 'scale=160:90',
     '-pix_fmt', 'gray', '-f', 'rawvideo', '-'], { maxBuffer: 1 << 20 });
 
-  return pixels.reduce((sum, value) => sum + value, 0) / pixels.length;
+  return pixels.reduce((sum, value) => sum + (value > 40 ? 1 : 0), 0) / pixels.length;
 }
 
 /** Whether the index of an MP4 stands before its media. */
