@@ -133,6 +133,21 @@ test_late_start (void)
   g_assert_cmpfloat (derush_json_get_number (thumbnail (answer, 1), "time", -1), <, 2.1);
 }
 
+/* Its demuxer lands behind where it was asked to go. */
+static void
+test_program_stream (void)
+{
+  g_autofree char *film =
+      make ("stream.mpg", "-f lavfi -i \"color=black:s=64x64:r=25:d=2,geq=lum='16+N*4':cb=128:cr=128\" "
+                          "-c:v mpeg2video -q:v 1 -bf 0");
+  g_autoptr (TestAnswer) answer =
+      make_thumbnails (film, "{\"mode\":\"positions\",\"positions\":[0,1],\"format\":\"png\"}");
+
+  g_assert_cmpfloat (derush_json_get_number (thumbnail (answer, 0), "time", -1), <, 0.001);
+  g_assert_cmpint (grey_of (thumbnail (answer, 0)), <=, 6);
+  g_assert_cmpint (grey_of (thumbnail (answer, 1)), >=, 49 * 4 * 255 / 219 - 6);
+}
+
 static void
 test_beyond_the_end (void)
 {
@@ -481,6 +496,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, containers[i], test_exact_frames);
   }
   g_test_add_func ("/media/thumbnails/a-film-that-starts-at-27-hours", test_late_start);
+  g_test_add_func ("/media/thumbnails/a-program-stream", test_program_stream);
   g_test_add_func ("/media/thumbnails/a-position-beyond-the-end-is-moved-with-a-warning", test_beyond_the_end);
   g_test_add_func ("/media/thumbnails/one-frame-gives-one-thumbnail", test_one_frame);
   g_test_add_data_func ("/media/thumbnails/never-black/from-samples", GINT_TO_POINTER (FALSE), test_never_black);
