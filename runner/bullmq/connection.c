@@ -416,7 +416,6 @@ set_socket_options (int fd)
   int on = 1, seconds = SILENCE_TIMEOUT_MS / 2000, probes = 3;
   guint timeout = SILENCE_TIMEOUT_MS;
 
-  fcntl (fd, F_SETFD, FD_CLOEXEC);
   setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
@@ -496,6 +495,7 @@ connect_to (BullmqConnection *self, const char *ip)
   }
   self->context = context;
   context->data = self;
+  fcntl (context->c.fd, F_SETFD, FD_CLOEXEC);
   self->source = bullmq_source_new (context);
   g_source_attach (self->source, self->loop);
   arm (self, &self->timer, CONNECT_TIMEOUT_MS, on_connect_timeout);
