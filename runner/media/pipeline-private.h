@@ -15,6 +15,7 @@ typedef struct {
   gulong block;
   gboolean held;  /* under the owner's lock */
   gboolean ended; /* under the owner's lock */
+  gboolean past;  /* under the owner's lock: the end of the clip has come by */
   double position;
 } Track;
 
@@ -36,6 +37,7 @@ struct _DerushMediaPipeline {
   double clip_start;
   double clip_end;
   double edit_shift;
+  gboolean through; /* clips are cut out of the whole film, since it cannot be sought */
   double start;
   gboolean key_frames_only;
   double progress_from;

@@ -136,6 +136,9 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
     self->audio_id = g_strdup (info->audio_id);
     self->duration = info->duration;
     self->start = info->start;
+    /* mpegpsdemux says that it can seek, and then loses most of the pictures. */
+    self->through =
+        !info->seekable || g_str_equal (derush_json_get_string (info->object, "container", ""), "video/mpeg");
     if ((gint64)info->coded_width * info->coded_height > 2560 * 1440)
       self->decoder_threads = 4;
   }
@@ -496,6 +499,21 @@ send_end (DerushMediaPipeline *self)
     gst_pad_send_event (((Track *)g_ptr_array_index (self->tracks, i))->pad, gst_event_new_eos ());
 }
 
+static gboolean
+all_past (DerushMediaPipeline *self)
+{
+  gboolean past = self->tracks->len > 0;
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->tracks->len; i++) {
+    Track *track = g_ptr_array_index (self->tracks, i);
+
+    past &= track->past || track->ended;
+  }
+  g_mutex_unlock (&self->lock);
+  return past;
+}
+
 gboolean
 derush_media_pipeline_check (DerushMediaPipeline *self, GError **error)
 {
@@ -525,6 +543,8 @@ iterate (DerushMediaPipeline *self, GError **error)
   if (!derush_media_pipeline_check (self, error))
     return FALSE;
   if (self->break_reason && !self->end_sent && g_get_monotonic_time () - self->error_time > BREAK_GRACE)
+    send_end (self);
+  if (self->through && !self->end_sent && all_past (self))
     send_end (self);
   report_progress (self);
   return TRUE;
@@ -599,7 +619,9 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
 static gboolean
 run (DerushMediaPipeline *self, GError **error)
 {
-  if ((self->clip_start > 0 || self->clip_end >= 0 || self->key_frames_only) && !seek_while_held (self, error))
+  gboolean clipped = (self->clip_start > 0 || self->clip_end >= 0) && !self->through;
+
+  if ((clipped || self->key_frames_only) && !seek_while_held (self, error))
     return FALSE;
   /* A failure to change state is on the bus with its cause. */
   gst_element_set_state (self->pipeline, GST_STATE_PLAYING);

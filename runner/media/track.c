@@ -22,33 +22,53 @@ derush_seconds_to_time (double seconds)
   return (GstClockTime)llround (seconds * GST_SECOND);
 }
 
+/* What belongs to the clip of a picture that begins before it or ends after it; %FALSE: next to nothing. Times are
+ * rounded: a sliver is not meant. */
+static gboolean
+clip_picture (GstPadProbeInfo *info, const GstSegment *clip)
+{
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstClockTime start = GST_BUFFER_PTS (buffer), end = GST_BUFFER_PTS (buffer);
+
+  if (GST_BUFFER_DURATION_IS_VALID (buffer)) {
+    end += GST_BUFFER_DURATION (buffer);
+    if (GST_BUFFER_DURATION (buffer) < SLIVER || end < clip->start + SLIVER)
+      return FALSE;
+  }
+  if ((start < clip->start && end == start) || (GST_CLOCK_TIME_IS_VALID (clip->stop) && start + SLIVER >= clip->stop))
+    return FALSE;
+  if (start >= clip->start && end <= clip->stop)
+    return TRUE;
+  buffer = gst_buffer_make_writable (buffer);
+  GST_BUFFER_PTS (buffer) = MAX (start, clip->start);
+  GST_BUFFER_DURATION (buffer) = MIN (end, clip->stop) - GST_BUFFER_PTS (buffer);
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return TRUE;
+}
+
 /* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples. */
 static GstPadProbeReturn
-clip_buffer (DerushMediaPipeline *self, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
+clip_buffer (Track *track, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
 {
+  DerushMediaPipeline *self = track->owner;
   GstSegment clip = *segment;
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   GstAudioInfo audio;
 
-  clip.stop = gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end));
-  if (!GST_CLOCK_TIME_IS_VALID (clip.stop))
-    return GST_PAD_PROBE_OK;
-  if (GST_BUFFER_PTS (buffer) >= clip.stop)
+  clip.stop = GST_CLOCK_TIME_NONE;
+  if (self->clip_end >= 0)
+    clip.stop =
+        gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end));
+  if (GST_CLOCK_TIME_IS_VALID (clip.stop) && GST_BUFFER_PTS (buffer) >= clip.stop) {
+    g_mutex_lock (&self->lock);
+    track->past = TRUE;
+    g_mutex_unlock (&self->lock);
     return GST_PAD_PROBE_DROP;
-  if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
-      !gst_audio_info_from_caps (&audio, caps)) {
-    /* Times are rounded: a picture of which less than this belongs to the clip is not meant. */
-    if (GST_BUFFER_PTS (buffer) + SLIVER >= clip.stop ||
-        (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_DURATION (buffer) < SLIVER))
-      return GST_PAD_PROBE_DROP;
-    if (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) > clip.stop) {
-      buffer = gst_buffer_make_writable (buffer);
-      GST_BUFFER_DURATION (buffer) = clip.stop - GST_BUFFER_PTS (buffer);
-      GST_PAD_PROBE_INFO_DATA (info) = buffer;
-    }
-    return GST_PAD_PROBE_OK;
   }
+  if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
+      !gst_audio_info_from_caps (&audio, caps))
+    return clip_picture (info, &clip) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
   buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
   /* The clipping function has taken the old buffer. */
   GST_PAD_PROBE_INFO_DATA (info) = buffer;
@@ -82,9 +102,19 @@ shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
   GstSegment segment;
 
   gst_event_copy_segment (event, &segment);
-  if (segment.format != GST_FORMAT_TIME || start == 0 || !GST_CLOCK_TIME_IS_VALID (segment.time))
+  if (segment.format != GST_FORMAT_TIME || !GST_CLOCK_TIME_IS_VALID (segment.time))
     return;
   segment.time = segment.time > start ? segment.time - start : 0;
+  if (self->through) {
+    GstClockTime clip_start = derush_seconds_to_time (self->clip_start);
+    GstClockTime position = gst_segment_position_from_stream_time (&segment, GST_FORMAT_TIME, clip_start);
+
+    /* Nobody has sought: what comes before the clip is decoded and dropped, and the clip plays at once. */
+    if (GST_CLOCK_TIME_IS_VALID (position) && clip_start > segment.time) {
+      segment.start = segment.position = position;
+      segment.time = clip_start;
+    }
+  }
   shifted = gst_event_new_segment (&segment);
   gst_event_set_seqnum (shifted, gst_event_get_seqnum (event));
   GST_PAD_PROBE_INFO_DATA (info) = shifted;
@@ -122,8 +152,8 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   if (!segment_event)
     return GST_PAD_PROBE_OK;
   gst_event_parse_segment (segment_event, &segment);
-  if (track->owner->clip_end >= 0) {
-    GstPadProbeReturn clipped = clip_buffer (track->owner, pad, info, segment);
+  if (track->owner->clip_end >= 0 || track->owner->through) {
+    GstPadProbeReturn clipped = clip_buffer (track, pad, info, segment);
 
     if (clipped != GST_PAD_PROBE_OK)
       return clipped;

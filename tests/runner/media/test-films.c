@@ -540,6 +540,17 @@ cuts_are_exact (void)
     g_assert_cmpfloat (fabs (ffprobe ("out.mp4", "a", "duration") - cases[i].frames / 25.0), <, 0.03);
     assert_same_picture ("cuts.mp4", filter, "out.mp4");
   }
+  {
+    /* What cannot be sought well is cut while it passes. */
+    g_autofree char *program =
+        make ("program.mpg", "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -f lavfi -i sine=r=48000:d=4 "
+                             "-c:v mpeg2video -q:v 2 -c:a mp2");
+    g_autoptr (TestAnswer) answer = transcode (program, "\"start\":1,\"end\":2");
+
+    g_assert_cmpint ((int)ffprobe ("out.mp4", "v", "nb_read_frames"), ==, 25);
+    g_assert_cmpfloat (fabs (ffprobe ("out.mp4", "a", "duration") - 1), <, 0.03);
+    assert_same_picture ("program.mpg", "select='gte(t,0.99)'", "out.mp4");
+  }
   /* Its edit list begins in the middle of a group of pictures. */
   whole = transcode (copied, NULL);
   g_assert_cmpfloat (fabs (derush_json_get_number (whole->result, "duration", 0) - 2.8), <, 0.1);
