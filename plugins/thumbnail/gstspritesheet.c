@@ -481,6 +481,9 @@ gst_spritesheet_chain (GstPad *pad, GstObject *parent, GstBuffer *buffer)
     GstClockTime start = gst_segment_to_stream_time (&state->segment, GST_FORMAT_TIME, state->segment.start);
 
     state->origin = GST_CLOCK_TIME_IS_VALID (start) ? MIN (start, time) : time;
+    /* An edit list can begin with a few milliseconds of nothing: they are a part of the film. */
+    if (state->origin < state->interval)
+      state->origin = 0;
   }
   state->end = MAX (state->end, time + (clipped_stop - clipped_start));
   if (time < state->origin)

@@ -286,7 +286,8 @@ export async function startDaemon(redis, { environment = {}, roots = [], queues 
 /** A queue and its events; `finished(job)` resolves to the return value or rejects with the failedReason. */
 export async function openQueue(redis, name = 'video-processing', prefix = 'bull') {
   const queue = new Queue(name, { connection: redis.connection, prefix });
-  const events = new QueueEvents(name, { connection: redis.connection, prefix });
+  // From the first event on: what happens before the first read would otherwise be missed.
+  const events = new QueueEvents(name, { connection: redis.connection, prefix, lastEventId: '0-0' });
 
   for (const side of [queue, events]) side.on('error', () => {});
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
