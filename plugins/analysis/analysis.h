@@ -3,7 +3,7 @@
 /**
  * SECTION:analysis
  * @title: analysis
- * @short_description: frame features, shots, loudness, interest and selection, in plain C
+ * @short_description: frame features, shots, loudness, interest, selection and camera paths, in plain C
  *
  * What one decode of a film measures, and pure functions over it. Knows nothing of GObject, GStreamer, JSON or jobs;
  * the elements and the media worker feed it planes and samples. All times are stream time in seconds.
@@ -30,7 +30,10 @@ G_BEGIN_DECLS
 #define DERUSH_GRID_ROWS 9
 #define DERUSH_CHROMA_GRID_COLUMNS 8
 #define DERUSH_CHROMA_GRID_ROWS 5
-#define DERUSH_SALIENCY_COLUMNS 32
+/** Vertical strips of the picture that #DerushFrameFeatures has edges and change of. */
+#define DERUSH_STRIP_COLUMNS 32
+/** Horizontal ones. */
+#define DERUSH_STRIP_ROWS 16
 
 /**
  * DerushPlanes:
@@ -85,10 +88,15 @@ typedef struct {
  * @luma_grid: mean luma of %DERUSH_GRID_ROWS × %DERUSH_GRID_COLUMNS equal cells, row by row, 0..255
  * @u_grid: mean U of %DERUSH_CHROMA_GRID_ROWS × %DERUSH_CHROMA_GRID_COLUMNS cells, 0..255, 128 is grey
  * @v_grid: mean V of the same cells
- * @saliency: per column from left to right, how much of edges and change lies there; 255 is the busiest column
+ * @edge_columns: mean luma gradient of each of %DERUSH_STRIP_COLUMNS equal strips from left to right, see
+ *   derush_strip_decode()
+ * @edge_rows: of %DERUSH_STRIP_ROWS strips from top to bottom
+ * @change_columns: mean absolute difference of luma to the previous frame that neither the camera's motion nor noise
+ *   explains, of the same strips
+ * @change_rows: of the strips from top to bottom
  *
  * What is measured of one frame. Fixed in size and layout, as the analysis file stores it. Everything but the grids
- * and @saliency leaves black bars out. What compares with the previous frame is 0 on the first one.
+ * leaves black bars out; strips in them are 0. What compares with the previous frame is 0 on the first one.
  */
 typedef struct {
   double time;
@@ -114,10 +122,13 @@ typedef struct {
   guint8 luma_grid[DERUSH_GRID_ROWS * DERUSH_GRID_COLUMNS];
   guint8 u_grid[DERUSH_CHROMA_GRID_ROWS * DERUSH_CHROMA_GRID_COLUMNS];
   guint8 v_grid[DERUSH_CHROMA_GRID_ROWS * DERUSH_CHROMA_GRID_COLUMNS];
-  guint8 saliency[DERUSH_SALIENCY_COLUMNS];
+  guint8 edge_columns[DERUSH_STRIP_COLUMNS];
+  guint8 edge_rows[DERUSH_STRIP_ROWS];
+  guint8 change_columns[DERUSH_STRIP_COLUMNS];
+  guint8 change_rows[DERUSH_STRIP_ROWS];
 } DerushFrameFeatures;
 
-G_STATIC_ASSERT (sizeof (DerushFrameFeatures) == 456);
+G_STATIC_ASSERT (sizeof (DerushFrameFeatures) == 520);
 
 /**
  * DerushFrameMeter:
@@ -133,6 +144,7 @@ gboolean derush_frame_meter_push (DerushFrameMeter *meter, const DerushPlanes *p
                                   DerushFrameFeatures *features);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushFrameMeter, derush_frame_meter_free)
 
+float derush_strip_decode (guint8 value);
 float derush_frame_features_distance (const DerushFrameFeatures *a, const DerushFrameFeatures *b);
 
 /* ── Stills ─────────────────────────────────────────────────────────────── */
@@ -495,7 +507,7 @@ typedef enum {
 GQuark derush_analysis_error_quark (void);
 
 /** Of the analysis file; changes with the layout or the meaning of what is stored. */
-#define DERUSH_ANALYSIS_VERSION 1
+#define DERUSH_ANALYSIS_VERSION 2
 
 gboolean derush_analysis_write (const DerushAnalysis *analysis, int fd, GError **error);
 gboolean derush_analysis_save (const DerushAnalysis *analysis, const char *path, GError **error);
@@ -512,6 +524,96 @@ DerushAnalysisFile *derush_analysis_file_open_fd (int fd, GError **error);
 const DerushAnalysis *derush_analysis_file_get (DerushAnalysisFile *file);
 void derush_analysis_file_free (DerushAnalysisFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushAnalysisFile, derush_analysis_file_free)
+
+/* ── Camera paths ───────────────────────────────────────────────────────── */
+
+/**
+ * DerushCameraOptions:
+ * @aspect: width by height of the crop as it is displayed, 0.01..100
+ * @pixel_aspect: width by height of a pixel of the source, above 0; 1 where pixels are square
+ * @zoom: by how much the crop is smaller than the largest one that fits, 1..
+ * @rest_x: where the centre of the crop rests when there is nothing to follow, 0 (left)..1 (right); as far as it fits
+ * @rest_y: the same, 0 (top)..1 (bottom)
+ * @smoothing: seconds over which speed changes, 0..
+ * @max_speed: of the crop, in source widths (heights) per second, above 0
+ * @dead_zone: how far, in crop widths (heights), the subject may be off the middle without the crop moving, 0..0.5
+ * @follow: %FALSE: the crop rests all the time
+ */
+typedef struct {
+  double aspect;
+  double pixel_aspect;
+  double zoom;
+  double rest_x;
+  double rest_y;
+  double smoothing;
+  double max_speed;
+  double dead_zone;
+  gboolean follow;
+} DerushCameraOptions;
+
+void derush_camera_options_init (DerushCameraOptions *options);
+void derush_camera_options_get_size (const DerushCameraOptions *options, guint source_width, guint source_height,
+                                     double *width, double *height);
+
+/**
+ * DerushCameraKey:
+ * @time: stream time of the source in seconds
+ * @x: left edge in source pixels, with fractions
+ * @y: top edge
+ * @width: in source pixels, with fractions
+ * @height: in source pixels
+ *
+ * A key frame of a camera path: what to crop at a time. Linear in between; the first and the last hold outside. Of
+ * two keys at one time, the second holds from that time on.
+ */
+typedef struct {
+  double time;
+  double x;
+  double y;
+  double width;
+  double height;
+} DerushCameraKey;
+
+GArray *derush_camera_path_compute (const DerushAnalysis *analysis, double start, double end,
+                                    const DerushCameraOptions *options);
+void derush_camera_path_evaluate (const DerushCameraKey *keys, gsize n_keys, double time, DerushCameraKey *key);
+gsize derush_camera_path_simplify (DerushCameraKey *keys, gsize n_keys, double tolerance);
+
+/**
+ * DerushCameraBox:
+ * @x: left edge, as a fraction of the picture, 0..1
+ * @y: top edge
+ * @width: 0..1
+ * @height: 0..1
+ * @weight: how sure, 0..; a subject seen in the usual way has 1
+ *
+ * Where somebody else has found a subject.
+ */
+typedef struct {
+  double x;
+  double y;
+  double width;
+  double height;
+  double weight;
+} DerushCameraBox;
+
+/**
+ * DerushCamera:
+ *
+ * Follows the subject while a film runs.
+ */
+typedef struct _DerushCamera DerushCamera;
+
+DerushCamera *derush_camera_new (guint source_width, guint source_height, const DerushCameraOptions *options);
+void derush_camera_free (DerushCamera *camera);
+void derush_camera_set_options (DerushCamera *camera, const DerushCameraOptions *options);
+void derush_camera_reset (DerushCamera *camera);
+void derush_camera_push (DerushCamera *camera, const DerushFrameFeatures *frame, const DerushCameraBox *boxes,
+                         guint n_boxes);
+void derush_camera_cut (DerushCamera *camera, double time);
+guint derush_camera_get_pending (DerushCamera *camera);
+gboolean derush_camera_pop (DerushCamera *camera, DerushCameraKey *key, gboolean *new_shot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushCamera, derush_camera_free)
 
 /* ── Interest and highlights ────────────────────────────────────────────── */
 

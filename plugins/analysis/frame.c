@@ -20,6 +20,8 @@
 #define BAR_SPREAD 12
 #define MAX_BAR 0.45f
 #define DARK_LUMA 32
+/* Grey levels of the small picture that mean nothing. */
+#define NOISE 2
 /* A vector counts as motion where it explains at least this share of the difference. */
 #define EXPLAINED 0.25
 
@@ -310,41 +312,81 @@ measure_sharpness (const LaplacianRow *rows, const Area *area, gboolean full_ran
   f->sharpness = scale * MAX (0, (double)squares / count - mean * mean);
 }
 
-/* Edges and change per column, and the mean gradient. */
-static void
-measure_saliency (const SmallPicture *picture, const SmallPicture *previous, const Area *area, DerushFrameFeatures *f)
+/**
+ * derush_strip_decode:
+ * @value: of a strip, as #DerushFrameFeatures has it
+ *
+ * Returns: the mean it stands for, in grey levels, 0..255
+ */
+float
+derush_strip_decode (guint8 value)
 {
-  guint columns[SMALL_SIZE] = {0}, w = picture->width;
-  float bins[DERUSH_SALIENCY_COLUMNS] = {0}, most = 0;
+  return value * value * (1.0f / 256);
+}
+
+/* Square roots: what changes a little in a small place is to be seen, and what changes much needs no precision. */
+static void
+fill_strips (guint8 *strips, guint n_strips, const guint *sums, guint size, guint across)
+{
+  for (guint i = 0; i < n_strips; i++) {
+    guint from = i * size / n_strips, to = MAX (from + 1, (i + 1) * size / n_strips), sum = 0;
+
+    for (guint j = from; j < to; j++)
+      sum += sums[j];
+    strips[i] = (guint8)MIN (255, 16 * sqrtf ((float)sum / ((to - from) * across)) + 0.5f);
+  }
+}
+
+/* Edges per strip, and the mean gradient. */
+static void
+measure_edges (const SmallPicture *picture, const Area *area, DerushFrameFeatures *f)
+{
+  guint columns[SMALL_SIZE] = {0}, rows[SMALL_SIZE] = {0}, w = picture->width;
   guint64 edges = 0;
   gsize first = area->x0, last = area->x1 - 1;
 
   for (gsize y = area->y0; y + 1 < area->y1; y++) {
     const guint8 *row = picture->luma + y * w, *below = row + w;
+    guint sum = 0;
 
-    for (gsize x = first; x < last; x++)
-      columns[x] += ABS (row[x] - row[x + 1]) + ABS (row[x] - below[x]);
-  }
-  for (guint x = area->x0; x < area->x1; x++)
-    edges += columns[x];
-  f->edge = (double)edges / (2.0 * 255 * (area->x1 - area->x0) * (area->y1 - area->y0));
-  if (previous) {
-    for (guint y = area->y0; y < area->y1; y++) {
-      const guint8 *row = picture->luma + y * w, *before = previous->luma + y * w;
+    for (gsize x = first; x < last; x++) {
+      guint edge = ABS (row[x] - row[x + 1]) + ABS (row[x] - below[x]);
 
-      for (gsize x = first; x <= last; x++)
-        columns[x] += 2 * ABS (row[x] - before[x]);
+      columns[x] += edge;
+      sum += edge;
     }
+    rows[y] = sum;
+    edges += sum;
   }
-  for (guint i = 0; i < DERUSH_SALIENCY_COLUMNS; i++) {
-    guint x0 = i * w / DERUSH_SALIENCY_COLUMNS, x1 = MAX (x0 + 1, (i + 1) * w / DERUSH_SALIENCY_COLUMNS);
+  f->edge = (double)edges / (2.0 * 255 * (area->x1 - area->x0) * (area->y1 - area->y0));
+  fill_strips (f->edge_columns, DERUSH_STRIP_COLUMNS, columns, picture->width, 2 * picture->height);
+  fill_strips (f->edge_rows, DERUSH_STRIP_ROWS, rows, picture->height, 2 * picture->width);
+}
 
-    for (guint x = x0; x < x1; x++)
-      bins[i] += (float)columns[x] / (x1 - x0);
-    most = MAX (most, bins[i]);
+/* What differs from the previous picture where the camera's motion would have it. */
+static void
+measure_change (const SmallPicture *picture, const SmallPicture *previous, const Area *area, Vector motion,
+                DerushFrameFeatures *f)
+{
+  guint columns[SMALL_SIZE] = {0}, rows[SMALL_SIZE] = {0}, w = picture->width;
+  guint x0 = area->x0 + MAX (0, -motion.x), x1 = area->x1 - MAX (0, motion.x);
+  guint y0 = area->y0 + MAX (0, -motion.y), y1 = area->y1 - MAX (0, motion.y);
+
+  for (guint y = y0; y < y1; y++) {
+    const guint8 *row = picture->luma + y * w, *before = previous->luma + ((int)y + motion.y) * (int)w + motion.x;
+    guint sum = 0;
+
+    for (guint x = x0; x < x1; x++) {
+      guint change = ABS (row[x] - before[x]);
+
+      change -= MIN (change, NOISE);
+      columns[x] += change;
+      sum += change;
+    }
+    rows[y] = sum;
   }
-  for (guint i = 0; i < DERUSH_SALIENCY_COLUMNS; i++)
-    f->saliency[i] = most > 0 ? (guint8)(bins[i] * 255 / most + 0.5f) : 0;
+  fill_strips (f->change_columns, DERUSH_STRIP_COLUMNS, columns, picture->width, picture->height);
+  fill_strips (f->change_rows, DERUSH_STRIP_ROWS, rows, picture->height, picture->width);
 }
 
 /* ── Comparison with the previous picture ───────────────────────────────── */
@@ -458,7 +500,8 @@ median_component (const int *counts, guint total)
   return 0;
 }
 
-static void
+/* Returns what most blocks share. */
+static Vector
 measure_motion (DerushFrameMeter *meter, const SmallPicture *picture, const SmallPicture *previous, const Area *area,
                 double duration, DerushFrameFeatures *f)
 {
@@ -467,6 +510,7 @@ measure_motion (DerushFrameMeter *meter, const SmallPicture *picture, const Smal
   guint moving = 0;
   guint64 difference = 0, residual = 0;
   double length = 0, unit = duration * MAX (picture->width, picture->height);
+  Vector global = {0, 0};
 
   for (guint row = 0; row < rows; row++) {
     for (guint column = 0; column < columns; column++) {
@@ -495,13 +539,14 @@ measure_motion (DerushFrameMeter *meter, const SmallPicture *picture, const Smal
     }
   }
   if (blocks == 0)
-    return;
+    return global;
   f->difference = difference / (255.0 * BLOCK * BLOCK * blocks);
   f->residual = residual / (255.0 * BLOCK * BLOCK * blocks);
   f->motion = length / blocks / unit;
   if (moving * 2 > blocks)
-    f->global_motion = hypot (median_component (x_counts, moving), median_component (y_counts, moving)) / unit;
-  f->global_motion = MIN (f->global_motion, f->motion);
+    global = (Vector){median_component (x_counts, moving), median_component (y_counts, moving)};
+  f->global_motion = MIN (hypot (global.x, global.y) / unit, f->motion);
+  return global;
 }
 
 static void
@@ -510,6 +555,7 @@ compare (DerushFrameMeter *meter, const SmallPicture *picture, const SmallPictur
 {
   DerushFrameFeatures before = meter->previous;
   double duration = f->time - meter->previous_time;
+  Vector motion;
 
   /* The bars have moved, so the old histograms are of another area. */
   if (memcmp (area, &meter->previous_area, sizeof (*area)) != 0) {
@@ -517,7 +563,8 @@ compare (DerushFrameMeter *meter, const SmallPicture *picture, const SmallPictur
     measure_chroma (previous, area, &before);
   }
   f->histogram_distance = distance_of_histograms (f, &before);
-  measure_motion (meter, picture, previous, area, duration > 0 ? CLAMP (duration, 1.0 / 240, 1) : 1, f);
+  motion = measure_motion (meter, picture, previous, area, duration > 0 ? CLAMP (duration, 1.0 / 240, 1) : 1, f);
+  measure_change (picture, previous, area, motion, f);
 }
 
 /**
@@ -556,7 +603,7 @@ derush_frame_meter_push (DerushFrameMeter *meter, const DerushPlanes *planes, do
   measure_chroma (picture, &area, features);
   measure_grids (picture, features);
   measure_sharpness (meter->laplacian, &area, planes->full_range, features);
-  measure_saliency (picture, meter->count > 0 ? previous : NULL, &area, features);
+  measure_edges (picture, &area, features);
   if (meter->count > 0)
     compare (meter, picture, previous, &area, features);
   meter->current ^= 1;

@@ -221,7 +221,7 @@ test_pan (void)
 }
 
 static void
-test_saliency (void)
+test_edge_strips (void)
 {
   g_autoptr (Picture) picture = picture_new (WIDTH, HEIGHT);
   DerushFrameFeatures f;
@@ -231,13 +231,13 @@ test_saliency (void)
   for (guint y = 60; y < 120; y++)
     memset (picture->data + y * WIDTH + 250, y % 8 < 4 ? 30 : 220, 20);
   f = measure (picture);
-  for (guint i = 1; i < DERUSH_SALIENCY_COLUMNS; i++) {
-    if (f.saliency[i] > f.saliency[busiest])
+  for (guint i = 1; i < DERUSH_STRIP_COLUMNS; i++) {
+    if (f.edge_columns[i] > f.edge_columns[busiest])
       busiest = i;
   }
-  g_assert_cmpuint (busiest, >=, 250 * DERUSH_SALIENCY_COLUMNS / WIDTH);
-  g_assert_cmpuint (busiest, <=, 270 * DERUSH_SALIENCY_COLUMNS / WIDTH);
-  g_assert_cmpuint (f.saliency[busiest], ==, 255);
+  g_assert_cmpuint (busiest, >=, 250 * DERUSH_STRIP_COLUMNS / WIDTH);
+  g_assert_cmpuint (busiest, <=, 270 * DERUSH_STRIP_COLUMNS / WIDTH);
+  g_assert_cmpuint (f.edge_columns[busiest], >, 0);
 }
 
 static void
@@ -439,7 +439,7 @@ main (int argc, char **argv)
   g_test_add_func ("/analysis/frames/the-first-frame-differs-from-nothing", test_first_frame);
   g_test_add_func ("/analysis/frames/a-still-does-not-move", test_still);
   g_test_add_func ("/analysis/frames/a-pan-moves-by-its-speed", test_pan);
-  g_test_add_func ("/analysis/frames/the-busy-column-is-salient", test_saliency);
+  g_test_add_func ("/analysis/frames/the-busy-strip-has-the-edges", test_edge_strips);
   g_test_add_func ("/analysis/frames/layouts-of-memory-do-not-matter", test_layouts);
   g_test_add_func ("/analysis/frames/grey-pictures-are-measured-too", test_grey);
   g_test_add_func ("/analysis/frames/full-range-is-the-same-picture", test_full_range);
