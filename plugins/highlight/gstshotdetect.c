@@ -25,6 +25,9 @@
  * * #GstClockTime `shot-start`, `shot-end`: stream time of the shot that ends here
  * * #gdouble `score`: how sure; 1 is just enough to be reported
  *
+ * Every shot change goes downstream as well, as a serialised custom event `derush-shot` with the fields `stream-time`,
+ * `transition` and `index`, for elements that hold frames back, as `shortcrop` does.
+ *
  * Positions to be shown or stored are stream times: the timestamps of a file need not start at 0. After a seek, the
  * first frame is the first of a film. With a negative rate nothing is measured.
  *
@@ -122,6 +125,16 @@ gst_shot_transitions_get_type (void)
 /* ── Messages ───────────────────────────────────────────────────────────── */
 
 static void
+send_change (GstShotDetect *self, const DerushShotChange *change, GstClockTime stream_time)
+{
+  GstStructure *structure = gst_structure_new (
+      "derush-shot", "stream-time", GST_TYPE_CLOCK_TIME, stream_time, "transition", G_TYPE_STRING,
+      derush_transition_to_string (change->transition), "index", G_TYPE_UINT, self->state.index, NULL);
+
+  gst_pad_push_event (GST_BASE_TRANSFORM_SRC_PAD (self), gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, structure));
+}
+
+static void
 post_change (GstShotDetect *self, const DerushShotChange *change)
 {
   State *state = &self->state;
@@ -132,6 +145,7 @@ post_change (GstShotDetect *self, const DerushShotChange *change)
     return;
   stamps = &g_array_index (state->stamps, Stamps, change->frame - state->first_stamp);
   state->index++;
+  send_change (self, change, stamps->stream_time);
   GST_OBJECT_LOCK (self);
   post = self->settings.post_messages;
   GST_OBJECT_UNLOCK (self);

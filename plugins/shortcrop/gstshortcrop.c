@@ -1,0 +1,1088 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/**
+ * SECTION:element-shortcrop
+ * @title: shortcrop
+ * @short_description: crops to another aspect with a camera that follows the subject
+ *
+ * Makes a vertical (or any other) film of a wide one, or a wide one of a vertical one: crops to
+ * #GstShortCrop:aspect-ratio and scales in one pass, bicubic, with positions between pixels. The crop follows what moves
+ * and what differs from the background, stands still when that holds the subject or when nothing stands out, and jumps
+ * only where a shot begins. It finds shots by itself, and hears of them from an upstream `shotdetect` by the serialised
+ * event `derush-shot`. Subjects that others have found come as #GstVideoRegionOfInterestMeta (a parameter structure
+ * with a double `confidence` weighs one).
+ *
+ * Caps are negotiated as by a scaler: downstream may ask for any size, which then also decides the aspect; by default
+ * the output has even sizes, square pixels, and is not larger than the crop. The format does not change. Fields of
+ * interlaced video are kept apart.
+ *
+ * Region-of-interest metas are moved into the cropped picture, those outside of it are dropped; captions and time codes
+ * are kept, navigation events find their way back. The film should be upright: `videoflip video-direction=auto` first.
+ *
+ * A path from #GstShortCrop:path takes the place of the camera, and the path of a run can be written to
+ * #GstShortCrop:path-location. Both are JSON in source pixels and seconds of stream time of the source:
+ * `{"version":1,"source":{"width":1280,"height":720},"keyframes":[{"time":0,"x":437.5,"y":0,"width":405,"height":720}]}`,
+ * linear in between, with two key frames at one time where a shot changes.
+ *
+ * ## Message
+ *
+ * With #GstShortCrop:post-messages an element message `shortcrop` is posted for the first frame, the first of every
+ * shot and every #GstShortCrop:interval:
+ *
+ * * #GstClockTime `timestamp`, `stream-time`, `running-time`, `duration`: of the frame
+ * * #gdouble `x`, `y`, `width`, `height`: what is cropped of it, in source pixels
+ * * #gboolean `new-shot`: whether a shot begins with it
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! shortcrop aspect-ratio=9/16 path-location=crop.json ! fakesink
+ * ]|
+ */
+
+#include "config.h"
+
+#include "gstshortcrop.h"
+
+#include "analysis/analysis.h"
+#include "camerafile.h"
+#include "cropscale.h"
+#include "highlight/frameplanes.h"
+#include "shortcropcaps.h"
+
+#include <glib/gi18n-lib.h>
+#include <gst/video/navigation.h>
+#include <math.h>
+#include <string.h>
+
+GST_DEBUG_CATEGORY_STATIC (gst_short_crop_debug);
+#define GST_CAT_DEFAULT gst_short_crop_debug
+
+#define DEFAULT_ASPECT_N 9
+#define DEFAULT_ASPECT_D 16
+#define DEFAULT_MODE MODE_AUTO
+#define DEFAULT_X 0.5
+#define DEFAULT_Y 0.5
+#define DEFAULT_ZOOM 1.0
+#define DEFAULT_SMOOTHING (800 * GST_MSECOND)
+#define DEFAULT_MAX_SPEED 0.6
+#define DEFAULT_DEAD_ZONE 0.1
+#define DEFAULT_LOOKAHEAD (500 * GST_MSECOND)
+#define DEFAULT_POST_MESSAGES TRUE
+#define DEFAULT_INTERVAL GST_SECOND
+
+/* However long the look-ahead, no more frames than that are held. */
+#define MOST_FRAMES 300
+#define MAX_BOXES 8
+/* How far an exported path may be off, in source pixels. */
+#define PATH_TOLERANCE 1.0
+
+typedef enum {
+  MODE_AUTO,
+  MODE_FIXED,
+} Mode;
+
+typedef struct {
+  int aspect_n, aspect_d;
+  Mode mode;
+  double x, y, zoom;
+  GstClockTime smoothing;
+  double max_speed, dead_zone;
+  GstClockTime lookahead;
+  gboolean post_messages;
+  GstClockTime interval;
+  char *path, *path_location;
+} Settings;
+
+typedef struct {
+  GstBuffer *buffer;
+  double time;
+  gboolean watched; /* the camera has seen it */
+} Held;
+
+/* Touched by the streaming thread, or while no data flows. */
+typedef struct {
+  GQueue held; /* of Held, the oldest first */
+  DerushFrameMeter *meter;
+  DerushCamera *camera;
+  CropScaler *scaler;
+  GArray *path; /* of DerushCameraKey, from the file */
+  guint path_width, path_height;
+  GstVideoInfo in_info, out_info;
+  DerushCameraKey key; /* of the frame at hand; written under the object lock */
+  GArray *record;      /* of DerushCameraKey, of earlier shots */
+  GArray *record_shot; /* of this shot, one per frame */
+  double record_end;
+  double last_time;
+  GstClockTime next_message;
+  gboolean started;
+} State;
+
+struct _GstShortCrop {
+  GstVideoFilter parent;
+  Settings settings; /* object lock */
+  State state;
+};
+
+enum {
+  PROP_0,
+  PROP_ASPECT_RATIO,
+  PROP_MODE,
+  PROP_X,
+  PROP_Y,
+  PROP_ZOOM,
+  PROP_SMOOTHING,
+  PROP_MAX_SPEED,
+  PROP_DEAD_ZONE,
+  PROP_LOOKAHEAD,
+  PROP_PATH,
+  PROP_PATH_LOCATION,
+  PROP_POST_MESSAGES,
+  PROP_INTERVAL,
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE (CROP_SCALE_FORMATS)));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE (
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE (CROP_SCALE_FORMATS)));
+
+G_DEFINE_TYPE (GstShortCrop, gst_short_crop, GST_TYPE_VIDEO_FILTER)
+GST_ELEMENT_REGISTER_DEFINE (shortcrop, "shortcrop", GST_RANK_NONE, GST_TYPE_SHORT_CROP)
+
+#define parent_trans_class GST_BASE_TRANSFORM_CLASS (gst_short_crop_parent_class)
+
+#define GST_TYPE_SHORT_CROP_MODE (gst_short_crop_mode_get_type ())
+static GType
+gst_short_crop_mode_get_type (void)
+{
+  static gsize type;
+  static const GEnumValue values[] = {
+      {MODE_AUTO, N_ ("Follow the subject"), "auto"},
+      {MODE_FIXED, N_ ("Stay at x, y and zoom"), "fixed"},
+      {0, NULL, NULL},
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstDerushShortCropMode", values));
+  return type;
+}
+
+static Settings
+get_settings (GstShortCrop *self)
+{
+  Settings settings;
+
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  GST_OBJECT_UNLOCK (self);
+  /* These belong to others. */
+  settings.path = settings.path_location = NULL;
+  return settings;
+}
+
+/* The aspect that the output has decides, so that nothing is distorted. */
+static void
+fill_options (GstShortCrop *self, const Settings *settings, DerushCameraOptions *options)
+{
+  const State *state = &self->state;
+
+  derush_camera_options_init (options);
+  options->aspect = (double)state->out_info.width / state->out_info.height;
+  options->pixel_aspect = (double)state->in_info.par_n / state->in_info.par_d;
+  options->zoom = settings->zoom;
+  options->rest_x = settings->x;
+  options->rest_y = settings->y;
+  options->smoothing = (double)settings->smoothing / GST_SECOND;
+  options->max_speed = settings->max_speed;
+  options->dead_zone = settings->dead_zone;
+}
+
+/* ── The path that was taken ────────────────────────────────────────────── */
+
+static void
+finish_shot_record (State *state, double end)
+{
+  DerushCameraKey last;
+  gsize n;
+
+  if (state->record_shot->len == 0)
+    return;
+  last = g_array_index (state->record_shot, DerushCameraKey, state->record_shot->len - 1);
+  last.time = MAX (last.time, end);
+  g_array_append_val (state->record_shot, last);
+  n = derush_camera_path_simplify ((DerushCameraKey *)state->record_shot->data, state->record_shot->len,
+                                   PATH_TOLERANCE);
+  g_array_append_vals (state->record, state->record_shot->data, n);
+  g_array_set_size (state->record_shot, 0);
+}
+
+static void
+record_key (State *state, const DerushCameraKey *key, gboolean new_shot, GstClockTime duration)
+{
+  DerushCameraKey rounded = *key;
+
+  /* Not after the first frame of the shot. */
+  rounded.time = floor (key->time * 1000 + 1e-6) / 1000;
+  if (new_shot)
+    finish_shot_record (state, rounded.time);
+  g_array_append_val (state->record_shot, rounded);
+  state->record_end = key->time + (GST_CLOCK_TIME_IS_VALID (duration) ? (double)duration / GST_SECOND : 0);
+}
+
+static void
+forget_record (State *state)
+{
+  g_array_set_size (state->record, 0);
+  g_array_set_size (state->record_shot, 0);
+}
+
+static void
+write_record (GstShortCrop *self)
+{
+  State *state = &self->state;
+  g_autofree char *location = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  GST_OBJECT_LOCK (self);
+  location = g_strdup (self->settings.path_location);
+  GST_OBJECT_UNLOCK (self);
+  if (!location)
+    return;
+  finish_shot_record (state, round (state->record_end * 1000) / 1000);
+  if (state->record->len > 0 &&
+      !camera_file_write (location, (DerushCameraKey *)state->record->data, state->record->len, state->in_info.width,
+                          state->in_info.height, &failure))
+    GST_ELEMENT_ERROR (self, RESOURCE, WRITE, (_ ("Could not write the crop path.")),
+                       ("%s: %s", location, failure->message));
+}
+
+/* ── What to crop ───────────────────────────────────────────────────────── */
+
+static void
+keep_inside (DerushCameraKey *key, double source_width, double source_height, double aspect)
+{
+  double x = key->x + key->width / 2, y = key->y + key->height / 2;
+
+  key->width = MIN (MIN (key->width, key->height * aspect), MIN (source_width, source_height * aspect));
+  key->height = key->width / aspect;
+  key->x = CLAMP (x - key->width / 2, 0, MAX (0, source_width - key->width));
+  key->y = CLAMP (y - key->height / 2, 0, MAX (0, source_height - key->height));
+}
+
+static void
+find_key (GstShortCrop *self, const Held *held, const Settings *settings, gboolean *new_shot)
+{
+  State *state = &self->state;
+  double width = state->in_info.width, height = state->in_info.height;
+  DerushCameraOptions options;
+  DerushCameraKey key;
+
+  *new_shot = !state->started;
+  fill_options (self, settings, &options);
+  if (state->path) {
+    double scale_x = state->path_width > 0 ? width / state->path_width : 1;
+    double scale_y = state->path_height > 0 ? height / state->path_height : 1;
+
+    derush_camera_path_evaluate ((DerushCameraKey *)state->path->data, state->path->len, held->time, &key);
+    key = (DerushCameraKey){held->time, key.x * scale_x, key.y * scale_y, key.width * scale_x, key.height * scale_y};
+    for (guint i = 1; state->started && i < state->path->len; i++) {
+      double time = g_array_index (state->path, DerushCameraKey, i).time;
+
+      if (time > held->time)
+        break;
+      if (time > state->last_time && time == g_array_index (state->path, DerushCameraKey, i - 1).time)
+        *new_shot = TRUE;
+    }
+  } else if (!held->watched || !derush_camera_pop (state->camera, &key, new_shot)) {
+    double w, h;
+
+    derush_camera_options_get_size (&options, width, height, &w, &h);
+    key = (DerushCameraKey){held->time, settings->x * width - w / 2, settings->y * height - h / 2, w, h};
+  }
+  keep_inside (&key, width, height, options.aspect / options.pixel_aspect);
+  GST_OBJECT_LOCK (self);
+  state->key = key;
+  GST_OBJECT_UNLOCK (self);
+  state->last_time = held->time;
+  state->started = TRUE;
+}
+
+static void
+post_key (GstShortCrop *self, GstBuffer *buffer, const Settings *settings, gboolean new_shot)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  const DerushCameraKey *key = &self->state.key;
+  GstClockTime timestamp = GST_BUFFER_PTS (buffer), stream_time, running_time;
+
+  if (!settings->post_messages || !GST_CLOCK_TIME_IS_VALID (timestamp))
+    return;
+  stream_time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, timestamp);
+  running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, timestamp);
+  if (!new_shot && GST_CLOCK_TIME_IS_VALID (self->state.next_message) && GST_CLOCK_TIME_IS_VALID (running_time) &&
+      running_time < self->state.next_message)
+    return;
+  self->state.next_message = GST_CLOCK_TIME_IS_VALID (running_time) ? running_time + settings->interval : 0;
+  gst_element_post_message (
+      GST_ELEMENT (self),
+      gst_message_new_element (
+          GST_OBJECT (self),
+          gst_structure_new ("shortcrop", "timestamp", GST_TYPE_CLOCK_TIME, timestamp, "stream-time",
+                             GST_TYPE_CLOCK_TIME, stream_time, "running-time", GST_TYPE_CLOCK_TIME, running_time,
+                             "duration", GST_TYPE_CLOCK_TIME, GST_BUFFER_DURATION (buffer), "x", G_TYPE_DOUBLE, key->x,
+                             "y", G_TYPE_DOUBLE, key->y, "width", G_TYPE_DOUBLE, key->width, "height", G_TYPE_DOUBLE,
+                             key->height, "new-shot", G_TYPE_BOOLEAN, new_shot, NULL)));
+}
+
+/* ── Looking at frames ──────────────────────────────────────────────────── */
+
+static guint
+read_boxes (GstShortCrop *self, GstBuffer *buffer, DerushCameraBox boxes[MAX_BOXES])
+{
+  double width = self->state.in_info.width, height = self->state.in_info.height;
+  GstVideoRegionOfInterestMeta *roi;
+  gpointer position = NULL;
+  guint n = 0;
+
+  while (n < MAX_BOXES && (roi = (GstVideoRegionOfInterestMeta *)gst_buffer_iterate_meta_filtered (
+                               buffer, &position, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+    double confidence = 1;
+
+    for (GList *p = roi->params; p; p = p->next) {
+      if (gst_structure_get_double (p->data, "confidence", &confidence))
+        break;
+    }
+    boxes[n++] =
+        (DerushCameraBox){roi->x / width, roi->y / height, roi->w / width, roi->h / height, CLAMP (confidence, 0, 1)};
+  }
+  return n;
+}
+
+static void
+borrow_planes (const GstVideoFrame *frame, DerushPlanes *planes)
+{
+  if (!GST_VIDEO_INFO_IS_RGB (&frame->info)) {
+    frame_planes_borrow (frame, planes);
+    return;
+  }
+  /* Green is most of luma. */
+  *planes = (DerushPlanes){
+      .data = {GST_VIDEO_FRAME_COMP_DATA (frame, 1)},
+      .stride = {(gsize)GST_VIDEO_FRAME_COMP_STRIDE (frame, 1)},
+      .pixel_stride = {GST_VIDEO_FRAME_COMP_PSTRIDE (frame, 1)},
+      .width = GST_VIDEO_FRAME_WIDTH (frame),
+      .height = GST_VIDEO_FRAME_HEIGHT (frame),
+      .sample_bits = 8,
+      .full_range = TRUE,
+  };
+}
+
+static gboolean
+watch (GstShortCrop *self, GstBuffer *buffer, double time, const Settings *settings)
+{
+  State *state = &self->state;
+  DerushCameraBox boxes[MAX_BOXES];
+  DerushFrameFeatures features;
+  DerushCameraOptions options;
+  DerushPlanes planes;
+  GstVideoFrame frame;
+  gboolean measured;
+
+  if (!gst_video_frame_map (&frame, &state->in_info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF))
+    return FALSE;
+  borrow_planes (&frame, &planes);
+  measured = derush_frame_meter_push (state->meter, &planes, time, &features);
+  gst_video_frame_unmap (&frame);
+  if (!measured)
+    return FALSE;
+  fill_options (self, settings, &options);
+  derush_camera_set_options (state->camera, &options);
+  derush_camera_push (state->camera, &features, boxes, read_boxes (self, buffer, boxes));
+  return TRUE;
+}
+
+static double
+time_of (GstShortCrop *self, GstBuffer *buffer)
+{
+  State *state = &self->state;
+  const Held *newest = g_queue_peek_tail (&state->held);
+  guint64 time;
+  int sign = 0;
+
+  if (GST_BUFFER_PTS_IS_VALID (buffer))
+    sign = gst_segment_to_stream_time_full (&GST_BASE_TRANSFORM (self)->segment, GST_FORMAT_TIME,
+                                            GST_BUFFER_PTS (buffer), &time);
+  if (sign != 0)
+    return sign * ((double)time / GST_SECOND);
+  /* A stream that has no times still goes on. */
+  return newest ? newest->time + 0.04 : state->started ? state->last_time + 0.04 : 0;
+}
+
+static void
+hold (GstShortCrop *self, GstBuffer *buffer, const Settings *settings)
+{
+  Held *held = g_new0 (Held, 1);
+
+  held->buffer = buffer;
+  held->time = time_of (self, buffer);
+  if (!self->state.path && settings->mode == MODE_AUTO)
+    held->watched = watch (self, buffer, held->time, settings);
+  g_queue_push_tail (&self->state.held, held);
+}
+
+static void
+held_free (gpointer data)
+{
+  Held *held = data;
+
+  gst_clear_buffer (&held->buffer);
+  g_free (held);
+}
+
+static void
+forget_frames (GstShortCrop *self)
+{
+  State *state = &self->state;
+
+  g_queue_clear_full (&state->held, held_free);
+  g_queue_init (&state->held);
+  if (state->meter)
+    derush_frame_meter_reset (state->meter);
+  if (state->camera)
+    derush_camera_reset (state->camera);
+  state->started = FALSE;
+  state->next_message = GST_CLOCK_TIME_NONE;
+}
+
+/* ── Data ───────────────────────────────────────────────────────────────── */
+
+/* The oldest frame, cropped. */
+static GstFlowReturn
+produce (GstShortCrop *self, GstBuffer **out)
+{
+  GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
+  Held *held = g_queue_pop_head (&self->state.held);
+  GstBuffer *buffer = g_steal_pointer (&held->buffer);
+  GstClockTime duration = GST_BUFFER_DURATION (buffer);
+  Settings settings;
+  gboolean new_shot;
+
+  if (held->time >= 0)
+    gst_object_sync_values (GST_OBJECT (self), (GstClockTime)(held->time * GST_SECOND + 0.5));
+  settings = get_settings (self);
+  find_key (self, held, &settings, &new_shot);
+  post_key (self, buffer, &settings, new_shot);
+  record_key (&self->state, &self->state.key, new_shot, duration);
+  held_free (held);
+  trans->queued_buf = buffer;
+  return parent_trans_class->generate_output (trans, out);
+}
+
+static gboolean
+is_due (GstShortCrop *self, const Settings *settings)
+{
+  const Held *oldest = g_queue_peek_head (&self->state.held), *newest = g_queue_peek_tail (&self->state.held);
+
+  if (!oldest)
+    return FALSE;
+  return !oldest->watched || !GST_BUFFER_PTS_IS_VALID (oldest->buffer) || GST_BASE_TRANSFORM (self)->segment.rate < 0 ||
+         self->state.held.length >= MOST_FRAMES || (newest->time - oldest->time) * GST_SECOND >= settings->lookahead;
+}
+
+static GstFlowReturn
+gst_short_crop_generate_output (GstBaseTransform *trans, GstBuffer **out)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  Settings settings;
+
+  *out = NULL;
+  if (gst_base_transform_is_passthrough (trans))
+    return parent_trans_class->generate_output (trans, out);
+  settings = get_settings (self);
+  if (trans->queued_buf)
+    hold (self, g_steal_pointer (&trans->queued_buf), &settings);
+  return is_due (self, &settings) ? produce (self, out) : GST_FLOW_OK;
+}
+
+static GstFlowReturn
+push_held_frames (GstShortCrop *self)
+{
+  GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  while (flow == GST_FLOW_OK && self->state.held.length > 0) {
+    GstBuffer *out = NULL;
+
+    flow = produce (self, &out);
+    if (flow == GST_FLOW_OK && out)
+      flow = gst_pad_push (trans->srcpad, out);
+    else if (out)
+      gst_buffer_unref (out);
+  }
+  return flow;
+}
+
+static GstFlowReturn
+gst_short_crop_transform_frame (GstVideoFilter *filter, GstVideoFrame *in, GstVideoFrame *out)
+{
+  State *state = &GST_SHORT_CROP (filter)->state;
+
+  crop_scaler_run (state->scaler, in, out, state->key.x, state->key.y, state->key.width, state->key.height);
+  return GST_FLOW_OK;
+}
+
+/* ── Metas ──────────────────────────────────────────────────────────────── */
+
+static void
+copy_region (GstShortCrop *self, GstBuffer *out, const GstVideoRegionOfInterestMeta *roi)
+{
+  const State *state = &self->state;
+  const DerushCameraKey *key = &state->key;
+  double scale_x = state->out_info.width / key->width, scale_y = state->out_info.height / key->height;
+  double left = MAX (0, (roi->x - key->x) * scale_x), top = MAX (0, (roi->y - key->y) * scale_y);
+  double right = MIN (state->out_info.width, ((double)roi->x + roi->w - key->x) * scale_x);
+  double bottom = MIN (state->out_info.height, ((double)roi->y + roi->h - key->y) * scale_y);
+  GstVideoRegionOfInterestMeta *copy;
+
+  if (right - left < 1 || bottom - top < 1)
+    return;
+  copy = gst_buffer_add_video_region_of_interest_meta_id (out, roi->roi_type, (guint)(left + 0.5), (guint)(top + 0.5),
+                                                          (guint)(right - left + 0.5), (guint)(bottom - top + 0.5));
+  copy->id = roi->id;
+  copy->parent_id = roi->parent_id;
+  for (GList *p = roi->params; p; p = p->next)
+    gst_video_region_of_interest_meta_add_param (copy, gst_structure_copy (p->data));
+}
+
+static gboolean
+gst_short_crop_transform_meta (GstBaseTransform *trans, GstBuffer *out, GstMeta *meta, GstBuffer *in)
+{
+  if (meta->info->api == GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE) {
+    copy_region (GST_SHORT_CROP (trans), out, (GstVideoRegionOfInterestMeta *)meta);
+    return FALSE;
+  }
+  if (meta->info->api == GST_VIDEO_CROP_META_API_TYPE)
+    return FALSE;
+  return parent_trans_class->transform_meta (trans, out, meta, in);
+}
+
+/* ── Caps, events, queries ──────────────────────────────────────────────── */
+
+static GstCaps *
+gst_short_crop_transform_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps, GstCaps *filter)
+{
+  return short_crop_transform_caps (direction, caps, filter);
+}
+
+static GstCaps *
+gst_short_crop_fixate_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps, GstCaps *others)
+{
+  Settings settings = get_settings (GST_SHORT_CROP (trans));
+
+  return short_crop_fixate_caps (direction, caps, others, (double)settings.aspect_n / settings.aspect_d);
+}
+
+/* The whole picture as it is: nothing to do, as long as nobody zooms. */
+static gboolean
+can_pass_through (GstShortCrop *self)
+{
+  const GstVideoInfo *in = &self->state.in_info, *out = &self->state.out_info;
+  Settings settings = get_settings (self);
+
+  return in->width == out->width && in->height == out->height && in->par_n == in->par_d && settings.zoom == 1 &&
+         !self->state.path && !gst_object_has_active_control_bindings (GST_OBJECT (self));
+}
+
+static gboolean
+gst_short_crop_set_info (GstVideoFilter *filter, GstCaps *in_caps, GstVideoInfo *in_info, GstCaps *out_caps,
+                         GstVideoInfo *out_info)
+{
+  GstShortCrop *self = GST_SHORT_CROP (filter);
+  State *state = &self->state;
+  Settings settings = get_settings (self);
+  DerushCameraOptions options;
+  gboolean resized = state->in_info.width != in_info->width || state->in_info.height != in_info->height ||
+                     state->out_info.width != out_info->width || state->out_info.height != out_info->height ||
+                     state->in_info.par_n != in_info->par_n || state->in_info.par_d != in_info->par_d;
+
+  GST_OBJECT_LOCK (self);
+  state->in_info = *in_info;
+  state->out_info = *out_info;
+  state->key = (DerushCameraKey){0, 0, 0, in_info->width, in_info->height};
+  GST_OBJECT_UNLOCK (self);
+  if (resized || !state->camera) {
+    /* Positions are in source pixels: those of another size say nothing. */
+    forget_record (state);
+    fill_options (self, &settings, &options);
+    g_clear_pointer (&state->camera, derush_camera_free);
+    state->camera = derush_camera_new (in_info->width, in_info->height, &options);
+    derush_frame_meter_reset (state->meter);
+    state->started = FALSE;
+  }
+  gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), can_pass_through (self));
+  return TRUE;
+}
+
+static void
+hear_of_shot (GstShortCrop *self, const GstStructure *structure)
+{
+  GstClockTime time;
+
+  if (self->state.camera && gst_structure_get_clock_time (structure, "stream-time", &time) &&
+      GST_CLOCK_TIME_IS_VALID (time))
+    derush_camera_cut (self->state.camera, (double)time / GST_SECOND);
+}
+
+static gboolean
+gst_short_crop_sink_event (GstBaseTransform *trans, GstEvent *event)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  const GstSegment *segment;
+
+  switch (GST_EVENT_TYPE (event)) {
+  case GST_EVENT_EOS:
+    push_held_frames (self);
+    write_record (self);
+    break;
+  case GST_EVENT_FLUSH_STOP:
+    forget_frames (self);
+    forget_record (&self->state);
+    break;
+  case GST_EVENT_STREAM_START:
+  case GST_EVENT_CAPS:
+    push_held_frames (self);
+    break;
+  case GST_EVENT_GAP:
+    push_held_frames (self);
+    break;
+  case GST_EVENT_SEGMENT:
+    gst_event_parse_segment (event, &segment);
+    push_held_frames (self);
+    /* The same film goes on only if nothing else begins. */
+    if (!gst_segment_is_equal (segment, &trans->segment))
+      forget_frames (self);
+    break;
+  case GST_EVENT_CUSTOM_DOWNSTREAM:
+    if (gst_event_has_name (event, "derush-shot"))
+      hear_of_shot (self, gst_event_get_structure (event));
+    break;
+  default:
+    break;
+  }
+  return parent_trans_class->sink_event (trans, event);
+}
+
+static gboolean
+gst_short_crop_src_event (GstBaseTransform *trans, GstEvent *event)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  double x, y;
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_NAVIGATION && !gst_base_transform_is_passthrough (trans) &&
+      gst_navigation_event_get_coordinates (event, &x, &y)) {
+    GST_OBJECT_LOCK (self);
+    if (self->state.out_info.width > 0 && self->state.out_info.height > 0) {
+      x = self->state.key.x + x * self->state.key.width / self->state.out_info.width;
+      y = self->state.key.y + y * self->state.key.height / self->state.out_info.height;
+    }
+    GST_OBJECT_UNLOCK (self);
+    event = gst_event_make_writable (event);
+    gst_navigation_event_set_coordinates (event, x, y);
+  }
+  return parent_trans_class->src_event (trans, event);
+}
+
+static gboolean
+gst_short_crop_query (GstBaseTransform *trans, GstPadDirection direction, GstQuery *query)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  GstClockTime least, most;
+  gboolean live;
+
+  if (!parent_trans_class->query (trans, direction, query))
+    return FALSE;
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY && direction == GST_PAD_SRC &&
+      !gst_base_transform_is_passthrough (trans)) {
+    Settings settings = get_settings (self);
+
+    if (settings.mode == MODE_AUTO && !self->state.path) {
+      gst_query_parse_latency (query, &live, &least, &most);
+      least += settings.lookahead;
+      if (GST_CLOCK_TIME_IS_VALID (most))
+        most += settings.lookahead;
+      gst_query_set_latency (query, live, least, most);
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+gst_short_crop_start (GstBaseTransform *trans)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  State *state = &self->state;
+  g_autofree char *path = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  GST_OBJECT_LOCK (self);
+  path = g_strdup (self->settings.path);
+  GST_OBJECT_UNLOCK (self);
+  if (path) {
+    state->path = camera_file_read (path, &state->path_width, &state->path_height, &failure);
+    if (!state->path) {
+      GST_ELEMENT_ERROR (self, RESOURCE, OPEN_READ, (_ ("Could not read the crop path: %s"), failure->message),
+                         ("%s", path));
+      return FALSE;
+    }
+  }
+  gst_video_info_init (&state->in_info);
+  gst_video_info_init (&state->out_info);
+  state->meter = derush_frame_meter_new ();
+  state->scaler = crop_scaler_new ();
+  state->record = g_array_new (FALSE, FALSE, sizeof (DerushCameraKey));
+  state->record_shot = g_array_new (FALSE, FALSE, sizeof (DerushCameraKey));
+  state->started = FALSE;
+  state->next_message = GST_CLOCK_TIME_NONE;
+  return TRUE;
+}
+
+static gboolean
+gst_short_crop_stop (GstBaseTransform *trans)
+{
+  GstShortCrop *self = GST_SHORT_CROP (trans);
+  State *state = &self->state;
+
+  g_queue_clear_full (&state->held, held_free);
+  g_queue_init (&state->held);
+  g_clear_pointer (&state->meter, derush_frame_meter_free);
+  g_clear_pointer (&state->camera, derush_camera_free);
+  g_clear_pointer (&state->scaler, crop_scaler_free);
+  g_clear_pointer (&state->path, g_array_unref);
+  g_clear_pointer (&state->record, g_array_unref);
+  g_clear_pointer (&state->record_shot, g_array_unref);
+  return TRUE;
+}
+
+/* ── Properties ─────────────────────────────────────────────────────────── */
+
+/* What follows from a new value, without the lock. */
+static void
+apply_property (GstShortCrop *self, guint id)
+{
+  switch (id) {
+  case PROP_ASPECT_RATIO:
+    gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
+    break;
+  case PROP_ZOOM:
+    /* A picture that passed through as a whole no longer does. */
+    if (self->settings.zoom != 1)
+      gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), FALSE);
+    break;
+  case PROP_LOOKAHEAD:
+    gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+    break;
+  default:
+    break;
+  }
+}
+
+static void
+gst_short_crop_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstShortCrop *self = GST_SHORT_CROP (object);
+  Settings *settings = &self->settings;
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_ASPECT_RATIO:
+    settings->aspect_n = gst_value_get_fraction_numerator (value);
+    settings->aspect_d = gst_value_get_fraction_denominator (value);
+    break;
+  case PROP_MODE:
+    settings->mode = g_value_get_enum (value);
+    break;
+  case PROP_X:
+    settings->x = g_value_get_double (value);
+    break;
+  case PROP_Y:
+    settings->y = g_value_get_double (value);
+    break;
+  case PROP_ZOOM:
+    settings->zoom = g_value_get_double (value);
+    break;
+  case PROP_SMOOTHING:
+    settings->smoothing = g_value_get_uint64 (value);
+    break;
+  case PROP_MAX_SPEED:
+    settings->max_speed = g_value_get_double (value);
+    break;
+  case PROP_DEAD_ZONE:
+    settings->dead_zone = g_value_get_double (value);
+    break;
+  case PROP_LOOKAHEAD:
+    settings->lookahead = g_value_get_uint64 (value);
+    break;
+  case PROP_PATH:
+    g_free (settings->path);
+    settings->path = g_value_dup_string (value);
+    break;
+  case PROP_PATH_LOCATION:
+    g_free (settings->path_location);
+    settings->path_location = g_value_dup_string (value);
+    break;
+  case PROP_POST_MESSAGES:
+    settings->post_messages = g_value_get_boolean (value);
+    break;
+  case PROP_INTERVAL:
+    settings->interval = g_value_get_uint64 (value);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+  GST_OBJECT_UNLOCK (self);
+  apply_property (self, id);
+}
+
+static void
+gst_short_crop_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstShortCrop *self = GST_SHORT_CROP (object);
+  const Settings *settings = &self->settings;
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+  case PROP_ASPECT_RATIO:
+    gst_value_set_fraction (value, settings->aspect_n, settings->aspect_d);
+    break;
+  case PROP_MODE:
+    g_value_set_enum (value, settings->mode);
+    break;
+  case PROP_X:
+    g_value_set_double (value, settings->x);
+    break;
+  case PROP_Y:
+    g_value_set_double (value, settings->y);
+    break;
+  case PROP_ZOOM:
+    g_value_set_double (value, settings->zoom);
+    break;
+  case PROP_SMOOTHING:
+    g_value_set_uint64 (value, settings->smoothing);
+    break;
+  case PROP_MAX_SPEED:
+    g_value_set_double (value, settings->max_speed);
+    break;
+  case PROP_DEAD_ZONE:
+    g_value_set_double (value, settings->dead_zone);
+    break;
+  case PROP_LOOKAHEAD:
+    g_value_set_uint64 (value, settings->lookahead);
+    break;
+  case PROP_PATH:
+    g_value_set_string (value, settings->path);
+    break;
+  case PROP_PATH_LOCATION:
+    g_value_set_string (value, settings->path_location);
+    break;
+  case PROP_POST_MESSAGES:
+    g_value_set_boolean (value, settings->post_messages);
+    break;
+  case PROP_INTERVAL:
+    g_value_set_uint64 (value, settings->interval);
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_short_crop_finalize (GObject *object)
+{
+  GstShortCrop *self = GST_SHORT_CROP (object);
+
+  g_free (self->settings.path);
+  g_free (self->settings.path_location);
+  G_OBJECT_CLASS (gst_short_crop_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags any = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags playing = any | GST_PARAM_MUTABLE_PLAYING, ready = any | GST_PARAM_MUTABLE_READY;
+  const GParamFlags controllable = playing | GST_PARAM_CONTROLLABLE;
+
+  /**
+   * GstShortCrop:aspect-ratio:
+   *
+   * Width by height of the output as it is displayed, where downstream leaves the choice.
+   */
+  g_object_class_install_property (
+      object_class, PROP_ASPECT_RATIO,
+      gst_param_spec_fraction ("aspect-ratio", _ ("Aspect ratio"),
+                               _ ("Width by height of the output, unless downstream decides"), 1, 100, 100, 1,
+                               DEFAULT_ASPECT_N, DEFAULT_ASPECT_D, playing));
+  /**
+   * GstShortCrop:mode:
+   *
+   * Whether to follow the subject, or to stay at #GstShortCrop:x and #GstShortCrop:y.
+   */
+  g_object_class_install_property (object_class, PROP_MODE,
+                                   g_param_spec_enum ("mode", _ ("Mode"), _ ("How the crop is placed"),
+                                                      GST_TYPE_SHORT_CROP_MODE, DEFAULT_MODE, playing));
+  /**
+   * GstShortCrop:x:
+   *
+   * Where the centre of the crop is, as far as the crop fits: in the mode `fixed` always, else when there is nothing
+   * to follow.
+   */
+  g_object_class_install_property (object_class, PROP_X,
+                                   g_param_spec_double ("x", _ ("X"),
+                                                        _ ("Centre of the resting crop (0 left, to 1 right)"), 0, 1,
+                                                        DEFAULT_X, controllable));
+  /**
+   * GstShortCrop:y:
+   *
+   * As #GstShortCrop:x, from top to bottom.
+   */
+  g_object_class_install_property (object_class, PROP_Y,
+                                   g_param_spec_double ("y", _ ("Y"),
+                                                        _ ("Centre of the resting crop (0 top, to 1 bottom)"), 0, 1,
+                                                        DEFAULT_Y, controllable));
+  /**
+   * GstShortCrop:zoom:
+   *
+   * By how much the crop is smaller than the largest one that fits.
+   */
+  g_object_class_install_property (
+      object_class, PROP_ZOOM,
+      g_param_spec_double ("zoom", _ ("Zoom"),
+                           _ ("How much smaller the crop is than the largest one (factor, 1 to 20)"), 1, 20,
+                           DEFAULT_ZOOM, controllable));
+  /**
+   * GstShortCrop:smoothing:
+   *
+   * How long the camera takes to get up to speed and to stop.
+   */
+  g_object_class_install_property (object_class, PROP_SMOOTHING,
+                                   g_param_spec_uint64 ("smoothing", _ ("Smoothing"),
+                                                        _ ("How long a change of speed takes (nanoseconds)"), 0,
+                                                        10 * GST_SECOND, DEFAULT_SMOOTHING, playing));
+  /**
+   * GstShortCrop:max-speed:
+   *
+   * How fast the camera moves at most.
+   */
+  g_object_class_install_property (object_class, PROP_MAX_SPEED,
+                                   g_param_spec_double ("max-speed", _ ("Greatest speed"),
+                                                        _ ("Of the crop (source widths per second)"), 0.01, 5,
+                                                        DEFAULT_MAX_SPEED, playing));
+  /**
+   * GstShortCrop:dead-zone:
+   *
+   * How far the subject may be off the middle of the crop without the camera moving.
+   */
+  g_object_class_install_property (object_class, PROP_DEAD_ZONE,
+                                   g_param_spec_double ("dead-zone", _ ("Dead zone"),
+                                                        _ ("How far the subject may be off the middle (crop widths)"),
+                                                        0, 0.5, DEFAULT_DEAD_ZONE, playing));
+  /**
+   * GstShortCrop:lookahead:
+   *
+   * How far the camera sees into the future, which is how long frames are held (never more than 300 of them); reported
+   * as latency. From half a second on every cut is known in time.
+   */
+  g_object_class_install_property (
+      object_class, PROP_LOOKAHEAD,
+      g_param_spec_uint64 ("lookahead", _ ("Look-ahead"),
+                           _ ("How long frames are held to see what follows (nanoseconds)"), 0, 10 * GST_SECOND,
+                           DEFAULT_LOOKAHEAD, playing));
+  /**
+   * GstShortCrop:path:
+   *
+   * Name of a crop path file to go by.
+   */
+  g_object_class_install_property (
+      object_class, PROP_PATH,
+      g_param_spec_string ("path", _ ("Path"), _ ("Crop path file (JSON) to go by instead of a camera"), NULL, ready));
+  /**
+   * GstShortCrop:path-location:
+   *
+   * Name of a file that the crop path is written to at the end of the stream.
+   */
+  g_object_class_install_property (object_class, PROP_PATH_LOCATION,
+                                   g_param_spec_string ("path-location", _ ("Path location"),
+                                                        _ ("File to write the crop path to at the end (JSON)"), NULL,
+                                                        ready));
+  /**
+   * GstShortCrop:post-messages:
+   *
+   * Whether to tell what is cropped.
+   */
+  g_object_class_install_property (object_class, PROP_POST_MESSAGES,
+                                   g_param_spec_boolean ("post-messages", _ ("Post messages"),
+                                                         _ ("Post messages of what is cropped"), DEFAULT_POST_MESSAGES,
+                                                         playing));
+  /**
+   * GstShortCrop:interval:
+   *
+   * Time between two messages; 0 for one per frame.
+   */
+  g_object_class_install_property (
+      object_class, PROP_INTERVAL,
+      g_param_spec_uint64 ("interval", _ ("Interval"), _ ("Time between two messages, 0 for every frame (nanoseconds)"),
+                           0, 3600 * GST_SECOND, DEFAULT_INTERVAL, playing));
+}
+
+static void
+gst_short_crop_class_init (GstShortCropClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  GstBaseTransformClass *trans_class = GST_BASE_TRANSFORM_CLASS (klass);
+  GstVideoFilterClass *filter_class = GST_VIDEO_FILTER_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_short_crop_debug, "shortcrop", 0, "crop that follows its subject");
+  object_class->set_property = gst_short_crop_set_property;
+  object_class->get_property = gst_short_crop_get_property;
+  object_class->finalize = gst_short_crop_finalize;
+  install_properties (object_class);
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Subject-following crop", "Filter/Effect/Video/Scaler",
+                                         "Crops to another aspect ratio and follows the subject", "Derush");
+  gst_type_mark_as_plugin_api (GST_TYPE_SHORT_CROP_MODE, 0);
+
+  trans_class->start = GST_DEBUG_FUNCPTR (gst_short_crop_start);
+  trans_class->stop = GST_DEBUG_FUNCPTR (gst_short_crop_stop);
+  trans_class->transform_caps = GST_DEBUG_FUNCPTR (gst_short_crop_transform_caps);
+  trans_class->fixate_caps = GST_DEBUG_FUNCPTR (gst_short_crop_fixate_caps);
+  trans_class->sink_event = GST_DEBUG_FUNCPTR (gst_short_crop_sink_event);
+  trans_class->src_event = GST_DEBUG_FUNCPTR (gst_short_crop_src_event);
+  trans_class->query = GST_DEBUG_FUNCPTR (gst_short_crop_query);
+  trans_class->generate_output = GST_DEBUG_FUNCPTR (gst_short_crop_generate_output);
+  trans_class->transform_meta = GST_DEBUG_FUNCPTR (gst_short_crop_transform_meta);
+  trans_class->passthrough_on_same_caps = FALSE;
+  trans_class->transform_ip_on_passthrough = FALSE;
+  filter_class->set_info = GST_DEBUG_FUNCPTR (gst_short_crop_set_info);
+  filter_class->transform_frame = GST_DEBUG_FUNCPTR (gst_short_crop_transform_frame);
+}
+
+static void
+gst_short_crop_init (GstShortCrop *self)
+{
+  self->settings = (Settings){
+      .aspect_n = DEFAULT_ASPECT_N,
+      .aspect_d = DEFAULT_ASPECT_D,
+      .mode = DEFAULT_MODE,
+      .x = DEFAULT_X,
+      .y = DEFAULT_Y,
+      .zoom = DEFAULT_ZOOM,
+      .smoothing = DEFAULT_SMOOTHING,
+      .max_speed = DEFAULT_MAX_SPEED,
+      .dead_zone = DEFAULT_DEAD_ZONE,
+      .lookahead = DEFAULT_LOOKAHEAD,
+      .post_messages = DEFAULT_POST_MESSAGES,
+      .interval = DEFAULT_INTERVAL,
+  };
+  g_queue_init (&self->state.held);
+}
