@@ -45,9 +45,10 @@
 
 #include "analysis/analysis.h"
 #include "camerafile.h"
+#include "camerarecord.h"
 #include "cropscale.h"
-#include "highlight/frameplanes.h"
 #include "shortcropcaps.h"
+#include "shortcropframes.h"
 
 #include <glib/gi18n-lib.h>
 #include <gst/video/navigation.h>
@@ -73,8 +74,6 @@ GST_DEBUG_CATEGORY_STATIC (gst_short_crop_debug);
 /* However long the look-ahead, no more frames than that are held. */
 #define MOST_FRAMES 300
 #define MAX_BOXES 8
-/* How far an exported path may be off, in source pixels. */
-#define PATH_TOLERANCE 1.0
 
 typedef enum {
   MODE_AUTO,
@@ -109,9 +108,7 @@ typedef struct {
   guint path_width, path_height;
   GstVideoInfo in_info, out_info;
   DerushCameraKey key; /* of the frame at hand; written under the object lock */
-  GArray *record;      /* of DerushCameraKey, of earlier shots */
-  GArray *record_shot; /* of this shot, one per frame */
-  double record_end;
+  CameraRecord *record;
   double last_time;
   GstClockTime next_message;
   gboolean started;
@@ -199,43 +196,6 @@ fill_options (GstShortCrop *self, const Settings *settings, DerushCameraOptions 
 /* ── The path that was taken ────────────────────────────────────────────── */
 
 static void
-finish_shot_record (State *state, double end)
-{
-  DerushCameraKey last;
-  gsize n;
-
-  if (state->record_shot->len == 0)
-    return;
-  last = g_array_index (state->record_shot, DerushCameraKey, state->record_shot->len - 1);
-  last.time = MAX (last.time, end);
-  g_array_append_val (state->record_shot, last);
-  n = derush_camera_path_simplify ((DerushCameraKey *)state->record_shot->data, state->record_shot->len,
-                                   PATH_TOLERANCE);
-  g_array_append_vals (state->record, state->record_shot->data, n);
-  g_array_set_size (state->record_shot, 0);
-}
-
-static void
-record_key (State *state, const DerushCameraKey *key, gboolean new_shot, GstClockTime duration)
-{
-  DerushCameraKey rounded = *key;
-
-  /* Not after the first frame of the shot. */
-  rounded.time = floor (key->time * 1000 + 1e-6) / 1000;
-  if (new_shot)
-    finish_shot_record (state, rounded.time);
-  g_array_append_val (state->record_shot, rounded);
-  state->record_end = key->time + (GST_CLOCK_TIME_IS_VALID (duration) ? (double)duration / GST_SECOND : 0);
-}
-
-static void
-forget_record (State *state)
-{
-  g_array_set_size (state->record, 0);
-  g_array_set_size (state->record_shot, 0);
-}
-
-static void
 write_record (GstShortCrop *self)
 {
   State *state = &self->state;
@@ -247,10 +207,7 @@ write_record (GstShortCrop *self)
   GST_OBJECT_UNLOCK (self);
   if (!location)
     return;
-  finish_shot_record (state, round (state->record_end * 1000) / 1000);
-  if (state->record->len > 0 &&
-      !camera_file_write (location, (DerushCameraKey *)state->record->data, state->record->len, state->in_info.width,
-                          state->in_info.height, &failure))
+  if (!camera_record_write (state->record, location, state->in_info.width, state->in_info.height, &failure))
     GST_ELEMENT_ERROR (self, RESOURCE, WRITE, (_ ("Could not write the crop path.")),
                        ("%s: %s", location, failure->message));
 }
@@ -334,47 +291,6 @@ post_key (GstShortCrop *self, GstBuffer *buffer, const Settings *settings, gbool
 
 /* ── Looking at frames ──────────────────────────────────────────────────── */
 
-static guint
-read_boxes (GstShortCrop *self, GstBuffer *buffer, DerushCameraBox boxes[MAX_BOXES])
-{
-  double width = self->state.in_info.width, height = self->state.in_info.height;
-  GstVideoRegionOfInterestMeta *roi;
-  gpointer position = NULL;
-  guint n = 0;
-
-  while (n < MAX_BOXES && (roi = (GstVideoRegionOfInterestMeta *)gst_buffer_iterate_meta_filtered (
-                               buffer, &position, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
-    double confidence = 1;
-
-    for (GList *p = roi->params; p; p = p->next) {
-      if (gst_structure_get_double (p->data, "confidence", &confidence))
-        break;
-    }
-    boxes[n++] =
-        (DerushCameraBox){roi->x / width, roi->y / height, roi->w / width, roi->h / height, CLAMP (confidence, 0, 1)};
-  }
-  return n;
-}
-
-static void
-borrow_planes (const GstVideoFrame *frame, DerushPlanes *planes)
-{
-  if (!GST_VIDEO_INFO_IS_RGB (&frame->info)) {
-    frame_planes_borrow (frame, planes);
-    return;
-  }
-  /* Green is most of luma. */
-  *planes = (DerushPlanes){
-      .data = {GST_VIDEO_FRAME_COMP_DATA (frame, 1)},
-      .stride = {(gsize)GST_VIDEO_FRAME_COMP_STRIDE (frame, 1)},
-      .pixel_stride = {GST_VIDEO_FRAME_COMP_PSTRIDE (frame, 1)},
-      .width = GST_VIDEO_FRAME_WIDTH (frame),
-      .height = GST_VIDEO_FRAME_HEIGHT (frame),
-      .sample_bits = 8,
-      .full_range = TRUE,
-  };
-}
-
 static gboolean
 watch (GstShortCrop *self, GstBuffer *buffer, double time, const Settings *settings)
 {
@@ -388,14 +304,15 @@ watch (GstShortCrop *self, GstBuffer *buffer, double time, const Settings *setti
 
   if (!gst_video_frame_map (&frame, &state->in_info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF))
     return FALSE;
-  borrow_planes (&frame, &planes);
+  short_crop_borrow_planes (&frame, &planes);
   measured = derush_frame_meter_push (state->meter, &planes, time, &features);
   gst_video_frame_unmap (&frame);
   if (!measured)
     return FALSE;
   fill_options (self, settings, &options);
   derush_camera_set_options (state->camera, &options);
-  derush_camera_push (state->camera, &features, boxes, read_boxes (self, buffer, boxes));
+  derush_camera_push (state->camera, &features, boxes,
+                      short_crop_read_boxes (buffer, &state->in_info, boxes, MAX_BOXES));
   return TRUE;
 }
 
@@ -470,7 +387,8 @@ produce (GstShortCrop *self, GstBuffer **out)
   settings = get_settings (self);
   find_key (self, held, &settings, &new_shot);
   post_key (self, buffer, &settings, new_shot);
-  record_key (&self->state, &self->state.key, new_shot, duration);
+  camera_record_add (self->state.record, &self->state.key, new_shot,
+                     GST_CLOCK_TIME_IS_VALID (duration) ? (double)duration / GST_SECOND : 0);
   held_free (held);
   trans->queued_buf = buffer;
   return parent_trans_class->generate_output (trans, out);
@@ -531,32 +449,13 @@ gst_short_crop_transform_frame (GstVideoFilter *filter, GstVideoFrame *in, GstVi
 
 /* ── Metas ──────────────────────────────────────────────────────────────── */
 
-static void
-copy_region (GstShortCrop *self, GstBuffer *out, const GstVideoRegionOfInterestMeta *roi)
-{
-  const State *state = &self->state;
-  const DerushCameraKey *key = &state->key;
-  double scale_x = state->out_info.width / key->width, scale_y = state->out_info.height / key->height;
-  double left = MAX (0, (roi->x - key->x) * scale_x), top = MAX (0, (roi->y - key->y) * scale_y);
-  double right = MIN (state->out_info.width, ((double)roi->x + roi->w - key->x) * scale_x);
-  double bottom = MIN (state->out_info.height, ((double)roi->y + roi->h - key->y) * scale_y);
-  GstVideoRegionOfInterestMeta *copy;
-
-  if (right - left < 1 || bottom - top < 1)
-    return;
-  copy = gst_buffer_add_video_region_of_interest_meta_id (out, roi->roi_type, (guint)(left + 0.5), (guint)(top + 0.5),
-                                                          (guint)(right - left + 0.5), (guint)(bottom - top + 0.5));
-  copy->id = roi->id;
-  copy->parent_id = roi->parent_id;
-  for (GList *p = roi->params; p; p = p->next)
-    gst_video_region_of_interest_meta_add_param (copy, gst_structure_copy (p->data));
-}
-
 static gboolean
 gst_short_crop_transform_meta (GstBaseTransform *trans, GstBuffer *out, GstMeta *meta, GstBuffer *in)
 {
+  const State *state = &GST_SHORT_CROP (trans)->state;
+
   if (meta->info->api == GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE) {
-    copy_region (GST_SHORT_CROP (trans), out, (GstVideoRegionOfInterestMeta *)meta);
+    short_crop_copy_region (out, (const GstVideoRegionOfInterestMeta *)meta, &state->key, &state->out_info);
     return FALSE;
   }
   if (meta->info->api == GST_VIDEO_CROP_META_API_TYPE)
@@ -610,7 +509,7 @@ gst_short_crop_set_info (GstVideoFilter *filter, GstCaps *in_caps, GstVideoInfo 
   GST_OBJECT_UNLOCK (self);
   if (resized || !state->camera) {
     /* Positions are in source pixels: those of another size say nothing. */
-    forget_record (state);
+    camera_record_clear (state->record);
     fill_options (self, &settings, &options);
     g_clear_pointer (&state->camera, derush_camera_free);
     state->camera = derush_camera_new (in_info->width, in_info->height, &options);
@@ -644,12 +543,10 @@ gst_short_crop_sink_event (GstBaseTransform *trans, GstEvent *event)
     break;
   case GST_EVENT_FLUSH_STOP:
     forget_frames (self);
-    forget_record (&self->state);
+    camera_record_clear (self->state.record);
     break;
   case GST_EVENT_STREAM_START:
   case GST_EVENT_CAPS:
-    push_held_frames (self);
-    break;
   case GST_EVENT_GAP:
     push_held_frames (self);
     break;
@@ -737,8 +634,7 @@ gst_short_crop_start (GstBaseTransform *trans)
   gst_video_info_init (&state->out_info);
   state->meter = derush_frame_meter_new ();
   state->scaler = crop_scaler_new ();
-  state->record = g_array_new (FALSE, FALSE, sizeof (DerushCameraKey));
-  state->record_shot = g_array_new (FALSE, FALSE, sizeof (DerushCameraKey));
+  state->record = camera_record_new ();
   state->started = FALSE;
   state->next_message = GST_CLOCK_TIME_NONE;
   return TRUE;
@@ -756,8 +652,7 @@ gst_short_crop_stop (GstBaseTransform *trans)
   g_clear_pointer (&state->camera, derush_camera_free);
   g_clear_pointer (&state->scaler, crop_scaler_free);
   g_clear_pointer (&state->path, g_array_unref);
-  g_clear_pointer (&state->record, g_array_unref);
-  g_clear_pointer (&state->record_shot, g_array_unref);
+  g_clear_pointer (&state->record, camera_record_free);
   return TRUE;
 }
 
