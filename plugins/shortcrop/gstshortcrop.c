@@ -49,6 +49,7 @@
 #include "cropscale.h"
 #include "shortcropcaps.h"
 #include "shortcropframes.h"
+#include "shortcropsettings.h"
 
 #include <glib/gi18n-lib.h>
 #include <gst/video/navigation.h>
@@ -58,39 +59,9 @@
 GST_DEBUG_CATEGORY_STATIC (gst_short_crop_debug);
 #define GST_CAT_DEFAULT gst_short_crop_debug
 
-#define DEFAULT_ASPECT_N 9
-#define DEFAULT_ASPECT_D 16
-#define DEFAULT_MODE MODE_AUTO
-#define DEFAULT_X 0.5
-#define DEFAULT_Y 0.5
-#define DEFAULT_ZOOM 1.0
-#define DEFAULT_SMOOTHING (800 * GST_MSECOND)
-#define DEFAULT_MAX_SPEED 0.6
-#define DEFAULT_DEAD_ZONE 0.1
-#define DEFAULT_LOOKAHEAD (500 * GST_MSECOND)
-#define DEFAULT_POST_MESSAGES TRUE
-#define DEFAULT_INTERVAL GST_SECOND
-
 /* However long the look-ahead, no more frames than that are held. */
 #define MOST_FRAMES 300
 #define MAX_BOXES 8
-
-typedef enum {
-  MODE_AUTO,
-  MODE_FIXED,
-} Mode;
-
-typedef struct {
-  int aspect_n, aspect_d;
-  Mode mode;
-  double x, y, zoom;
-  GstClockTime smoothing;
-  double max_speed, dead_zone;
-  GstClockTime lookahead;
-  gboolean post_messages;
-  GstClockTime interval;
-  char *path, *path_location;
-} Settings;
 
 typedef struct {
   GstBuffer *buffer;
@@ -116,25 +87,8 @@ typedef struct {
 
 struct _GstShortCrop {
   GstVideoFilter parent;
-  Settings settings; /* object lock */
+  ShortCropSettings settings; /* object lock */
   State state;
-};
-
-enum {
-  PROP_0,
-  PROP_ASPECT_RATIO,
-  PROP_MODE,
-  PROP_X,
-  PROP_Y,
-  PROP_ZOOM,
-  PROP_SMOOTHING,
-  PROP_MAX_SPEED,
-  PROP_DEAD_ZONE,
-  PROP_LOOKAHEAD,
-  PROP_PATH,
-  PROP_PATH_LOCATION,
-  PROP_POST_MESSAGES,
-  PROP_INTERVAL,
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE (
@@ -147,26 +101,10 @@ GST_ELEMENT_REGISTER_DEFINE (shortcrop, "shortcrop", GST_RANK_NONE, GST_TYPE_SHO
 
 #define parent_trans_class GST_BASE_TRANSFORM_CLASS (gst_short_crop_parent_class)
 
-#define GST_TYPE_SHORT_CROP_MODE (gst_short_crop_mode_get_type ())
-static GType
-gst_short_crop_mode_get_type (void)
-{
-  static gsize type;
-  static const GEnumValue values[] = {
-      {MODE_AUTO, N_ ("Follow the subject"), "auto"},
-      {MODE_FIXED, N_ ("Stay at x, y and zoom"), "fixed"},
-      {0, NULL, NULL},
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstDerushShortCropMode", values));
-  return type;
-}
-
-static Settings
+static ShortCropSettings
 get_settings (GstShortCrop *self)
 {
-  Settings settings;
+  ShortCropSettings settings;
 
   GST_OBJECT_LOCK (self);
   settings = self->settings;
@@ -178,7 +116,7 @@ get_settings (GstShortCrop *self)
 
 /* The aspect that the output has decides, so that nothing is distorted. */
 static void
-fill_options (GstShortCrop *self, const Settings *settings, DerushCameraOptions *options)
+fill_options (GstShortCrop *self, const ShortCropSettings *settings, DerushCameraOptions *options)
 {
   const State *state = &self->state;
 
@@ -226,7 +164,7 @@ keep_inside (DerushCameraKey *key, double source_width, double source_height, do
 }
 
 static void
-find_key (GstShortCrop *self, const Held *held, const Settings *settings, gboolean *new_shot)
+find_key (GstShortCrop *self, const Held *held, const ShortCropSettings *settings, gboolean *new_shot)
 {
   State *state = &self->state;
   double width = state->in_info.width, height = state->in_info.height;
@@ -264,7 +202,7 @@ find_key (GstShortCrop *self, const Held *held, const Settings *settings, gboole
 }
 
 static void
-post_key (GstShortCrop *self, GstBuffer *buffer, const Settings *settings, gboolean new_shot)
+post_key (GstShortCrop *self, GstBuffer *buffer, const ShortCropSettings *settings, gboolean new_shot)
 {
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   const DerushCameraKey *key = &self->state.key;
@@ -292,7 +230,7 @@ post_key (GstShortCrop *self, GstBuffer *buffer, const Settings *settings, gbool
 /* ── Looking at frames ──────────────────────────────────────────────────── */
 
 static gboolean
-watch (GstShortCrop *self, GstBuffer *buffer, double time, const Settings *settings)
+watch (GstShortCrop *self, GstBuffer *buffer, double time, const ShortCropSettings *settings)
 {
   State *state = &self->state;
   DerushCameraBox boxes[MAX_BOXES];
@@ -334,13 +272,13 @@ time_of (GstShortCrop *self, GstBuffer *buffer)
 }
 
 static void
-hold (GstShortCrop *self, GstBuffer *buffer, const Settings *settings)
+hold (GstShortCrop *self, GstBuffer *buffer, const ShortCropSettings *settings)
 {
   Held *held = g_new0 (Held, 1);
 
   held->buffer = buffer;
   held->time = time_of (self, buffer);
-  if (!self->state.path && settings->mode == MODE_AUTO)
+  if (!self->state.path && settings->mode == SHORT_CROP_AUTO)
     held->watched = watch (self, buffer, held->time, settings);
   g_queue_push_tail (&self->state.held, held);
 }
@@ -379,7 +317,7 @@ produce (GstShortCrop *self, GstBuffer **out)
   Held *held = g_queue_pop_head (&self->state.held);
   GstBuffer *buffer = g_steal_pointer (&held->buffer);
   GstClockTime duration = GST_BUFFER_DURATION (buffer);
-  Settings settings;
+  ShortCropSettings settings;
   gboolean new_shot;
 
   if (held->time >= 0)
@@ -395,7 +333,7 @@ produce (GstShortCrop *self, GstBuffer **out)
 }
 
 static gboolean
-is_due (GstShortCrop *self, const Settings *settings)
+is_due (GstShortCrop *self, const ShortCropSettings *settings)
 {
   const Held *oldest = g_queue_peek_head (&self->state.held), *newest = g_queue_peek_tail (&self->state.held);
 
@@ -409,7 +347,7 @@ static GstFlowReturn
 gst_short_crop_generate_output (GstBaseTransform *trans, GstBuffer **out)
 {
   GstShortCrop *self = GST_SHORT_CROP (trans);
-  Settings settings;
+  ShortCropSettings settings;
 
   *out = NULL;
   if (gst_base_transform_is_passthrough (trans))
@@ -474,7 +412,7 @@ gst_short_crop_transform_caps (GstBaseTransform *trans, GstPadDirection directio
 static GstCaps *
 gst_short_crop_fixate_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps, GstCaps *others)
 {
-  Settings settings = get_settings (GST_SHORT_CROP (trans));
+  ShortCropSettings settings = get_settings (GST_SHORT_CROP (trans));
 
   return short_crop_fixate_caps (direction, caps, others, (double)settings.aspect_n / settings.aspect_d);
 }
@@ -484,7 +422,7 @@ static gboolean
 can_pass_through (GstShortCrop *self)
 {
   const GstVideoInfo *in = &self->state.in_info, *out = &self->state.out_info;
-  Settings settings = get_settings (self);
+  ShortCropSettings settings = get_settings (self);
 
   return in->width == out->width && in->height == out->height && in->par_n == in->par_d && settings.zoom == 1 &&
          !self->state.path && !gst_object_has_active_control_bindings (GST_OBJECT (self));
@@ -496,7 +434,7 @@ gst_short_crop_set_info (GstVideoFilter *filter, GstCaps *in_caps, GstVideoInfo 
 {
   GstShortCrop *self = GST_SHORT_CROP (filter);
   State *state = &self->state;
-  Settings settings = get_settings (self);
+  ShortCropSettings settings = get_settings (self);
   DerushCameraOptions options;
   gboolean resized = state->in_info.width != in_info->width || state->in_info.height != in_info->height ||
                      state->out_info.width != out_info->width || state->out_info.height != out_info->height ||
@@ -598,9 +536,9 @@ gst_short_crop_query (GstBaseTransform *trans, GstPadDirection direction, GstQue
     return FALSE;
   if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY && direction == GST_PAD_SRC &&
       !gst_base_transform_is_passthrough (trans)) {
-    Settings settings = get_settings (self);
+    ShortCropSettings settings = get_settings (self);
 
-    if (settings.mode == MODE_AUTO && !self->state.path) {
+    if (settings.mode == SHORT_CROP_AUTO && !self->state.path) {
       gst_query_parse_latency (query, &live, &least, &most);
       least += settings.lookahead;
       if (GST_CLOCK_TIME_IS_VALID (most))
@@ -663,15 +601,15 @@ static void
 apply_property (GstShortCrop *self, guint id)
 {
   switch (id) {
-  case PROP_ASPECT_RATIO:
+  case SHORT_CROP_PROP_ASPECT_RATIO:
     gst_base_transform_reconfigure_src (GST_BASE_TRANSFORM (self));
     break;
-  case PROP_ZOOM:
+  case SHORT_CROP_PROP_ZOOM:
     /* A picture that passed through as a whole no longer does. */
     if (self->settings.zoom != 1)
       gst_base_transform_set_passthrough (GST_BASE_TRANSFORM (self), FALSE);
     break;
-  case PROP_LOOKAHEAD:
+  case SHORT_CROP_PROP_LOOKAHEAD:
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
     break;
   default:
@@ -683,110 +621,28 @@ static void
 gst_short_crop_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstShortCrop *self = GST_SHORT_CROP (object);
-  Settings *settings = &self->settings;
+  gboolean known;
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_ASPECT_RATIO:
-    settings->aspect_n = gst_value_get_fraction_numerator (value);
-    settings->aspect_d = gst_value_get_fraction_denominator (value);
-    break;
-  case PROP_MODE:
-    settings->mode = g_value_get_enum (value);
-    break;
-  case PROP_X:
-    settings->x = g_value_get_double (value);
-    break;
-  case PROP_Y:
-    settings->y = g_value_get_double (value);
-    break;
-  case PROP_ZOOM:
-    settings->zoom = g_value_get_double (value);
-    break;
-  case PROP_SMOOTHING:
-    settings->smoothing = g_value_get_uint64 (value);
-    break;
-  case PROP_MAX_SPEED:
-    settings->max_speed = g_value_get_double (value);
-    break;
-  case PROP_DEAD_ZONE:
-    settings->dead_zone = g_value_get_double (value);
-    break;
-  case PROP_LOOKAHEAD:
-    settings->lookahead = g_value_get_uint64 (value);
-    break;
-  case PROP_PATH:
-    g_free (settings->path);
-    settings->path = g_value_dup_string (value);
-    break;
-  case PROP_PATH_LOCATION:
-    g_free (settings->path_location);
-    settings->path_location = g_value_dup_string (value);
-    break;
-  case PROP_POST_MESSAGES:
-    settings->post_messages = g_value_get_boolean (value);
-    break;
-  case PROP_INTERVAL:
-    settings->interval = g_value_get_uint64 (value);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
+  known = short_crop_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
-  apply_property (self, id);
+  if (known)
+    apply_property (self, id);
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
 gst_short_crop_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
   GstShortCrop *self = GST_SHORT_CROP (object);
-  const Settings *settings = &self->settings;
+  gboolean known;
 
   GST_OBJECT_LOCK (self);
-  switch (id) {
-  case PROP_ASPECT_RATIO:
-    gst_value_set_fraction (value, settings->aspect_n, settings->aspect_d);
-    break;
-  case PROP_MODE:
-    g_value_set_enum (value, settings->mode);
-    break;
-  case PROP_X:
-    g_value_set_double (value, settings->x);
-    break;
-  case PROP_Y:
-    g_value_set_double (value, settings->y);
-    break;
-  case PROP_ZOOM:
-    g_value_set_double (value, settings->zoom);
-    break;
-  case PROP_SMOOTHING:
-    g_value_set_uint64 (value, settings->smoothing);
-    break;
-  case PROP_MAX_SPEED:
-    g_value_set_double (value, settings->max_speed);
-    break;
-  case PROP_DEAD_ZONE:
-    g_value_set_double (value, settings->dead_zone);
-    break;
-  case PROP_LOOKAHEAD:
-    g_value_set_uint64 (value, settings->lookahead);
-    break;
-  case PROP_PATH:
-    g_value_set_string (value, settings->path);
-    break;
-  case PROP_PATH_LOCATION:
-    g_value_set_string (value, settings->path_location);
-    break;
-  case PROP_POST_MESSAGES:
-    g_value_set_boolean (value, settings->post_messages);
-    break;
-  case PROP_INTERVAL:
-    g_value_set_uint64 (value, settings->interval);
-    break;
-  default:
-    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
+  known = short_crop_settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  if (!known)
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }
 
 static void
@@ -794,138 +650,8 @@ gst_short_crop_finalize (GObject *object)
 {
   GstShortCrop *self = GST_SHORT_CROP (object);
 
-  g_free (self->settings.path);
-  g_free (self->settings.path_location);
+  short_crop_settings_clear (&self->settings);
   G_OBJECT_CLASS (gst_short_crop_parent_class)->finalize (object);
-}
-
-static void
-install_properties (GObjectClass *object_class)
-{
-  const GParamFlags any = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
-  const GParamFlags playing = any | GST_PARAM_MUTABLE_PLAYING, ready = any | GST_PARAM_MUTABLE_READY;
-  const GParamFlags controllable = playing | GST_PARAM_CONTROLLABLE;
-
-  /**
-   * GstShortCrop:aspect-ratio:
-   *
-   * Width by height of the output as it is displayed, where downstream leaves the choice.
-   */
-  g_object_class_install_property (
-      object_class, PROP_ASPECT_RATIO,
-      gst_param_spec_fraction ("aspect-ratio", _ ("Aspect ratio"),
-                               _ ("Width by height of the output, unless downstream decides"), 1, 100, 100, 1,
-                               DEFAULT_ASPECT_N, DEFAULT_ASPECT_D, playing));
-  /**
-   * GstShortCrop:mode:
-   *
-   * Whether to follow the subject, or to stay at #GstShortCrop:x and #GstShortCrop:y.
-   */
-  g_object_class_install_property (object_class, PROP_MODE,
-                                   g_param_spec_enum ("mode", _ ("Mode"), _ ("How the crop is placed"),
-                                                      GST_TYPE_SHORT_CROP_MODE, DEFAULT_MODE, playing));
-  /**
-   * GstShortCrop:x:
-   *
-   * Where the centre of the crop is, as far as the crop fits: in the mode `fixed` always, else when there is nothing
-   * to follow.
-   */
-  g_object_class_install_property (object_class, PROP_X,
-                                   g_param_spec_double ("x", _ ("X"),
-                                                        _ ("Centre of the resting crop (0 left, to 1 right)"), 0, 1,
-                                                        DEFAULT_X, controllable));
-  /**
-   * GstShortCrop:y:
-   *
-   * As #GstShortCrop:x, from top to bottom.
-   */
-  g_object_class_install_property (object_class, PROP_Y,
-                                   g_param_spec_double ("y", _ ("Y"),
-                                                        _ ("Centre of the resting crop (0 top, to 1 bottom)"), 0, 1,
-                                                        DEFAULT_Y, controllable));
-  /**
-   * GstShortCrop:zoom:
-   *
-   * By how much the crop is smaller than the largest one that fits.
-   */
-  g_object_class_install_property (
-      object_class, PROP_ZOOM,
-      g_param_spec_double ("zoom", _ ("Zoom"),
-                           _ ("How much smaller the crop is than the largest one (factor, 1 to 20)"), 1, 20,
-                           DEFAULT_ZOOM, controllable));
-  /**
-   * GstShortCrop:smoothing:
-   *
-   * How long the camera takes to get up to speed and to stop.
-   */
-  g_object_class_install_property (object_class, PROP_SMOOTHING,
-                                   g_param_spec_uint64 ("smoothing", _ ("Smoothing"),
-                                                        _ ("How long a change of speed takes (nanoseconds)"), 0,
-                                                        10 * GST_SECOND, DEFAULT_SMOOTHING, playing));
-  /**
-   * GstShortCrop:max-speed:
-   *
-   * How fast the camera moves at most.
-   */
-  g_object_class_install_property (object_class, PROP_MAX_SPEED,
-                                   g_param_spec_double ("max-speed", _ ("Greatest speed"),
-                                                        _ ("Of the crop (source widths per second)"), 0.01, 5,
-                                                        DEFAULT_MAX_SPEED, playing));
-  /**
-   * GstShortCrop:dead-zone:
-   *
-   * How far the subject may be off the middle of the crop without the camera moving.
-   */
-  g_object_class_install_property (object_class, PROP_DEAD_ZONE,
-                                   g_param_spec_double ("dead-zone", _ ("Dead zone"),
-                                                        _ ("How far the subject may be off the middle (crop widths)"),
-                                                        0, 0.5, DEFAULT_DEAD_ZONE, playing));
-  /**
-   * GstShortCrop:lookahead:
-   *
-   * How far the camera sees into the future, which is how long frames are held (never more than 300 of them); reported
-   * as latency. From half a second on every cut is known in time.
-   */
-  g_object_class_install_property (
-      object_class, PROP_LOOKAHEAD,
-      g_param_spec_uint64 ("lookahead", _ ("Look-ahead"),
-                           _ ("How long frames are held to see what follows (nanoseconds)"), 0, 10 * GST_SECOND,
-                           DEFAULT_LOOKAHEAD, playing));
-  /**
-   * GstShortCrop:path:
-   *
-   * Name of a crop path file to go by.
-   */
-  g_object_class_install_property (
-      object_class, PROP_PATH,
-      g_param_spec_string ("path", _ ("Path"), _ ("Crop path file (JSON) to go by instead of a camera"), NULL, ready));
-  /**
-   * GstShortCrop:path-location:
-   *
-   * Name of a file that the crop path is written to at the end of the stream.
-   */
-  g_object_class_install_property (object_class, PROP_PATH_LOCATION,
-                                   g_param_spec_string ("path-location", _ ("Path location"),
-                                                        _ ("File to write the crop path to at the end (JSON)"), NULL,
-                                                        ready));
-  /**
-   * GstShortCrop:post-messages:
-   *
-   * Whether to tell what is cropped.
-   */
-  g_object_class_install_property (object_class, PROP_POST_MESSAGES,
-                                   g_param_spec_boolean ("post-messages", _ ("Post messages"),
-                                                         _ ("Post messages of what is cropped"), DEFAULT_POST_MESSAGES,
-                                                         playing));
-  /**
-   * GstShortCrop:interval:
-   *
-   * Time between two messages; 0 for one per frame.
-   */
-  g_object_class_install_property (
-      object_class, PROP_INTERVAL,
-      g_param_spec_uint64 ("interval", _ ("Interval"), _ ("Time between two messages, 0 for every frame (nanoseconds)"),
-                           0, 3600 * GST_SECOND, DEFAULT_INTERVAL, playing));
 }
 
 static void
@@ -940,7 +666,7 @@ gst_short_crop_class_init (GstShortCropClass *klass)
   object_class->set_property = gst_short_crop_set_property;
   object_class->get_property = gst_short_crop_get_property;
   object_class->finalize = gst_short_crop_finalize;
-  install_properties (object_class);
+  short_crop_settings_install (object_class);
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Subject-following crop", "Filter/Effect/Video/Scaler",
@@ -965,19 +691,6 @@ gst_short_crop_class_init (GstShortCropClass *klass)
 static void
 gst_short_crop_init (GstShortCrop *self)
 {
-  self->settings = (Settings){
-      .aspect_n = DEFAULT_ASPECT_N,
-      .aspect_d = DEFAULT_ASPECT_D,
-      .mode = DEFAULT_MODE,
-      .x = DEFAULT_X,
-      .y = DEFAULT_Y,
-      .zoom = DEFAULT_ZOOM,
-      .smoothing = DEFAULT_SMOOTHING,
-      .max_speed = DEFAULT_MAX_SPEED,
-      .dead_zone = DEFAULT_DEAD_ZONE,
-      .lookahead = DEFAULT_LOOKAHEAD,
-      .post_messages = DEFAULT_POST_MESSAGES,
-      .interval = DEFAULT_INTERVAL,
-  };
+  short_crop_settings_init (&self->settings);
   g_queue_init (&self->state.held);
 }

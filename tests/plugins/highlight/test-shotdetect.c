@@ -152,6 +152,26 @@ test_before_eos (Fixture *f, gconstpointer data)
   g_assert_cmpuint (count_messages (f), ==, 1);
 }
 
+/* An element behind hears of the cut in the stream, whether or not messages are posted. */
+static void
+test_event (Fixture *f, gconstpointer data)
+{
+  GstEvent *event;
+  guint n = 0;
+
+  g_object_set (f->harness->element, "post-messages", FALSE, NULL);
+  push (f, 0, 0, 30);
+  push (f, 1, 30 * FRAME, 30);
+  while ((event = gst_harness_try_pull_event (f->harness))) {
+    if (gst_event_has_name (event, "derush-shot")) {
+      g_assert_cmpuint (get_time (gst_event_get_structure (event), "stream-time"), ==, 30 * FRAME);
+      n++;
+    }
+    gst_event_unref (event);
+  }
+  g_assert_cmpuint (n, ==, 1);
+}
+
 static void
 test_no_messages (Fixture *f, gconstpointer data)
 {
@@ -302,6 +322,7 @@ main (int argc, char **argv)
   add ("/shotdetect/a-message-tells-where-the-new-shot-starts-in-the-film", test_message);
   add ("/shotdetect/buffers-pass-unchanged", test_buffers_pass);
   add ("/shotdetect/the-last-changes-are-posted-before-eos", test_before_eos);
+  add ("/shotdetect/a-cut-is-an-event-downstream", test_event);
   add ("/shotdetect/no-messages-if-not-wanted", test_no_messages);
   add ("/shotdetect/only-the-transitions-asked-for", test_transitions);
   add ("/shotdetect/a-seek-begins-anew", test_flush);
