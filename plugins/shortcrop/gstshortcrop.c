@@ -417,15 +417,18 @@ gst_short_crop_fixate_caps (GstBaseTransform *trans, GstPadDirection direction, 
   return short_crop_fixate_caps (direction, caps, others, (double)settings.aspect_n / settings.aspect_d);
 }
 
-/* The whole picture as it is: nothing to do, as long as nobody zooms. */
+/* The whole picture as it is: nothing to do, as long as nobody zooms or wants to have it in writing. */
 static gboolean
 can_pass_through (GstShortCrop *self)
 {
   const GstVideoInfo *in = &self->state.in_info, *out = &self->state.out_info;
-  ShortCropSettings settings = get_settings (self);
+  gboolean plain;
 
-  return in->width == out->width && in->height == out->height && in->par_n == in->par_d && settings.zoom == 1 &&
-         !self->state.path && !gst_object_has_active_control_bindings (GST_OBJECT (self));
+  GST_OBJECT_LOCK (self);
+  plain = self->settings.zoom == 1 && !self->settings.path_location;
+  GST_OBJECT_UNLOCK (self);
+  return plain && in->width == out->width && in->height == out->height && in->par_n == in->par_d && !self->state.path &&
+         !gst_object_has_active_control_bindings (GST_OBJECT (self));
 }
 
 static gboolean
