@@ -31,6 +31,7 @@ struct _Ducker {
   guint64 heard;  /* of the voice */
   guint64 played; /* of the program */
   guint64 duck_until;
+  GArray *spoken; /* of guint64: where slices with a voice end, as far as the program is not there yet */
 
   double b0, b1, b2, a1, a2;
   FilterState *filters;
@@ -83,6 +84,7 @@ ducker_new (guint rate, guint channels, double look_ahead)
   self->filters = g_new0 (FilterState, channels);
   self->sums = g_new0 (double, channels);
   self->silent = TRUE;
+  self->spoken = g_array_new (FALSE, FALSE, sizeof (guint64));
   design_filter (self);
   return self;
 }
@@ -96,6 +98,7 @@ ducker_free (Ducker *self)
 {
   g_free (self->filters);
   g_free (self->sums);
+  g_array_unref (self->spoken);
   g_free (self);
 }
 
@@ -130,7 +133,7 @@ finish_slice (Ducker *self, const DuckerOptions *options)
       self->silent = FALSE;
   }
   if (mean >= threshold)
-    self->duck_until = self->heard + (guint64)(options->hold * self->rate + 0.5);
+    g_array_append_val (self->spoken, self->heard);
   /* What rings on below hearing is silence: it would keep every later slice busy. */
   if (mean < 1e-15) {
     memset (self->powers, 0, sizeof (self->powers));
@@ -195,6 +198,7 @@ void
 ducker_gains (Ducker *self, const DuckerOptions *options, float *gains, gsize frames)
 {
   guint attack = (guint)(options->attack * self->rate + 0.5), release = (guint)(options->release * self->rate + 0.5);
+  guint hold = (guint)(options->hold * self->rate + 0.5), spoken = 0;
   double rise, fall, depth_step = DEPTH_SPEED / self->rate;
   float ducked;
 
@@ -202,10 +206,24 @@ ducker_gains (Ducker *self, const DuckerOptions *options, float *gains, gsize fr
     attack = MIN (attack, self->lead);
   rise = 1.0 / MAX (attack, 1);
   fall = 1.0 / MAX (release, 1);
+  /* Nothing was louder before the beginning, so nothing has to fade. */
+  if (self->played == 0 && self->spoken->len > 0 && g_array_index (self->spoken, guint64, 0) <= self->look_ahead) {
+    self->position = 1;
+    self->depth = options->duck_gain;
+  }
   ducked = (float)pow (10, self->depth / 20);
   for (gsize i = 0; i < frames; i++) {
-    gboolean duck = self->played + i < self->duck_until;
+    guint64 frame = self->played + i;
+    gboolean duck;
 
+    for (; spoken < self->spoken->len; spoken++) {
+      guint64 end = g_array_index (self->spoken, guint64, spoken);
+
+      if (end > frame + self->look_ahead)
+        break;
+      self->duck_until = end + hold;
+    }
+    duck = frame < self->duck_until;
     self->position = duck ? MIN (1, self->position + rise) : MAX (0, self->position - fall);
     if (self->depth != options->duck_gain) {
       if (self->position <= rise)
@@ -222,4 +240,5 @@ ducker_gains (Ducker *self, const DuckerOptions *options, float *gains, gsize fr
       gains[i] = (float)pow (10, self->depth * ease (self->position) / 20);
   }
   self->played += frames;
+  g_array_remove_range (self->spoken, 0, spoken);
 }

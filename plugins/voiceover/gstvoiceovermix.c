@@ -38,6 +38,8 @@
 #include "ducker.h"
 #include "gstvoiceovermix.h"
 #include "gstvoiceovermixpad.h"
+#include "mixpads.h"
+#include "sound.h"
 
 #include <glib/gi18n-lib.h>
 #include <math.h>
@@ -46,7 +48,7 @@
 GST_DEBUG_CATEGORY_STATIC (gst_voiceover_mix_debug);
 #define GST_CAT_DEFAULT gst_voiceover_mix_debug
 
-#define DEFAULT_THRESHOLD (-45.0)
+#define DEFAULT_THRESHOLD (-40.0)
 #define DEFAULT_DUCK_GAIN (-14.0)
 #define DEFAULT_ATTACK 30
 #define DEFAULT_HOLD 250
@@ -64,14 +66,6 @@ typedef struct {
   guint look_ahead; /* in milliseconds */
   GstVoiceoverMixEosOn eos_on;
 } Settings;
-
-/* The same frames of programs and voices, interleaved. */
-typedef struct {
-  float *program;
-  float *voice;
-  guint frames;
-  gsize allocated; /* samples */
-} Sound;
 
 typedef struct {
   GstAudioInfo info;
@@ -145,76 +139,6 @@ get_settings (GstVoiceoverMix *self)
   settings = self->settings;
   GST_OBJECT_UNLOCK (self);
   return settings;
-}
-
-/* ── Sound ──────────────────────────────────────────────────────────────── */
-
-static void
-sound_reserve (Sound *sound, gsize samples)
-{
-  if (samples <= sound->allocated)
-    return;
-  sound->allocated = MAX (samples, sound->allocated * 2);
-  sound->program = g_renew (float, sound->program, sound->allocated);
-  sound->voice = g_renew (float, sound->voice, sound->allocated);
-}
-
-static void
-sound_clear (Sound *sound)
-{
-  g_free (sound->program);
-  g_free (sound->voice);
-  *sound = (Sound){0};
-}
-
-static void
-sound_append (Sound *sound, const Sound *more, guint frames, guint channels)
-{
-  gsize old = (gsize)sound->frames * channels, n = (gsize)frames * channels;
-
-  sound_reserve (sound, old + n);
-  memcpy (sound->program + old, more->program, n * sizeof (float));
-  memcpy (sound->voice + old, more->voice, n * sizeof (float));
-  sound->frames += frames;
-}
-
-static void
-sound_drop (Sound *sound, guint frames, guint channels)
-{
-  gsize n = (gsize)frames * channels, rest = (gsize)(sound->frames - frames) * channels;
-
-  memmove (sound->program, sound->program + n, rest * sizeof (float));
-  memmove (sound->voice, sound->voice + n, rest * sizeof (float));
-  sound->frames -= frames;
-}
-
-/* Other channels in the middle of a block. */
-static void
-sound_convert (Sound *sound, const GstAudioInfo *from, const GstAudioInfo *to)
-{
-  GstAudioInfo in, out;
-  Sound converted = {0};
-  GstAudioConverter *converter;
-
-  gst_audio_info_set_format (&in, GST_AUDIO_FORMAT_F32, from->rate, from->channels, from->position);
-  gst_audio_info_set_format (&out, GST_AUDIO_FORMAT_F32, from->rate, to->channels, to->position);
-  in.flags = from->flags;
-  out.flags = to->flags;
-  sound_reserve (&converted, (gsize)sound->frames * to->channels);
-  memset (converted.program, 0, converted.allocated * sizeof (float));
-  memset (converted.voice, 0, converted.allocated * sizeof (float));
-  converted.frames = sound->frames;
-  converter = gst_audio_converter_new (GST_AUDIO_CONVERTER_FLAG_NONE, &in, &out, NULL);
-  if (converter && sound->frames > 0) {
-    gpointer planes[][2] = {{sound->program, converted.program}, {sound->voice, converted.voice}};
-
-    for (guint i = 0; i < 2; i++)
-      gst_audio_converter_samples (converter, GST_AUDIO_CONVERTER_FLAG_NONE, &planes[i][0], sound->frames,
-                                   &planes[i][1], sound->frames);
-  }
-  g_clear_pointer (&converter, gst_audio_converter_free);
-  sound_clear (sound);
-  *sound = converted;
 }
 
 /* ── Output ─────────────────────────────────────────────────────────────── */
@@ -306,29 +230,6 @@ new_ducker (GstVoiceoverMix *self)
 
 /* ── End of the program ─────────────────────────────────────────────────── */
 
-typedef struct {
-  guint programs;
-  guint running;
-  GstClockTime gap_end; /* running time */
-} Programs;
-
-static gboolean
-look_at_program (GstElement *element, GstPad *pad, gpointer data)
-{
-  Programs *programs = data;
-  GstClockTime gap_end;
-
-  if (gst_voiceover_mix_pad_is_voice (GST_VOICEOVER_MIX_PAD (pad)))
-    return TRUE;
-  programs->programs++;
-  if (!gst_aggregator_pad_is_eos (GST_AGGREGATOR_PAD (pad)))
-    programs->running++;
-  gap_end = gst_voiceover_mix_pad_get_gap_end (GST_VOICEOVER_MIX_PAD (pad));
-  if (GST_CLOCK_TIME_IS_VALID (gap_end))
-    programs->gap_end = MAX (programs->gap_end, gap_end);
-  return TRUE;
-}
-
 static guint64
 frame_of_running_time (GstVoiceoverMix *self, GstClockTime running_time)
 {
@@ -348,12 +249,12 @@ frame_of_running_time (GstVoiceoverMix *self, GstClockTime running_time)
 static gboolean
 has_ended (GstVoiceoverMix *self, guint64 *end)
 {
-  Programs programs = {0};
+  MixPrograms programs;
 
   if (get_settings (self).eos_on != GST_VOICEOVER_MIX_EOS_ON_PROGRAM || !self->state.ducker)
     return FALSE;
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), look_at_program, &programs);
-  if (programs.programs == 0 || programs.running > 0)
+  programs = mix_pads_look_at_programs (GST_ELEMENT (self));
+  if (programs.count == 0 || programs.running > 0)
     return FALSE;
   /* A film without sound does not silence its voice. */
   if (self->state.program_end == 0 && programs.gap_end == 0)
@@ -448,24 +349,6 @@ gst_voiceover_mix_finish_buffer (GstAggregator *agg, GstBuffer *buffer)
   return push_line (self, buffer, state->line.frames - look_ahead);
 }
 
-/* The earliest running time of what waits on the pads. */
-static gboolean
-look_at_start (GstElement *element, GstPad *pad, gpointer data)
-{
-  GstClockTime *start = data, time;
-  GstBuffer *buffer = gst_aggregator_pad_peek_buffer (GST_AGGREGATOR_PAD (pad));
-
-  if (!buffer)
-    return TRUE;
-  GST_OBJECT_LOCK (pad);
-  time = gst_segment_to_running_time (&GST_AGGREGATOR_PAD (pad)->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
-  GST_OBJECT_UNLOCK (pad);
-  if (GST_CLOCK_TIME_IS_VALID (time) && (!GST_CLOCK_TIME_IS_VALID (*start) || time < *start))
-    *start = time;
-  gst_buffer_unref (buffer);
-  return TRUE;
-}
-
 /*
  * With start-time-selection=first the base class starts with the buffer that arrives first, and drops what is earlier on
  * other pads.
@@ -475,12 +358,12 @@ choose_start (GstVoiceoverMix *self)
 {
   GstSegment *segment = &GST_AGGREGATOR_PAD (GST_AGGREGATOR_SRC_PAD (self))->segment;
   GstAggregatorStartTimeSelection selection;
-  GstClockTime start = GST_CLOCK_TIME_NONE, position;
+  GstClockTime start, position;
 
   g_object_get (self, "start-time-selection", &selection, NULL);
   if (selection != GST_AGGREGATOR_START_TIME_SELECTION_FIRST)
     return;
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), look_at_start, &start);
+  start = mix_pads_find_start (GST_ELEMENT (self));
   if (!GST_CLOCK_TIME_IS_VALID (start))
     return;
   GST_OBJECT_LOCK (self);
@@ -533,19 +416,6 @@ gst_voiceover_mix_aggregate (GstAggregator *agg, gboolean timeout)
 
 /* ── Negotiation and state ──────────────────────────────────────────────── */
 
-static gboolean
-find_leading_info (GstElement *element, GstPad *pad, gpointer data)
-{
-  GstAudioInfo *info = data;
-  gboolean program = !gst_voiceover_mix_pad_is_voice (GST_VOICEOVER_MIX_PAD (pad));
-
-  GST_OBJECT_LOCK (pad);
-  if (GST_AUDIO_INFO_IS_VALID (&GST_AUDIO_AGGREGATOR_PAD (pad)->info) && (program || !GST_AUDIO_INFO_IS_VALID (info)))
-    *info = GST_AUDIO_AGGREGATOR_PAD (pad)->info;
-  GST_OBJECT_UNLOCK (pad);
-  return !(program && GST_AUDIO_INFO_IS_VALID (info));
-}
-
 /* What downstream leaves open is as in the first program. */
 static GstCaps *
 gst_voiceover_mix_fixate_src_caps (GstAggregator *agg, GstCaps *caps)
@@ -554,9 +424,7 @@ gst_voiceover_mix_fixate_src_caps (GstAggregator *agg, GstCaps *caps)
   GstStructure *structure;
   int channels;
 
-  gst_audio_info_init (&info);
-  gst_element_foreach_sink_pad (GST_ELEMENT (agg), find_leading_info, &info);
-  if (!GST_AUDIO_INFO_IS_VALID (&info))
+  if (!mix_pads_find_leading_info (GST_ELEMENT (agg), &info))
     return GST_AGGREGATOR_CLASS (gst_voiceover_mix_parent_class)->fixate_src_caps (agg, caps);
   caps = gst_caps_make_writable (caps);
   structure = gst_caps_get_structure (caps, 0);
@@ -594,13 +462,6 @@ gst_voiceover_mix_negotiated_src_caps (GstAggregator *agg, GstCaps *caps)
   return GST_AGGREGATOR_CLASS (gst_voiceover_mix_parent_class)->negotiated_src_caps (agg, caps);
 }
 
-static gboolean
-reset_pad (GstElement *element, GstPad *pad, gpointer data)
-{
-  gst_voiceover_mix_pad_reset (GST_VOICEOVER_MIX_PAD (pad));
-  return TRUE;
-}
-
 /* Forgets the sound, not the format. */
 static void
 start_again (GstVoiceoverMix *self)
@@ -611,7 +472,7 @@ start_again (GstVoiceoverMix *self)
   sound_clear (&state->line);
   state->started = FALSE;
   state->program_end = 0;
-  gst_element_foreach_sink_pad (GST_ELEMENT (self), reset_pad, NULL);
+  mix_pads_reset (GST_ELEMENT (self));
   if (state->ducker)
     new_ducker (self);
 }
@@ -656,64 +517,39 @@ gst_voiceover_mix_clip (GstAggregator *agg, GstAggregatorPad *pad, GstBuffer *bu
 
 /* ── Events and queries ─────────────────────────────────────────────────── */
 
-typedef struct {
-  GstPad *other_than;
-  int rate;
-} ConfiguredRate;
-
-static gboolean
-find_rate (GstElement *element, GstPad *pad, gpointer data)
-{
-  ConfiguredRate *configured = data;
-
-  if (pad == configured->other_than)
-    return TRUE;
-  GST_OBJECT_LOCK (pad);
-  if (GST_AUDIO_INFO_IS_VALID (&GST_AUDIO_AGGREGATOR_PAD (pad)->info))
-    configured->rate = GST_AUDIO_INFO_RATE (&GST_AUDIO_AGGREGATOR_PAD (pad)->info);
-  GST_OBJECT_UNLOCK (pad);
-  return configured->rate == 0;
-}
-
 static gboolean
 gst_voiceover_mix_sink_event (GstAggregator *agg, GstAggregatorPad *pad, GstEvent *event)
 {
   if (GST_EVENT_TYPE (event) == GST_EVENT_CAPS) {
-    ConfiguredRate configured = {GST_PAD (pad), 0};
+    int rate = 0, other = mix_pads_find_rate (GST_ELEMENT (agg), GST_PAD (pad));
     GstCaps *caps;
-    int rate = 0;
 
     gst_event_parse_caps (event, &caps);
     gst_structure_get_int (gst_caps_get_structure (caps, 0), "rate", &rate);
-    gst_element_foreach_sink_pad (GST_ELEMENT (agg), find_rate, &configured);
-    if (configured.rate != 0 && rate != configured.rate)
+    if (other != 0 && rate != other)
       GST_ELEMENT_ERROR (agg, STREAM, FORMAT,
                          (_ ("The sounds to be mixed have different sample rates: put audioresample before each")),
-                         ("%s has %d Hz, another pad %d Hz", GST_PAD_NAME (pad), rate, configured.rate));
+                         ("%s has %d Hz, another pad %d Hz", GST_PAD_NAME (pad), rate, other));
   }
   return GST_AGGREGATOR_CLASS (gst_voiceover_mix_parent_class)->sink_event (agg, pad, event);
 }
 
-typedef struct {
-  guint programs;
-  gboolean known;
-  gint64 longest;
-} Durations;
-
+/*
+ * Another sample rate is accepted here, so that its caps arrive and are refused with an error that tells why. The caps
+ * query says which rate it should be, for those who ask.
+ */
 static gboolean
-ask_duration (GstElement *element, GstPad *pad, gpointer data)
+gst_voiceover_mix_sink_query (GstAggregator *agg, GstAggregatorPad *pad, GstQuery *query)
 {
-  Durations *durations = data;
-  gint64 duration = -1;
+  if (GST_QUERY_TYPE (query) == GST_QUERY_ACCEPT_CAPS) {
+    g_autoptr (GstCaps) allowed = gst_pad_get_pad_template_caps (GST_PAD (pad));
+    GstCaps *caps;
 
-  if (gst_voiceover_mix_pad_is_voice (GST_VOICEOVER_MIX_PAD (pad)))
+    gst_query_parse_accept_caps (query, &caps);
+    gst_query_set_accept_caps_result (query, gst_caps_is_subset (caps, allowed));
     return TRUE;
-  durations->programs++;
-  if (gst_pad_peer_query_duration (pad, GST_FORMAT_TIME, &duration) && duration >= 0)
-    durations->longest = MAX (durations->longest, duration);
-  else
-    durations->known = FALSE;
-  return TRUE;
+  }
+  return GST_AGGREGATOR_CLASS (gst_voiceover_mix_parent_class)->sink_query (agg, pad, query);
 }
 
 static gboolean
@@ -735,17 +571,15 @@ gst_voiceover_mix_src_query (GstAggregator *agg, GstQuery *query)
     return TRUE;
   }
   case GST_QUERY_DURATION: {
-    Durations durations = {0, TRUE, 0};
+    GstClockTime duration;
 
     gst_query_parse_duration (query, &format, NULL);
-    if (format != GST_FORMAT_TIME || settings.eos_on != GST_VOICEOVER_MIX_EOS_ON_PROGRAM)
+    if (format != GST_FORMAT_TIME || settings.eos_on != GST_VOICEOVER_MIX_EOS_ON_PROGRAM ||
+        !mix_pads_query_program_duration (GST_ELEMENT (self), &duration))
       break;
-    gst_element_foreach_sink_pad (GST_ELEMENT (self), ask_duration, &durations);
-    if (durations.programs == 0)
-      break;
-    if (durations.known)
-      gst_query_set_duration (query, format, durations.longest);
-    return durations.known;
+    if (GST_CLOCK_TIME_IS_VALID (duration))
+      gst_query_set_duration (query, format, duration);
+    return GST_CLOCK_TIME_IS_VALID (duration);
   }
   default:
     break;
@@ -755,21 +589,6 @@ gst_voiceover_mix_src_query (GstAggregator *agg, GstQuery *query)
 
 /* ── Pads ───────────────────────────────────────────────────────────────── */
 
-/* @prefix with the number that was asked for, or the next that is free. */
-static char *
-name_pad (GstVoiceoverMix *self, const char *prefix, const char *name)
-{
-  if (name && !strchr (name, '%'))
-    return g_str_has_prefix (name, prefix) ? g_strdup (name) : NULL;
-  for (guint i = 0;; i++) {
-    g_autofree char *candidate = g_strdup_printf ("%s%u", prefix, i);
-    g_autoptr (GstPad) pad = gst_element_get_static_pad (GST_ELEMENT (self), candidate);
-
-    if (!pad)
-      return g_steal_pointer (&candidate);
-  }
-}
-
 static GstAggregatorPad *
 gst_voiceover_mix_create_new_pad (GstAggregator *agg, GstPadTemplate *template, const char *name, const GstCaps *caps)
 {
@@ -778,7 +597,7 @@ gst_voiceover_mix_create_new_pad (GstAggregator *agg, GstPadTemplate *template, 
 
   if (GST_PAD_TEMPLATE_DIRECTION (template) != GST_PAD_SINK)
     return NULL;
-  pad_name = name_pad (GST_VOICEOVER_MIX (agg), voice ? "voice_" : "program_", name);
+  pad_name = mix_pads_choose_name (GST_ELEMENT (agg), voice ? "voice_" : "program_", name);
   if (!pad_name) {
     GST_WARNING_OBJECT (agg, "there is no pad %s of template %s", name, GST_PAD_TEMPLATE_NAME_TEMPLATE (template));
     return NULL;
@@ -1010,6 +829,7 @@ gst_voiceover_mix_class_init (GstVoiceoverMixClass *klass)
   agg_class->aggregate = GST_DEBUG_FUNCPTR (gst_voiceover_mix_aggregate);
   agg_class->finish_buffer = GST_DEBUG_FUNCPTR (gst_voiceover_mix_finish_buffer);
   agg_class->sink_event = GST_DEBUG_FUNCPTR (gst_voiceover_mix_sink_event);
+  agg_class->sink_query = GST_DEBUG_FUNCPTR (gst_voiceover_mix_sink_query);
   agg_class->src_query = GST_DEBUG_FUNCPTR (gst_voiceover_mix_src_query);
   agg_class->create_new_pad = GST_DEBUG_FUNCPTR (gst_voiceover_mix_create_new_pad);
   agg_class->fixate_src_caps = GST_DEBUG_FUNCPTR (gst_voiceover_mix_fixate_src_caps);
