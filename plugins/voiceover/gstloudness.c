@@ -16,7 +16,7 @@
  * * #GstClockTime `duration`: how long was measured since the last message, for the whole since the start
  * * #gboolean `whole`: whether this is the message for the whole
  * * #gdouble `momentary-loudness`: of the last 400 ms, in LUFS
- * * #gdouble `short-term-loudness`: of the last 3 s, in LUFS
+ * * #gdouble `shortterm-loudness`: of the last 3 s, in LUFS
  * * #gdouble `global-loudness`: of all so far, in LUFS
  * * #gdouble `relative-threshold`: what counts for it, in LUFS
  * * #gdouble `loudness-range`: in LU, after EBU Tech 3342
@@ -33,7 +33,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m filesrc location=film.mp4 ! decodebin ! audioconvert ! loudness ! fakesink
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! audioconvert ! loudness ! fakesink
  * ]|
  */
 
@@ -181,7 +181,7 @@ add_measures (State *state, GstStructure *structure)
   }
   if (state->mode & GST_LOUDNESS_MODE_SHORT_TERM) {
     result = ebur128_loudness_shortterm (state->meter, &value);
-    take_double (structure, "short-term-loudness", result, value);
+    take_double (structure, "shortterm-loudness", result, value);
   }
   if (state->mode & GST_LOUDNESS_MODE_GLOBAL) {
     result = ebur128_loudness_global (state->meter, &value);

@@ -77,7 +77,9 @@ test_element (gconstpointer data)
     own++;
   }
   g_assert_cmpuint (own, >, 0);
-  g_assert_nonnull (g_object_class_find_property (G_OBJECT_GET_CLASS (element), "post-messages"));
+  /* A mixer changes sound and says nothing; whatever measures or chooses posts messages. */
+  if (!strstr (gst_element_factory_get_metadata (factory, GST_ELEMENT_METADATA_KLASS), "Mixer"))
+    g_assert_nonnull (g_object_class_find_property (G_OBJECT_GET_CLASS (element), "post-messages"));
 }
 
 int

@@ -217,7 +217,7 @@ test_tone (gconstpointer data)
   whole = whole_of (messages);
   assert_near (number (whole, "global-loudness"), c->expected, 0.1);
   assert_near (number (whole, "momentary-loudness"), c->expected, 0.1);
-  assert_near (number (whole, "short-term-loudness"), c->expected, 0.1);
+  assert_near (number (whole, "shortterm-loudness"), c->expected, 0.1);
   assert_near (number (whole, "relative-threshold"), c->expected - 10, 0.1);
   assert_near (number (whole, "loudness-range"), 0, 0.2);
   for (guint i = 0; i < c->channels; i++) {
@@ -400,7 +400,7 @@ test_silence (void)
 
     g_assert_cmpint (isinf (number (message, "global-loudness")), ==, -1);
     g_assert_cmpint (isinf (number (message, "momentary-loudness")), ==, -1);
-    g_assert_cmpint (isinf (number (message, "short-term-loudness")), ==, -1);
+    g_assert_cmpint (isinf (number (message, "shortterm-loudness")), ==, -1);
     g_assert_cmpfloat (number (message, "relative-threshold"), ==, -70);
     g_assert_cmpfloat (number (message, "loudness-range"), ==, 0);
     g_assert_cmpfloat (peak (message, "sample-peak", 1), ==, 0);
@@ -551,7 +551,7 @@ test_options (void)
   g_assert_true (gst_structure_has_field (message, "sample-peak"));
   g_assert_false (gst_structure_has_field (message, "true-peak"));
   g_assert_false (gst_structure_has_field (message, "global-loudness"));
-  g_assert_false (gst_structure_has_field (message, "short-term-loudness"));
+  g_assert_false (gst_structure_has_field (message, "shortterm-loudness"));
   g_assert_false (gst_structure_has_field (message, "loudness-range"));
   gst_harness_teardown (h);
 }
