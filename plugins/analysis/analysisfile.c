@@ -260,7 +260,7 @@ take_tables (DerushAnalysisFile *self, GError **error)
       header.audio_size != sizeof (DerushAudioBlock) || header.shot_size != sizeof (DerushShot) ||
       header.file_size != size || sizeof (header) + frames + audio + shots != size) {
     g_set_error (error, DERUSH_ANALYSIS_ERROR, DERUSH_ANALYSIS_ERROR_NOT_ANALYSIS,
-                 _ ("The analysis file is cut or damaged: %" G_GSIZE_FORMAT " bytes."), size);
+                 _ ("The analysis file is cut or damaged: %zu bytes."), size);
     return FALSE;
   }
   contents += sizeof (header);

@@ -5,11 +5,15 @@
 #include "gstbestframe.h"
 #include "gstspritesheet.h"
 
+#include <glib/gi18n-lib.h>
+
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
   gboolean ok = FALSE;
 
+  bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   ok |= GST_ELEMENT_REGISTER (bestframe, plugin);
   ok |= GST_ELEMENT_REGISTER (spritesheet, plugin);
   return ok;

@@ -3,6 +3,7 @@
 
 #include "cli/cli-private.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <glib/gi18n.h>
 
@@ -44,8 +45,8 @@ print_table (JsonObject *return_value)
   guint n = shots ? json_array_get_length (shots) : 0;
   g_autofree char *duration = derush_cli_format_time (derush_json_get_number (return_value, "duration", 0));
 
-  printf (ngettext ("%s, %" G_GINT64_FORMAT " frames, %u shot\n", "%s, %" G_GINT64_FORMAT " frames, %u shots\n", n),
-          duration, derush_json_get_int (return_value, "frames", 0), n);
+  printf (ngettext ("%s, %" PRId64 " frames, %u shot\n", "%s, %" PRId64 " frames, %u shots\n", n), duration,
+          derush_json_get_int (return_value, "frames", 0), n);
   for (guint i = 0; i < n; i++) {
     JsonObject *shot = json_array_get_object_element (shots, i);
     g_autofree char *start = derush_cli_format_time (derush_json_get_number (shot, "start", 0));

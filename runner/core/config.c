@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
@@ -105,8 +106,8 @@ check_value (const Setting *setting, const char *value, const char *origin, GErr
     if (g_ascii_string_to_signed (value, 10, setting->min, setting->max, &number, NULL))
       return TRUE;
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
-                 _ ("%s is “%s” (from %s), but must be a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT),
-                 setting->name, value, origin, setting->min, setting->max);
+                 _ ("%s is “%s” (from %s), but must be a whole number from %" PRId64 " to %" PRId64), setting->name,
+                 value, origin, setting->min, setting->max);
     return FALSE;
   case SETTING_BOOLEAN:
     if (parse_boolean (value, &flag))

@@ -212,6 +212,8 @@ main (int argc, char **argv)
   gboolean version = FALSE;
 
   setlocale (LC_ALL, "");
+  /* Numbers are the same in every language: they are read by programs as well. */
+  setlocale (LC_NUMERIC, "C");
   bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   if (!parse_options (&argc, &argv, &version, &error)) {

@@ -4,6 +4,7 @@
 #include "brightness-private.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
 #include <glib/gi18n-lib.h>
@@ -54,9 +55,8 @@ compare (JsonObject *made, DerushMediaInfo *info, guint64 frames, double end, do
   if (fabs (duration - end) > DURATION_TOLERANCE + (info->fps > 0 ? 1 / info->fps : 0.1))
     return refuse (error, _ ("The new film “%s” lasts %.2f s by its header but plays for %.2f s"), file, duration, end);
   if (expected >= 0 && ABS (expected - (gint64)frames) > 1)
-    return refuse (error,
-                   _ ("The new film “%s” has %" G_GINT64_FORMAT " pictures, but %" G_GINT64_FORMAT " were written"),
-                   file, (gint64)frames, expected);
+    return refuse (error, _ ("The new film “%s” has %" PRId64 " pictures, but %" PRId64 " were written"), file,
+                   (gint64)frames, expected);
   if (derush_json_get_number (made, "brightness", 0) > BRIGHT && brightness >= 0 && brightness < BLACK)
     return refuse (error, _ ("The new film “%s” is black, but its source is not"), file);
   return TRUE;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -504,7 +505,7 @@ keep_watch (Request *request, GError **error)
     kill_group (request->process);
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
                  _ ("The media worker used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
-                    "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " bytes"),
+                    "%" PRId64 " of %" PRId64 " bytes"),
                  memory, watch->memory_limit);
     return FALSE;
   }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,8 +68,8 @@ check_space (Run *run, const char *path, const char *setting, GError **error)
   if (available < 0 || available >= needed)
     return TRUE;
   g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("There is too little space left on the disk of %s; make room there or change %s: %" G_GINT64_FORMAT
-                  " MiB are free, %" G_GINT64_FORMAT " MiB are needed"),
+               _ ("There is too little space left on the disk of %s; make room there or change %s: %" PRId64
+                  " MiB are free, %" PRId64 " MiB are needed"),
                path, setting, available >> 20, (needed >> 20) + 1);
   return FALSE;
 }

@@ -87,7 +87,7 @@ derush_wire_send (DerushWire *wire, JsonObject *message, const int *fds, guint n
 
   if (length > DERUSH_STEP_LINE_MAX || n_fds > DERUSH_STEP_FDS_MAX) {
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
-                 _ ("A message between the runner and its worker is too long: %" G_GSIZE_FORMAT " bytes"), length);
+                 _ ("A message between the runner and its worker is too long: %zu bytes"), length);
     return FALSE;
   }
   g_mutex_lock (&wire->lock);
