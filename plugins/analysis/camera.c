@@ -334,7 +334,8 @@ add_shot (GArray *keys, const DerushFrameFeatures *frames, guint n, double shot_
       key.y = to_hundredths (key.y);
     } else {
       key = g_array_index (shot, DerushCameraKey, i - 1);
-      if (key.time <= start || key.time >= end)
+      key.time = round (key.time * 1000) / 1000;
+      if (key.time < start + PATH_STEP / 2 || key.time > end - PATH_STEP / 2)
         continue;
     }
     g_array_append_val (keys, key);
