@@ -611,9 +611,9 @@ gst_bestframe_class_init (GstBestframeClass *klass)
    *
    * Whether to choose from the whole stream (`best`) or from each interval (`window`).
    */
-  g_object_class_install_property (
-      object_class, PROP_MODE,
-      g_param_spec_enum ("mode", "Mode", "What to choose the best frames from", TYPE_MODE, DEFAULT_MODE, ready));
+  g_object_class_install_property (object_class, PROP_MODE,
+                                   g_param_spec_enum ("mode", _ ("Mode"), _ ("What to choose the best frames from"),
+                                                      TYPE_MODE, DEFAULT_MODE, ready));
   /**
    * GstBestframe:count:
    *
@@ -621,15 +621,15 @@ gst_bestframe_class_init (GstBestframeClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_COUNT,
-      g_param_spec_uint ("count", "Count", "Frames to choose in mode `best`", 1, 100, DEFAULT_COUNT, ready));
+      g_param_spec_uint ("count", _ ("Count"), _ ("Frames to choose in mode `best`"), 1, 100, DEFAULT_COUNT, ready));
   /**
    * GstBestframe:interval:
    *
    * In mode `window`, the time in nanoseconds of which the best frame is pushed.
    */
   g_object_class_install_property (object_class, PROP_INTERVAL,
-                                   g_param_spec_uint64 ("interval", "Interval",
-                                                        "Length of a window in mode `window` (nanoseconds)",
+                                   g_param_spec_uint64 ("interval", _ ("Interval"),
+                                                        _ ("Length of a window in mode `window` (nanoseconds)"),
                                                         GST_MSECOND, G_MAXINT64, DEFAULT_INTERVAL, ready));
   /**
    * GstBestframe:min-distance:
@@ -639,9 +639,9 @@ gst_bestframe_class_init (GstBestframeClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_MIN_DISTANCE,
-      g_param_spec_uint64 ("min-distance", "Minimum distance",
-                           "Wanted time between two frames in mode `best` (nanoseconds); 0 chooses by the duration", 0,
-                           G_MAXINT64, DEFAULT_MIN_DISTANCE, ready));
+      g_param_spec_uint64 ("min-distance", _ ("Minimum distance"),
+                           _ ("Wanted time between two frames in mode `best` (nanoseconds); 0 chooses by the duration"),
+                           0, G_MAXINT64, DEFAULT_MIN_DISTANCE, ready));
   /**
    * GstBestframe:min-score:
    *
@@ -649,17 +649,17 @@ gst_bestframe_class_init (GstBestframeClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_MIN_SCORE,
-      g_param_spec_double ("min-score", "Minimum score",
-                           "Push no frame of a lower score (0 to 1) unless it is the only one", 0, 1, DEFAULT_MIN_SCORE,
-                           ready));
+      g_param_spec_double ("min-score", _ ("Minimum score"),
+                           _ ("Push no frame of a lower score (0 to 1) unless it is the only one"), 0, 1,
+                           DEFAULT_MIN_SCORE, ready));
   /**
    * GstBestframe:post-messages:
    *
    * Whether to post a message with each chosen frame.
    */
   g_object_class_install_property (object_class, PROP_POST_MESSAGES,
-                                   g_param_spec_boolean ("post-messages", "Post messages",
-                                                         "Post a `bestframe` message with each chosen frame",
+                                   g_param_spec_boolean ("post-messages", _ ("Post messages"),
+                                                         _ ("Post a `bestframe` message with each chosen frame"),
                                                          DEFAULT_POST_MESSAGES, ready));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);

@@ -732,7 +732,7 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_COLUMNS,
-      g_param_spec_uint ("columns", "Columns", "Tiles in a row of a page", 1, 1000, DEFAULT_COLUMNS, ready));
+      g_param_spec_uint ("columns", _ ("Columns"), _ ("Tiles in a row of a page"), 1, 1000, DEFAULT_COLUMNS, ready));
   /**
    * GstSpritesheet:rows:
    *
@@ -740,16 +740,18 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_ROWS,
-      g_param_spec_uint ("rows", "Rows", "Rows of a full page; fewer where it would be higher than 16383 pixels", 1,
-                         1000, DEFAULT_ROWS, ready));
+      g_param_spec_uint ("rows", _ ("Rows"),
+                         _ ("Rows of a full page; fewer where it would be higher than 16383 pixels"), 1, 1000,
+                         DEFAULT_ROWS, ready));
   /**
    * GstSpritesheet:tile-width:
    *
    * Width of a tile in pixels, 2 to 16382; rounded to an even number.
    */
   g_object_class_install_property (object_class, PROP_TILE_WIDTH,
-                                   g_param_spec_uint ("tile-width", "Tile width", "Width of a tile (pixels, even)", 2,
-                                                      SHEET_MAX_SIDE - 1, DEFAULT_TILE_WIDTH, ready));
+                                   g_param_spec_uint ("tile-width", _ ("Tile width"),
+                                                      _ ("Width of a tile (pixels, even)"), 2, SHEET_MAX_SIDE - 1,
+                                                      DEFAULT_TILE_WIDTH, ready));
   /**
    * GstSpritesheet:tile-height:
    *
@@ -758,8 +760,8 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_TILE_HEIGHT,
-      g_param_spec_uint ("tile-height", "Tile height",
-                         "Height of a tile (pixels, even); 0 follows the film's display aspect ratio", 0,
+      g_param_spec_uint ("tile-height", _ ("Tile height"),
+                         _ ("Height of a tile (pixels, even); 0 follows the film's display aspect ratio"), 0,
                          SHEET_MAX_SIDE - 1, DEFAULT_TILE_HEIGHT, ready));
   /**
    * GstSpritesheet:interval:
@@ -769,8 +771,8 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    */
   g_object_class_install_property (
       object_class, PROP_INTERVAL,
-      g_param_spec_uint64 ("interval", "Interval",
-                           "Time from one tile to the next (nanoseconds); 0 chooses by the film's duration", 0,
+      g_param_spec_uint64 ("interval", _ ("Interval"),
+                           _ ("Time from one tile to the next (nanoseconds); 0 chooses by the film's duration"), 0,
                            G_MAXINT64, DEFAULT_INTERVAL, ready));
   /**
    * GstSpritesheet:vtt-location:
@@ -778,8 +780,8 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    * Path of the WebVTT file, written at the end of the stream under another name and then renamed; %NULL writes none.
    */
   g_object_class_install_property (object_class, PROP_VTT_LOCATION,
-                                   g_param_spec_string ("vtt-location", "WebVTT location",
-                                                        "Path of the WebVTT file to write at the end of the stream",
+                                   g_param_spec_string ("vtt-location", _ ("WebVTT location"),
+                                                        _ ("Path of the WebVTT file to write at the end of the stream"),
                                                         DEFAULT_VTT_LOCATION, playing));
   /**
    * GstSpritesheet:url-template:
@@ -787,8 +789,8 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    * How the WebVTT file and the messages name a page: a URL with one `%u` or `%0Nu` for the page's number.
    */
   g_object_class_install_property (object_class, PROP_URL_TEMPLATE,
-                                   g_param_spec_string ("url-template", "URL template",
-                                                        "URL of a page, with one %u or %0Nu for its number",
+                                   g_param_spec_string ("url-template", _ ("URL template"),
+                                                        _ ("URL of a page, with one %u or %0Nu for its number"),
                                                         DEFAULT_URL_TEMPLATE, playing));
   /**
    * GstSpritesheet:first-page:
@@ -796,7 +798,7 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    * Number of the first page; the same as `index` of a multifilesink that writes the pages.
    */
   g_object_class_install_property (object_class, PROP_FIRST_PAGE,
-                                   g_param_spec_uint ("first-page", "First page", "Number of the first page", 0,
+                                   g_param_spec_uint ("first-page", _ ("First page"), _ ("Number of the first page"), 0,
                                                       G_MAXINT32, DEFAULT_FIRST_PAGE, ready));
   /**
    * GstSpritesheet:post-messages:
@@ -804,8 +806,8 @@ gst_spritesheet_class_init (GstSpritesheetClass *klass)
    * Whether to post a message for each tile.
    */
   g_object_class_install_property (object_class, PROP_POST_MESSAGES,
-                                   g_param_spec_boolean ("post-messages", "Post messages",
-                                                         "Post a `spritesheet` message for each tile",
+                                   g_param_spec_boolean ("post-messages", _ ("Post messages"),
+                                                         _ ("Post a `spritesheet` message for each tile"),
                                                          DEFAULT_POST_MESSAGES, playing));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);

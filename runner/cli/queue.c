@@ -379,6 +379,13 @@ show_counts (Connection *connection, const char *const *queues, gboolean json)
   return DERUSH_CLI_COMPLETED;
 }
 
+/* A line of two columns. printf() would pad by bytes, of which labels with accents have more than characters. */
+static void
+print_field (const char *label, const char *value)
+{
+  printf ("%s%*s %s\n", label, (int)MAX (12 - g_utf8_strlen (label, -1), 0), "", value);
+}
+
 static void
 print_time (const char *label, JsonObject *job, const char *member)
 {
@@ -386,7 +393,7 @@ print_time (const char *label, JsonObject *job, const char *member)
   g_autofree char *text = ms > 0 ? derush_time_to_iso8601 (ms) : NULL;
 
   if (text)
-    printf ("%-12s %s\n", label, text);
+    print_field (label, text);
 }
 
 static void
@@ -395,21 +402,23 @@ print_job (const char *queue, JsonObject *job)
   const char *reason = derush_json_get_string (job, "failedReason", "");
   JsonNode *progress = json_object_get_member (job, "progress");
   JsonObject *return_value = derush_json_get_object (job, "returnvalue");
+  g_autofree char *name = g_strdup_printf ("%s:%s", queue, derush_json_get_string (job, "id", ""));
+  g_autofree char *attempts = g_strdup_printf ("%" G_GINT64_FORMAT, derush_json_get_int (job, "attemptsMade", 0));
 
-  printf ("%-12s %s:%s\n", _ ("job"), queue, derush_json_get_string (job, "id", ""));
-  printf ("%-12s %s\n", _ ("type"), derush_json_get_string (job, "name", ""));
-  printf ("%-12s %s\n", _ ("state"), derush_json_get_string (job, "state", ""));
+  print_field (_ ("job"), name);
+  print_field (_ ("type"), derush_json_get_string (job, "name", ""));
+  print_field (_ ("state"), derush_json_get_string (job, "state", ""));
   if (progress && !JSON_NODE_HOLDS_NULL (progress)) {
     g_autofree char *text = derush_json_node_to_string (progress);
 
-    printf ("%-12s %s\n", _ ("progress"), text);
+    print_field (_ ("progress"), text);
   }
-  printf ("%-12s %" G_GINT64_FORMAT "\n", _ ("attempts"), derush_json_get_int (job, "attemptsMade", 0));
+  print_field (_ ("attempts"), attempts);
   print_time (_ ("added"), job, "timestamp");
   print_time (_ ("started"), job, "processedOn");
   print_time (_ ("ended"), job, "finishedOn");
   if (*reason)
-    printf ("%-12s %s\n", _ ("reason"), reason);
+    print_field (_ ("reason"), reason);
   if (return_value)
     derush_cli_print_result (return_value);
 }

@@ -15,7 +15,7 @@ shown_value (const char *value, gboolean secret)
 static void
 print_setting (const char *name, const char *value, const char *origin, gboolean secret, gpointer user_data)
 {
-  printf ("%-36s %-40s %s\n", name, shown_value (value, secret), origin);
+  printf ("%-36s %-40s %s\n", name, shown_value (value, secret), _ (origin));
 }
 
 static void

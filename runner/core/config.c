@@ -107,13 +107,13 @@ check_value (const Setting *setting, const char *value, const char *origin, GErr
       return TRUE;
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("%s is “%s” (from %s), but must be a whole number from %" PRId64 " to %" PRId64), setting->name,
-                 value, origin, setting->min, setting->max);
+                 value, _ (origin), setting->min, setting->max);
     return FALSE;
   case SETTING_BOOLEAN:
     if (parse_boolean (value, &flag))
       return TRUE;
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
-                 _ ("%s is “%s” (from %s), but must be true or false"), setting->name, value, origin);
+                 _ ("%s is “%s” (from %s), but must be true or false"), setting->name, value, _ (origin));
     return FALSE;
   case SETTING_STRING:
   case SETTING_PATHS:
@@ -176,7 +176,7 @@ hold_folder (DerushConfig *config, const char *name, const char *base, const cha
   if (config->held[i].value[0] != '\0')
     return TRUE;
   path = g_build_filename (base, "derush", leaf, NULL);
-  return hold (config, i, path, "default", error);
+  return hold (config, i, path, N_ ("default"), error);
 }
 
 /**
@@ -199,7 +199,7 @@ derush_config_load (GError **error)
 
   g_atomic_ref_count_init (&config->references);
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
-    if (!hold (config, i, settings[i].fallback, "default", error))
+    if (!hold (config, i, settings[i].fallback, N_ ("default"), error))
       return NULL;
   if (named && *named) {
     if (!load_key_file (config, named, TRUE, error))
@@ -212,7 +212,7 @@ derush_config_load (GError **error)
     const char *value = g_getenv (settings[i].name);
 
     /* An empty variable is an unset one, as in compose files that pass every variable on. */
-    if (value && *value && !hold (config, i, value, "environment", error))
+    if (value && *value && !hold (config, i, value, N_ ("environment"), error))
       return NULL;
   }
   if (!hold_folder (config, "DERUSH_OUTPUT_DIR", g_get_user_data_dir (), "outputs", error) ||

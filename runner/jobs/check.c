@@ -131,7 +131,7 @@ text_quote (const char *text)
 {
   g_autofree char *line = shorten (text);
 
-  return g_strdup_printf ("“%s”", line);
+  return g_strdup_printf (_ ("“%s”"), line);
 }
 
 char *

@@ -60,6 +60,7 @@ may_pass (const char *name)
   static const char *const names[] = {"PATH",
                                       "LANG",
                                       "LANGUAGE",
+                                      "LOCPATH",
                                       "TZ",
                                       "LD_LIBRARY_PATH",
                                       "DERUSH_PIPELINES_DIR",
