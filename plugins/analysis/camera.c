@@ -102,7 +102,7 @@ compare_floats (const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* The mass that only a tenth of the frames exceeds: that of the subject when it shows. */
+/* The mass that three in ten frames exceed: that of the subject when it shows. */
 static float
 find_scale (const CameraEvidence *evidence, guint n)
 {
@@ -111,7 +111,7 @@ find_scale (const CameraEvidence *evidence, guint n)
   for (guint i = 0; i < n; i++)
     masses[i] = evidence[i].mass;
   qsort (masses, n, sizeof (float), compare_floats);
-  return masses[(n - 1) * 9 / 10];
+  return masses[(n - 1) * 7 / 10];
 }
 
 /* Where the subject is in each frame of a shot; the whole shot is known. */
