@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "brightness-private.h"
+#include "lastframe-private.h"
 #include "tonemap-private.h"
 
 #include <fcntl.h>
@@ -219,6 +220,7 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
   if (mux && g_object_class_find_property (G_OBJECT_GET_CLASS (mux), "faststart-file"))
     g_object_set (mux, "faststart-file", scratch, NULL);
   watch_shape (derush_media_pipeline_get_element (pipeline, "scale"));
+  derush_last_frame_keep (derush_media_pipeline_get_element (pipeline, "video-parser"));
   derush_media_pipeline_expect_buffers (pipeline, "video-out", "sink");
   derush_media_pipeline_expect_buffers (pipeline, "audio-out", "sink");
   if (cut->start > 0 || cut->end >= 0)

@@ -459,6 +459,11 @@ static const struct {
     {"fast.mp4", "-f lavfi -i testsrc2=s=320x180:r=240:d=0.5" X264, 0.5, 120, 0, 0},
     {"single.mp4", "-f lavfi -i testsrc2=s=320x180:r=25 -frames:v 1" X264, 0.04, 1, 0, 0},
     {"b-frames.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=2 -c:v libx264 -bf 3 -pix_fmt yuv420p", 2, 50, 0, 0},
+    /* Frames stand longer at its end than at its begin. */
+    {"variable-rate.mkv",
+     "-f lavfi -i testsrc2=s=320x180:r=24:d=6 -vf \"select='not(mod(n,3))+lt(n,40)'\" -vsync vfr -c:v libx264 -bf 3 -pix_fmt "
+     "yuv420p",
+     5.917, 74, 0, 0},
     {"late-sound.mp4",
      "-f lavfi -i testsrc2=s=320x180:r=25:d=2 -itsoffset 0.7 -f lavfi -i sine=r=48000:d=1" X264 "-c:a aac", 2, 50,
      48000, 1},
