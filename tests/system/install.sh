@@ -43,5 +43,8 @@ try 'derush run finds highlights' sh -c "derush run HIGHLIGHT_DETECTION '$film' 
 try 'man pages, completions, translations and the licence of BullMQ are installed' sh -c "
   ls '$prefix'/share/man/man1/derush.1* '$prefix'/share/man/man8/derushd.8* '$prefix/share/bash-completion/completions/derush' \
      '$prefix/share/locale/fr/LC_MESSAGES/derush.mo' && find '$prefix/share' -iname '*licen*' | grep -qi bullmq"
+try 'messages come in French' sh -c "LC_ALL=C.UTF-8 LANGUAGE=fr derush --help | grep -q 'Utilisation'"
+try 'the properties of elements come in French' sh -c "
+  LC_ALL=C.UTF-8 LANGUAGE=fr GST_PLUGIN_PATH='$plugins' GST_REGISTRY='$work/registry.bin' gst-inspect-1.0 shotdetect | grep -q 'coupe franche'"
 echo "1..$n"
 exit $failed

@@ -32,6 +32,11 @@ potfiles() {
   done
 }
 template() { xgettext --from-code=UTF-8 -k_ -kN_ -kQ_:1g -kC_:1c,2 -kngettext:1,2 -kg_dngettext:2,3 -o "$work/derush.pot" -f po/POTFILES.in 2>&1 | grep -v 'warning: .*charset'; }
+# G_GINT64_FORMAT and its like end a message for xgettext, and what it cuts is never found in a catalogue; PRId64 and %zu are whole.
+messages() {
+  template > /dev/null
+  grep -n '%"$' "$work/derush.pot" | grep -v '%%"$'
+}
 translations() {
   local language missing
   template > /dev/null
@@ -59,6 +64,7 @@ else
   check 'every C file begins with its licence' licence
   check 'no C file is longer than about 900 lines' length
   check 'po/POTFILES.in is complete' potfiles
+  check 'no message is cut by a macro in its format' messages
   check 'no file names a package registry' registries
   check 'no file has leftovers of its making' leftovers
   check 'no test is skipped or expected to fail' skipped
