@@ -10,6 +10,9 @@
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
+/* In pixels: more than any picture has. */
+#define UNBOUNDED 16384
+
 static JsonObject *
 handle (DerushStepRequest *request, gpointer user_data, GError **error)
 {
@@ -60,13 +63,38 @@ list_pipelines (void)
   return status;
 }
 
+static const char *
+find_assignment (char **assignments, const char *name)
+{
+  for (guint i = 0; assignments[i]; i++)
+    if (g_str_has_prefix (assignments[i], name))
+      return assignments[i] + strlen (name);
+  return NULL;
+}
+
+/* A width or height alone keeps the shape of the picture. What is no number is refused when it is bound. */
+static JsonObject *
+read_picture (char **assignments)
+{
+  const char *width = find_assignment (assignments, "width="), *height = find_assignment (assignments, "height=");
+  const char *aspect = find_assignment (assignments, "aspect-ratio=");
+  JsonObject *parameters = json_object_new ();
+
+  if (width || height) {
+    json_object_set_int_member (parameters, "width", width ? g_ascii_strtoll (width, NULL, 10) : UNBOUNDED);
+    json_object_set_int_member (parameters, "height", height ? g_ascii_strtoll (height, NULL, 10) : UNBOUNDED);
+  }
+  if (aspect && g_ascii_strtoll (aspect, NULL, 10) > 0)
+    json_object_set_string_member (parameters, "aspectRatio", aspect);
+  return parameters;
+}
+
 /* The branches and sizes that the worker itself would choose for this film. */
 static gboolean
-fit_to_film (DerushTemplate *pipeline_template, const char *path, GError **error)
+fit_to_film (DerushTemplate *pipeline_template, const char *path, JsonObject *parameters, GError **error)
 {
   int fd = g_open (path, O_RDONLY | O_CLOEXEC, 0);
   g_autoptr (JsonObject) probe = NULL;
-  g_autoptr (JsonObject) none = json_object_new ();
   g_autoptr (DerushMediaInfo) info = NULL;
 
   if (fd < 0) {
@@ -84,7 +112,7 @@ fit_to_film (DerushTemplate *pipeline_template, const char *path, GError **error
   if (!info->audio_id)
     derush_template_drop_branch (pipeline_template, "audio");
   return !g_str_has_prefix (derush_template_get_name (pipeline_template), "transcode-") ||
-         derush_transcode_apply (pipeline_template, info, none, error);
+         derush_transcode_apply (pipeline_template, info, parameters, error);
 }
 
 static gboolean
@@ -109,13 +137,11 @@ static char *
 print_pipeline (const char *name, char **assignments, GError **error)
 {
   g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
+  g_autoptr (JsonObject) parameters = read_picture (assignments);
+  const char *source = find_assignment (assignments, "source=");
 
-  if (!pipeline_template)
+  if (!pipeline_template || (source && !fit_to_film (pipeline_template, source, parameters, error)))
     return NULL;
-  for (guint i = 0; assignments[i]; i++)
-    if (g_str_has_prefix (assignments[i], "source=") &&
-        !fit_to_film (pipeline_template, assignments[i] + strlen ("source="), error))
-      return NULL;
   for (guint i = 0; assignments[i]; i++)
     if (!take_assignment (pipeline_template, assignments[i], error))
       return NULL;

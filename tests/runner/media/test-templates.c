@@ -92,6 +92,22 @@ the_printed_line_takes_any_file_name (void)
   }
 }
 
+static void
+one_side_alone_keeps_the_shape (void)
+{
+  static const struct {
+    const char *given, *wanted;
+  } sides[] = {{"height=90", "width=160,height=90"}, {"width=640", "width=640,height=360"}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (sides); i++) {
+    g_autofree char *line = test_shell (
+        directory, "\"$DERUSH_MEDIA_WORKER\" --print-pipeline transcode-mp4 source=%s %s", film, sides[i].given);
+
+    if (!strstr (line, sides[i].wanted))
+      g_error ("%s is not in %s", sides[i].wanted, line);
+  }
+}
+
 /* ── Values that must not pass ──────────────────────────────────────────── */
 
 static guint
@@ -392,6 +408,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/templates/every-template-builds", every_template_builds);
   g_test_add_func ("/media/templates/every-printed-line-runs", every_printed_line_runs);
   g_test_add_func ("/media/templates/the-printed-line-takes-any-file-name", the_printed_line_takes_any_file_name);
+  g_test_add_func ("/media/templates/one-side-alone-keeps-the-shape", one_side_alone_keeps_the_shape);
   g_test_add_func ("/media/templates/hostile-values-are-refused", hostile_values_are_refused);
   g_test_add_func ("/media/templates/text-that-looks-like-elements-stays-text",
                    text_that_looks_like_elements_stays_text);
