@@ -107,8 +107,7 @@ plan_highlight_detection (DerushPlan *plan, JsonObject *values, Checker *checker
   check_durations (values, parameters, checker);
 }
 
-/* The same film and times have the same id in every run, so that a later job can name a highlight. */
-static char *
+char *
 highlight_id (DerushPlan *plan, double start, double end)
 {
   g_autofree char *text =

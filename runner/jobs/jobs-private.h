@@ -68,6 +68,26 @@ void checker_read_rest (Checker *checker, JsonObject *object, const char *pointe
 
 const Field *field_find (const Field *table, const char *name);
 
+/* Refuses subtitles, music and a watermark, which no type can add yet. */
+void checker_refuse_wishes (Checker *checker, JsonObject *values);
+
+/* `9:16`, from 1:5 to 5:1 */
+gboolean aspect_parse (const char *text, gint64 *numerator, gint64 *denominator);
+
+/* How many parts of a film one job may name. */
+#define MAX_MOMENTS 50
+
+/*
+ * Reads a list of parts of a film, `{id, startTime, endTime}` with whatever else a highlight has, such as `highlights` of
+ * HIGHLIGHT_DETECTION; at most @count items from its beginning, if @count is not 0.
+ *
+ * Returns: (transfer full): of `{start, end, id}`; what is wrong is among the faults
+ */
+JsonArray *moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count);
+
+/* The id of a highlight: the same film and times have the same one in every run, so that a later job can name it. */
+char *highlight_id (DerushPlan *plan, double start, double end);
+
 /* A value for people: text in quotes, shortened, in one line. */
 char *json_node_quote (JsonNode *node);
 char *text_quote (const char *text);
@@ -106,7 +126,7 @@ typedef struct {
 } JobType;
 
 extern const Field envelope_fields[];
-extern const JobType video_processing, thumbnail_generation, highlight_detection, self_test, analysis;
+extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation, self_test, analysis;
 
 const JobType *job_type_find (const char *name);
 

@@ -34,8 +34,8 @@ static const Field fields[] = {
 
 static const char *const containers[] = {"options", "videoRequest", NULL};
 
-static void
-check_wishes (JsonObject *values, Checker *checker)
+void
+checker_refuse_wishes (Checker *checker, JsonObject *values)
 {
   static const struct {
     const char *name, *what;
@@ -118,8 +118,8 @@ parse_resolution (JsonNode *node, gint64 *width, gint64 *height)
 }
 
 /* `9:16`: each number from 1 to 100, and no strip of film more than five times as long as wide. */
-static gboolean
-parse_aspect (const char *text, gint64 *numerator, gint64 *denominator)
+gboolean
+aspect_parse (const char *text, gint64 *numerator, gint64 *denominator)
 {
   char *end;
 
@@ -147,7 +147,7 @@ check_aspect (JsonObject *values, Checker *checker, gint64 *numerator, gint64 *d
     text = "9:16";
   if (!text)
     return NULL;
-  if (parse_aspect (text, numerator, denominator))
+  if (aspect_parse (text, numerator, denominator))
     return g_strdup_printf ("%" G_GINT64_FORMAT ":%" G_GINT64_FORMAT, *numerator, *denominator);
   quoted = text_quote (text);
   checker_fault (checker, checker_pointer (checker, "aspectRatio"),
@@ -226,7 +226,7 @@ plan_video_processing (DerushPlan *plan, JsonObject *values, Checker *checker)
   plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
   transcode = plan_add_step (plan, "transcode", DERUSH_STEP_MEDIA, 0.85);
   check = plan_add_step (plan, "check", DERUSH_STEP_MEDIA, 0.10);
-  check_wishes (values, checker);
+  checker_refuse_wishes (checker, values);
   check_times (values, transcode, checker);
   check_size (values, transcode, checker, name);
   finish_name (name, transcode, strlen (base), quality, format);

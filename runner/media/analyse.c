@@ -159,12 +159,19 @@ static gboolean
 read_options (DerushMediaJob *job, DerushHighlightOptions *options, GError **error)
 {
   JsonArray *types = derush_json_get_array (job->parameters, "detectionTypes");
+  DerushPlatform platform;
   const char *sensitivity = derush_json_get_string (job->parameters, "sensitivity", "medium");
 
   derush_highlight_options_init (options);
   options->max_highlights = (guint)derush_json_get_int (job->parameters, "maxHighlights", options->max_highlights);
   options->min_duration = derush_json_get_number (job->parameters, "minDuration", options->min_duration);
   options->max_duration = derush_json_get_number (job->parameters, "maxDuration", options->max_duration);
+  if (!derush_platform_load (&platform, derush_json_get_string (job->parameters, "platform", NULL), error))
+    return FALSE;
+  if (platform.max_duration > 0) {
+    options->max_duration = MIN (options->max_duration, platform.max_duration);
+    options->min_duration = MIN (options->min_duration, options->max_duration);
+  }
   if (!derush_sensitivity_from_string (sensitivity, &options->sensitivity)) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no sensitivity “%s”"), sensitivity);
     return FALSE;

@@ -30,10 +30,24 @@ refuse (GError **error, const char *format, ...)
   return FALSE;
 }
 
+/* What the step in question made, if that is a list of films. */
+static JsonArray *
+list_of (DerushMediaJob *job)
+{
+  const char *list = derush_json_get_string (job->parameters, "list", NULL);
+  JsonObject *step =
+      job->results
+          ? derush_json_get_object (job->results, derush_json_get_string (job->parameters, "step", "transcode"))
+          : NULL;
+
+  return list ? derush_json_get_array (step, list) : NULL;
+}
+
 /* The result of the step that made @file, for comparison. */
 static JsonObject *
 find_maker (DerushMediaJob *job, const char *file)
 {
+  JsonArray *made = list_of (job);
   g_autoptr (GList) names = job->results ? json_object_get_members (job->results) : NULL;
 
   for (GList *name = names; name; name = name->next) {
@@ -41,6 +55,12 @@ find_maker (DerushMediaJob *job, const char *file)
 
     if (g_strcmp0 (derush_json_get_string (result, "file", NULL), file) == 0)
       return result;
+  }
+  for (guint i = 0; made && i < json_array_get_length (made); i++) {
+    JsonObject *item = json_array_get_object_element (made, i);
+
+    if (g_strcmp0 (derush_json_get_string (item, "file", NULL), file) == 0)
+      return item;
   }
   return NULL;
 }
@@ -99,18 +119,13 @@ decode (DerushMediaJob *job, const char *file, GError **error)
   return result;
 }
 
-JsonObject *
-derush_action_check (DerushMediaJob *job, GError **error)
+static JsonObject *
+check_file (DerushMediaJob *job, const char *file, GError **error)
 {
-  JsonObject *transcode = job->results ? derush_json_get_object (job->results, "transcode") : NULL;
-  const char *file = derush_json_get_string (job->parameters, "file", NULL);
-  g_autofree char *path = NULL;
+  g_autofree char *path = derush_media_job_path (job, file, error);
   DerushMediaJob ours = *job;
   JsonObject *result;
 
-  if (!file && transcode)
-    file = derush_json_get_string (transcode, "file", NULL);
-  path = derush_media_job_path (job, file, error);
   if (!path)
     return NULL;
   derush_media_job_init_source (&ours, g_open (path, O_RDONLY | O_CLOEXEC, 0), file);
@@ -126,4 +141,48 @@ derush_action_check (DerushMediaJob *job, GError **error)
     (*error)->code = DERUSH_ERROR_INTERNAL;
   }
   return result;
+}
+
+static JsonObject *
+check_list (DerushMediaJob *job, JsonArray *made, GError **error)
+{
+  guint n = json_array_get_length (made);
+  gint64 frames = 0;
+  double duration = 0;
+  JsonObject *result;
+
+  for (guint i = 0; i < n; i++) {
+    const char *file = derush_json_get_string (json_array_get_object_element (made, i), "file", NULL);
+    g_autoptr (JsonObject) checked = NULL;
+    DerushMediaJob ours = *job;
+
+    if (!file)
+      continue;
+    ours.progress_from = (double)i / n;
+    ours.progress_left = 1 - (i + 1.0) / n;
+    checked = check_file (&ours, file, error);
+    if (!checked)
+      return NULL;
+    frames += derush_json_get_int (checked, "frames", 0);
+    duration += derush_json_get_number (checked, "duration", 0);
+  }
+  result = json_object_new ();
+  json_object_set_boolean_member (result, "ok", TRUE);
+  json_object_set_int_member (result, "frames", frames);
+  json_object_set_double_member (result, "duration", duration);
+  return result;
+}
+
+JsonObject *
+derush_action_check (DerushMediaJob *job, GError **error)
+{
+  JsonObject *transcode = job->results ? derush_json_get_object (job->results, "transcode") : NULL;
+  const char *file = derush_json_get_string (job->parameters, "file", NULL);
+  JsonArray *made = list_of (job);
+
+  if (made)
+    return check_list (job, made, error);
+  if (!file && transcode)
+    file = derush_json_get_string (transcode, "file", NULL);
+  return check_file (job, file, error);
 }

@@ -14,7 +14,7 @@ static const struct {
     {"check", derush_action_check},           {"analyse", derush_action_analyse},
     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
     {"thumbnails", derush_action_thumbnails}, {"storyboard", derush_action_storyboard},
-    {"self-test", derush_action_self_test},
+    {"shorts", derush_action_shorts},         {"self-test", derush_action_self_test},
 };
 
 DerushMediaAction
@@ -38,7 +38,8 @@ void
 derush_media_job_progress (DerushMediaJob *job, double progress)
 {
   if (job->request)
-    derush_step_request_progress (job->request, CLAMP (progress, 0, 1));
+    derush_step_request_progress (job->request, job->progress_from + (1 - job->progress_from - job->progress_left) *
+                                                                         CLAMP (progress, 0, 1));
 }
 
 void

@@ -30,6 +30,8 @@ GQuark derush_media_error_quark (void);
  * @source: the film; its descriptor is -1 when there is none
  * @analysis: a stored analysis of the film; its descriptor is -1 when there is none
  * @cancellable: ends the action within a second
+ * @progress_from: the share of the step that was done before what runs now
+ * @progress_left: the share that comes after it
  */
 typedef struct {
   DerushStepRequest *request;
@@ -40,6 +42,8 @@ typedef struct {
   DerushStepInput source;
   DerushStepInput analysis;
   GCancellable *cancellable;
+  double progress_from;
+  double progress_left;
 } DerushMediaJob;
 
 /**
@@ -60,6 +64,7 @@ JsonObject *derush_action_highlights (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shots (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_thumbnails (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_storyboard (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_shorts (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_self_test (DerushMediaJob *job, GError **error);
 
 void derush_media_job_progress (DerushMediaJob *job, double progress);
@@ -244,6 +249,25 @@ gboolean derush_media_pipeline_check (DerushMediaPipeline *self, GError **error)
 
 /* If @element decodes pictures: what it gives says by which matrix its colours are stored. */
 void derush_media_name_colours (GstElement *element);
+
+/* ── Platforms ──────────────────────────────────────────────────────────── */
+
+/**
+ * DerushPlatform:
+ * @width: of a film made for it, in pixels
+ * @height: in pixels
+ * @max_duration: in seconds; 0: no limit
+ *
+ * What a platform wants, by its file in data/platforms.
+ */
+typedef struct {
+  int width;
+  int height;
+  double max_duration;
+} DerushPlatform;
+
+/* @name: (nullable): such as YOUTUBE_SHORTS; %NULL: 1080 × 1920 of any length */
+gboolean derush_platform_load (DerushPlatform *platform, const char *name, GError **error);
 
 /* ── Transcoding ────────────────────────────────────────────────────────── */
 

@@ -25,4 +25,12 @@ typedef struct {
 /* %FALSE: no MP4 file, or none whose edit lists skip anything. */
 gboolean derush_mp4_edits_read (int fd, DerushMp4Edits *edits);
 
+/*
+ * AAC begins with samples that the encoder needs to get going, and mp4mux 1.22 says nothing of them, so that sound comes
+ * late by as much: lets the edit list of an MP4 file that is open for writing skip them.
+ *
+ * Returns: whether there was such an edit list
+ */
+gboolean derush_mp4_edits_skip_priming (int fd, double seconds);
+
 G_END_DECLS

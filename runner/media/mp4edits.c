@@ -28,6 +28,11 @@ typedef struct {
   guint32 media_scale; /* of the track being read */
   gint64 media_time;   /* where its first edit begins */
   double shift;        /* the greatest of all tracks, in seconds */
+  gboolean sound;      /* whether the track being read is sound */
+  guint64 edit_offset; /* of the first edit that plays something, 0 without one */
+  gboolean edit_wide;
+  double priming; /* what the edit of sound is to skip, in seconds */
+  gboolean patched;
 } Reader;
 
 static gboolean
@@ -89,10 +94,44 @@ read_elst (Reader *reader, guint64 offset)
     /* Below 0 is an empty edit: a pause before the track begins. */
     if (media_time >= 0) {
       reader->media_time = media_time;
+      reader->edit_offset = at;
+      reader->edit_wide = wide;
       return;
     }
     at += length;
   }
+}
+
+static void
+read_hdlr (Reader *reader, guint64 offset)
+{
+  guint8 head[12];
+
+  reader->sound = read_at (reader, offset, head, sizeof head) && memcmp (head + 8, "soun", 4) == 0;
+}
+
+/* Lets the first edit begin later, and last as much shorter. */
+static void
+skip_priming (Reader *reader)
+{
+  const guint64 media = (guint64)(reader->priming * reader->media_scale + 0.5);
+  const guint64 movie = (guint64)(reader->priming * reader->movie_scale + 0.5);
+  const gsize width = reader->edit_wide ? 8 : 4;
+  guint8 entry[16];
+  guint64 duration, time;
+
+  if (!read_at (reader, reader->edit_offset, entry, 2 * width))
+    return;
+  duration = reader->edit_wide ? be64 (entry) : be32 (entry);
+  time = reader->edit_wide ? be64 (entry + 8) : be32 (entry + 4);
+  if (time != 0 || duration <= movie)
+    return;
+  duration -= movie;
+  for (gsize i = 0; i < width; i++) {
+    entry[i] = (guint8)(duration >> (8 * (width - 1 - i)));
+    entry[width + i] = (guint8)(media >> (8 * (width - 1 - i)));
+  }
+  reader->patched = pwrite (reader->fd, entry, 2 * width, (off_t)reader->edit_offset) == (gssize)(2 * width);
 }
 
 static void read_boxes (Reader *reader, guint64 offset, guint64 end, guint depth);
@@ -104,9 +143,13 @@ read_track (Reader *reader, guint64 offset, guint64 end, guint depth)
 
   reader->media_scale = 0;
   reader->media_time = 0;
+  reader->edit_offset = 0;
+  reader->sound = FALSE;
   read_boxes (reader, offset, end, depth);
   if (reader->media_scale == 0)
     return;
+  if (reader->priming > 0 && reader->sound && reader->edit_offset > 0 && reader->movie_scale > 0)
+    skip_priming (reader);
   shift = (double)reader->media_time / reader->media_scale;
   if (shift <= MAXIMUM_SHIFT)
     reader->shift = MAX (reader->shift, shift);
@@ -140,6 +183,8 @@ read_boxes (Reader *reader, guint64 offset, guint64 end, guint depth)
       read_mvhd (reader, offset + header);
     else if (memcmp (head + 4, "mdhd", 4) == 0)
       read_mdhd (reader, offset + header);
+    else if (memcmp (head + 4, "hdlr", 4) == 0)
+      read_hdlr (reader, offset + header);
     else if (memcmp (head + 4, "elst", 4) == 0)
       read_elst (reader, offset + header);
     offset += size;
@@ -172,4 +217,16 @@ derush_mp4_edits_read (int fd, DerushMp4Edits *edits)
   for (guint i = 0; i < edits->length; i++)
     edits->bytes[i] = (guint8)(duration >> (8 * (edits->length - 1 - i)));
   return TRUE;
+}
+
+gboolean
+derush_mp4_edits_skip_priming (int fd, double seconds)
+{
+  Reader reader = {.fd = fd, .priming = seconds};
+  struct stat status;
+
+  if (fstat (fd, &status) != 0)
+    return FALSE;
+  read_boxes (&reader, 0, (guint64)status.st_size, 0);
+  return reader.patched;
 }

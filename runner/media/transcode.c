@@ -3,6 +3,7 @@
 
 #include "brightness-private.h"
 #include "lastframe-private.h"
+#include "mp4edits-private.h"
 #include "tonemap-private.h"
 
 #include <fcntl.h>
@@ -20,6 +21,9 @@
 #define LOST_SHARE 0.02
 /* Pictures of these shapes differ by rounding only. */
 #define SAME_SHAPE 0.02
+
+/* What FFmpeg's encoder puts before the first sample of sound. */
+#define AAC_PRIMING 1024
 
 typedef struct {
   double start;
@@ -196,20 +200,36 @@ watch_shape (GstElement *scale)
 {
   g_autoptr (GstPad) pad = scale ? gst_element_get_static_pad (scale, "sink") : NULL;
 
-  if (pad)
+  if (pad && g_object_class_find_property (G_OBJECT_GET_CLASS (scale), "add-borders"))
     gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, keep_shape, g_new0 (double, 1), g_free);
+}
+
+static gboolean
+apply_crop (DerushTemplate *pipeline_template, JsonObject *parameters, GError **error)
+{
+  static const char *const names[] = {"crop-path", "crop-path-location"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    const char *path = derush_json_get_string (parameters, names[i], NULL);
+
+    if (path && !derush_template_set_string (pipeline_template, names[i], path, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static DerushMediaPipeline *
 prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, GError **error)
 {
-  g_autofree char *name = g_strdup_printf ("transcode-%s", derush_json_get_string (job->parameters, "format", "mp4"));
+  g_autofree char *name = g_strdup_printf ("%s-%s", derush_json_get_string (job->parameters, "template", "transcode"),
+                                           derush_json_get_string (job->parameters, "format", "mp4"));
   g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
   g_autoptr (DerushMediaPipeline) pipeline = NULL;
   g_autofree char *scratch = g_strconcat (path, ".faststart", NULL);
   GstElement *mux, *output;
 
-  if (!pipeline_template || !derush_transcode_apply (pipeline_template, info, job->parameters, error))
+  if (!pipeline_template || !derush_transcode_apply (pipeline_template, info, job->parameters, error) ||
+      !apply_crop (pipeline_template, job->parameters, error))
     return NULL;
   pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
   if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error))
@@ -240,6 +260,26 @@ warn_of_loss (DerushMediaJob *job, DerushMediaInfo *info, DerushMediaPipeline *p
   else if (derush_media_pipeline_get_break (pipeline))
     derush_media_job_warn (job, _ ("The film is damaged near %.2f s: %s"), end,
                            derush_media_pipeline_get_break (pipeline));
+}
+
+static gboolean
+correct_sound (DerushMediaInfo *info, DerushMediaPipeline *pipeline, const char *path, GError **error)
+{
+  GstElement *encoder = info->audio_id ? derush_media_pipeline_get_element (pipeline, "audio-encoder") : NULL;
+  GstElementFactory *factory = encoder ? gst_element_get_factory (encoder) : NULL;
+  int fd;
+
+  if (!factory || strcmp (GST_OBJECT_NAME (factory), "avenc_aac") != 0)
+    return TRUE;
+  fd = g_open (path, O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_RESOURCE, _ ("The new film “%s” cannot be opened: %s"), path,
+                 g_strerror (errno));
+    return FALSE;
+  }
+  derush_mp4_edits_skip_priming (fd, (double)AAC_PRIMING / output_rate (info->audio_rate));
+  g_close (fd, NULL);
+  return TRUE;
 }
 
 /* What was really written, by its own headers. */
@@ -296,6 +336,8 @@ encode (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *
                                        g_strcmp0 (derush_media_pipeline_get_starved (pipeline), "audio-out") == 0);
     return NULL;
   }
+  if (!correct_sound (info, pipeline, path, error))
+    return NULL;
   warn_of_loss (job, info, pipeline, cut);
   frames = derush_media_pipeline_get_buffers (pipeline, "video-out");
   return describe (path, derush_json_get_string (job->parameters, "name", "film.mp4"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The three job types in every shape of data that backends send, added by the real bullmq, done by derushd: what comes back
+// The job types of video in every shape of data that backends send, added by the real bullmq, done by derushd: what comes back
 // has every member, and every file is what it says it is. With `--shared` the shapes of ../shared/jobs/jobs.json are walked,
 // with Agent 327 as the film.
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { cutSample, ffprobe, isFastStart, listFiles, litShare, main, readCues, r
   openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
 import { queryPostgres, querySqlite, startPostgres } from './databases.mjs';
 
-const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION'];
+const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION'];
 
 const own = {
   VIDEO_PROCESSING: {
@@ -38,6 +38,17 @@ const own = {
     also: [{ videoId: 'v1', videoUrl: '$FILM', videoDurationSecs: 231, maxHighlights: 5 }],
     returns: { highlights: [{ id: '', rank: 1, startTime: 0, endTime: 0, duration: 0, type: '', confidence: 0, description: '', tags: [],
       metadata: { signals: {}, reasons: [] } }], analysisPath: '' },
+  },
+  SHORT_CREATION: {
+    data: { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT', shortRequest: { startTime: 12, endTime: 16, platform: 'TIKTOK',
+      aspectRatio: '9:16', quality: 'medium', title: '', addSubtitles: false } },
+    also: [
+      { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT', shortRequest: { count: 2, platform: 'YOUTUBE_SHORTS', quality: 'low' } },
+      { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT', shortRequest: { duration: 2, highlights: [{ startTime: 5, endTime: 9 }],
+        platform: 'INSTAGRAM_REELS', aspectRatio: '1:1' } },
+    ],
+    returns: { shorts: [{ filePath: '', fileSize: 0, startTime: 0, endTime: 0, duration: 0, width: 0, height: 0, format: '', platform: '',
+      hasSubtitles: false, hasMusic: false, cropPath: '' }] },
   },
 };
 
@@ -189,7 +200,37 @@ async function checkHighlights(result, data, film) {
   assert.ok(fs.statSync(result.analysisPath).size > 0);
 }
 
-const check = { VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
+async function checkShorts(result, { shortRequest: request }, film) {
+  const given = request.highlights ?? (request.startTime === undefined ? null : [request]);
+  const [across, down] = (request.aspectRatio ?? '9:16').split(':').map(Number);
+
+  assert.equal(result.shorts.length, given?.length ?? request.count);
+  for (const [i, short] of result.shorts.entries()) {
+    const { format, streams } = await ffprobe(short.filePath);
+    const video = streams.find(stream => stream.codec_type === 'video');
+    const { source, keyframes } = JSON.parse(fs.readFileSync(short.cropPath, 'utf8'));
+
+    if (given) {
+      near(short.startTime, given[i].startTime, 0.001, 'start');
+      near(short.endTime, Math.min(given[i].endTime, given[i].startTime + (request.duration ?? 60)), 0.001, 'end');
+    }
+    near(short.duration, short.endTime - short.startTime, 0.1, 'duration');
+    near(Number(format.duration), short.duration, 0.1, 'duration of the file');
+    assert.deepEqual([video.width, video.height], [1080, 1080 * down / across]);
+    assert.deepEqual([short.width, short.height], [video.width, video.height]);
+    assert.equal(short.fileSize, fs.statSync(short.filePath).size);
+    assert.equal(short.platform, request.platform);
+    assert.ok(isFastStart(short.filePath), 'the index stands first');
+    assert.deepEqual([source.width, source.height], [film.width, film.height]);
+    near(keyframes[0].time, short.startTime, 0.1, 'first key frame');
+    near(keyframes.at(-1).time, short.endTime, 0.1, 'last key frame');
+    for (const { x, y, width, height } of keyframes)
+      assert.ok(x >= 0 && y >= 0 && x + width <= source.width + 0.01 && y + height <= source.height + 0.01, 'the crop is in the picture');
+    await assertDecodes(short.filePath);
+  }
+}
+
+const check = { SHORT_CREATION: checkShorts, VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
 
 // ── Running ─────────────────────────────────────────────────────────────────
 
@@ -297,6 +338,7 @@ async function alone() {
     for (const type of types) {
       const data = fill(own[type].data, short.file, path.join(second.folder, type));
       if (data.thumbnailRequest) data.thumbnailRequest.count = 1;
+      if (data.shortRequest) Object.assign(data.shortRequest, { startTime: 1, endTime: 2, height: 320 });
       await second.video.finished(await second.video.add(type, data, { attempts: 1 }));
     }
     await second.close();

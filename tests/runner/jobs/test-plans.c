@@ -131,6 +131,39 @@ static const Shape shapes[] = {
      "{'videoUrl':'/f/a.mp4','highlightRequest':{'detectionType':'AUDIO','minDuration':90}}", "HIGHLIGHT_DETECTION",
      "probe analyse highlights", "highlights",
      "{'maxHighlights':5,'sensitivity':'medium','detectionTypes':['AUDIO'],'minDuration':90.0,'maxDuration':90.0}"},
+    {"shorts/the-main-shape", "SHORT_CREATION",
+     "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','shortRequest':{'startTime':30,'endTime':45,"
+     "'platform':'TIKTOK','aspectRatio':'9:16','quality':'medium','title':'','addSubtitles':false}}",
+     "SHORT_CREATION", "probe shorts check", "shorts",
+     "{'parts':[{'start':30.0,'end':45.0}],'platform':'TIKTOK','aspectRatio':'9:16','quality':'medium','format':'mp4',"
+     "'name':'v1-short'}"},
+    {"shorts/the-best-of-the-film", "SHORT_CREATION",
+     "{'videoId':'v1','videoUrl':'/f/a.mp4','shortRequest':{'count':4,'platform':'YOUTUBE_SHORTS'}}", "SHORT_CREATION",
+     "probe analyse highlights shorts check", "highlights",
+     "{'maxHighlights':4,'sensitivity':'high','detectionTypes':['MOTION','AUDIO','SCENE_CHANGE'],'minDuration':3.0,"
+     "'maxDuration':30.0,'platform':'YOUTUBE_SHORTS'}"},
+    {"shorts/nothing-asked-is-three-of-half-a-minute", "create-short", "{'videoId':'v1','videoUrl':'/f/a.mp4'}",
+     "SHORT_CREATION", "probe analyse highlights shorts check", "highlights",
+     "{'maxHighlights':3,'sensitivity':'high','detectionTypes':['MOTION','AUDIO','SCENE_CHANGE'],'minDuration':3.0,"
+     "'maxDuration':30.0}"},
+    {"shorts/given-highlights", "SHORT_CREATION",
+     "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','shortRequest':{'duration':20,'highlights':[{'id':'h1',"
+     "'rank':1,'startTime':60,'endTime':80}],'platform':'INSTAGRAM_REELS'}}",
+     "SHORT_CREATION", "probe shorts check", "shorts",
+     "{'parts':[{'start':60.0,'end':80.0,'id':'h1'}],'maxDuration':20.0,'platform':'INSTAGRAM_REELS',"
+     "'quality':'medium','format':'mp4','name':'v1-short'}"},
+    {"shorts/count-takes-the-first-highlights", "SHORT_CREATION",
+     "{'videoUrl':'/f/a.mp4','count':1,'highlights':[{'startTime':1,'endTime':2},{'startTime':'no'}]}",
+     "SHORT_CREATION", "probe shorts check", "shorts",
+     "{'parts':[{'start':1.0,'end':2.0}],'quality':'medium','format':'mp4','name':'a-short'}"},
+    {"shorts/a-start-and-a-duration", "SHORT_CREATION",
+     "{'videoUrl':'/f/a.mp4','startTime':5,'duration':7.5,'width':720,'platform':'x'}", "SHORT_CREATION",
+     "probe shorts check", "shorts",
+     "{'parts':[{'start':5.0,'end':12.5}],'maxDuration':7.5,'platform':'TWITTER','width':720,'quality':'medium',"
+     "'format':'mp4','name':'a-short'}"},
+    {"shorts/highlights-that-overlap-are-said", "SHORT_CREATION",
+     "{'videoUrl':'/f/a.mp4','highlights':[{'startTime':1,'endTime':3},{'startTime':2,'endTime':4}]}", "SHORT_CREATION",
+     "probe shorts check", "check", "{'step':'shorts','list':'shorts'}", 1},
     {"self-test/in-a-worker", "SELF_TEST", "{'do':'ok','durationMs':2500}", "SELF_TEST", "self-test", "self-test",
      "{'do':'ok','durationMs':2500}"},
     {"self-test/in-the-daemon", "SELF_TEST", "{'do':'fail','durationMs':0,'i':5}", "SELF_TEST", "self-test",
@@ -258,8 +291,8 @@ test_names_of_types (void)
 static void
 test_types_without_a_plan (void)
 {
-  static const char *const planned[] = {"VIDEO_PROCESSING", "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SELF_TEST",
-                                        NULL};
+  static const char *const planned[] = {
+      "VIDEO_PROCESSING", "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SHORT_CREATION", "SELF_TEST", NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
     const char *type = derush_job_types ()[i];
@@ -288,7 +321,8 @@ test_names_never_meet (void)
 static void
 test_manual (void)
 {
-  const JobType *const types[] = {&video_processing, &thumbnail_generation, &highlight_detection, &self_test};
+  const JobType *const types[] = {&video_processing, &thumbnail_generation, &highlight_detection, &short_creation,
+                                  &self_test};
   g_autofree char *path = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "runner", "jobs", "JOBS.md", NULL);
   g_autofree char *page = NULL;
 

@@ -90,6 +90,29 @@ test_video (void)
 }
 
 static void
+test_shorts (void)
+{
+  g_autoptr (JsonObject) value = value_from (
+      "SHORT_CREATION",
+      "{'videoId':'v1','videoUrl':'/f/a.mp4','startTime':3,'endTime':5,'platform':'TIKTOK','title':'Moon'}",
+      "{'shorts':{'shorts':[{'file':'v1-short-001.mp4','cropFile':'v1-short-001.crop.json','startTime':3,'endTime':5,"
+      "'duration':2.0,'width':1080,'height':1920,'fps':24,'id':'h1'}]}}",
+      NULL);
+  JsonObject *row = json_array_get_object_element (json_object_get_array_member (value, "shorts"), 0);
+
+  assert_common (value, "SHORT_CREATION");
+  assert_members (row, "filePath", "fileSize", "startTime", "endTime", "duration", "width", "height", "format",
+                  "platform", "hasSubtitles", "hasMusic", "cropPath", NULL);
+  g_assert_cmpstr (json_object_get_string_member (row, "filePath"), ==, "/out/v1-short-001.mp4");
+  g_assert_cmpstr (json_object_get_string_member (row, "cropPath"), ==, "/out/v1-short-001.crop.json");
+  g_assert_cmpstr (json_object_get_string_member (row, "platform"), ==, "TIKTOK");
+  g_assert_cmpstr (json_object_get_string_member (row, "title"), ==, "Moon");
+  g_assert_cmpstr (json_object_get_string_member (row, "highlightId"), ==, "h1");
+  g_assert_cmpint (json_object_get_int_member (row, "fileSize"), ==, 1000);
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (value, "outputs")), ==, 2);
+}
+
+static void
 test_sound_alone (void)
 {
   g_autoptr (JsonObject) value =
@@ -233,6 +256,7 @@ main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/jobs/returns/a-film-has-every-member", test_video);
+  g_test_add_func ("/jobs/returns/every-short-has-its-crop-path", test_shorts);
   g_test_add_func ("/jobs/returns/sound-alone-names-its-codec", test_sound_alone);
   g_test_add_func ("/jobs/returns/thumbnails-have-every-member", test_thumbnails);
   g_test_add_func ("/jobs/returns/without-a-storyboard-its-members-are-empty", test_no_storyboard);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "harness.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FFMPEG "ffmpeg -v error -nostdin -y "
+#define RATE 48000
+#define PICTURE 96 /* bytes of 8 × 8 pixels of YUV 4:2:0 */
+
+/*
+ * A film that says of every picture which one it is, by its brightness, which differs much from its neighbours'; and a
+ * click of a millisecond every half second.
+ */
+#define COUNTER                                                                                                        \
+  "-f lavfi -i \"color=black:s=640x360:r=25:d=8,format=yuv420p,geq=lum='16+mod(N*37,200)':cb=128:cr=128\" "            \
+  "-f lavfi -i \"aevalsrc='if(lt(mod(t,0.5),0.001),0.9,0)':s=48000:d=8\" "                                             \
+  "-c:v libx264 -preset veryfast -crf 12 -g 50 -bf 2 -c:a pcm_s16le"
+/* A box that walks from left to right. */
+#define WALK                                                                                                           \
+  "-f lavfi -i \"color=gray:s=640x360:r=25:d=6[b];testsrc2=s=80x160:r=25:d=6[s];[b][s]overlay=x=40+80*t:y=100\" "      \
+  "-c:v libx264 -preset veryfast -pix_fmt yuv420p"
+
+static char *directory;
+static TestWorker *worker;
+
+static char *
+make (const char *name, const char *arguments)
+{
+  g_autofree char *said = test_shell (directory, FFMPEG "%s %s", arguments, name);
+
+  return g_build_filename (directory, name, NULL);
+}
+
+static TestAnswer *
+run (const char *film, const char *action, const char *parameters, const char *results)
+{
+  g_autofree char *probe = results ? NULL : test_worker_probe (worker, film, directory);
+
+  return test_worker_run (worker, action, parameters, results ? results : probe, film, directory, 0, 90);
+}
+
+static JsonObject *
+nth (TestAnswer *answer, const char *list, guint i)
+{
+  JsonArray *made;
+
+  g_assert_cmpstr (answer->message, ==, NULL);
+  g_assert_nonnull (answer->result);
+  made = derush_json_get_array (answer->result, list);
+  g_assert_nonnull (made);
+  g_assert_cmpuint (i, <, json_array_get_length (made));
+  return json_array_get_object_element (made, i);
+}
+
+static void
+read_bytes (const char *file, const char *arguments, char **bytes, gsize *length)
+{
+  g_autofree char *said = test_shell (directory, FFMPEG "-i %s %s plain.raw", file, arguments);
+  g_autofree char *path = g_build_filename (directory, "plain.raw", NULL);
+
+  g_assert_true (g_file_get_contents (path, bytes, length, NULL));
+}
+
+/* The pictures from @first on, @count of them, and the clicks of the time that starts at @start: within a millisecond. */
+static void
+assert_exact (const char *file, int first, int count, double start)
+{
+  g_autofree char *pictures = NULL, *sound = NULL;
+  const double end = start + count / 25.0;
+  gsize n_pictures, n_bytes;
+  double next = ceil (start / 0.5 - 1e-6) * 0.5, quiet_until = 0;
+  const gint16 *samples;
+
+  read_bytes (file, "-map 0:v -fps_mode passthrough -vf crop=8:8:20:20 -pix_fmt yuv420p -f rawvideo", &pictures,
+              &n_pictures);
+  g_assert_cmpuint (n_pictures, ==, count * PICTURE);
+  for (int i = 0; i < count; i++)
+    g_assert_cmpint (ABS ((int)(guint8)pictures[i * PICTURE] - (16 + (first + i) * 37 % 200)), <=, 4);
+
+  read_bytes (file, "-map 0:a -ac 1 -ar 48000 -f s16le", &sound, &n_bytes);
+  samples = (const gint16 *)(gconstpointer)sound;
+  for (gsize i = 0; i < n_bytes / 2; i++) {
+    double time = start + (double)i / RATE;
+
+    if (ABS (samples[i]) < 12000 || time < quiet_until)
+      continue;
+    g_assert_cmpfloat (fabs (time - next), <, 0.001);
+    quiet_until = next + 0.1;
+    next += 0.5;
+  }
+  /* None is missing, up to the last one before the end. */
+  g_assert_cmpfloat (next, >=, end - 0.01);
+  g_assert_cmpfloat ((double)n_bytes / 2 / RATE, <, count / 25.0 + 0.05);
+}
+
+static char *
+add_result (const char *results, const char *name, JsonObject *result)
+{
+  g_autofree char *text = derush_json_object_to_string (result);
+
+  g_assert_true (g_str_has_suffix (results, "}"));
+  return g_strdup_printf ("%.*s,\"%s\":%s}", (int)strlen (results) - 1, results, name, text);
+}
+
+static void
+shorts_are_cut_exactly (void)
+{
+  g_autofree char *film = make ("counter.mov", COUNTER);
+  g_autofree char *probe = test_worker_probe (worker, film, directory), *results = NULL;
+  g_autoptr (TestAnswer) answer =
+      run (film, "shorts",
+           "{\"name\":\"cut\",\"width\":180,\"height\":320,\"parts\":[{\"start\":1.48,\"end\":4.52},"
+           "{\"start\":0,\"end\":1.04,\"id\":\"h2\"},{\"start\":6.96,\"end\":8}]}",
+           NULL);
+  g_autoptr (TestAnswer) checked = NULL;
+
+  g_assert_cmpstr (derush_json_get_string (nth (answer, "shorts", 0), "file", ""), ==, "cut-001.mp4");
+  g_assert_cmpstr (derush_json_get_string (nth (answer, "shorts", 0), "cropFile", ""), ==, "cut-001.crop.json");
+  g_assert_cmpstr (derush_json_get_string (nth (answer, "shorts", 1), "id", ""), ==, "h2");
+  g_assert_false (answer->falling);
+  assert_exact ("cut-001.mp4", 37, 76, 1.48);
+  assert_exact ("cut-002.mp4", 0, 26, 0);
+  assert_exact ("cut-003.mp4", 174, 26, 6.96);
+  results = add_result (probe, "shorts", answer->result);
+  checked = run (film, "check", "{\"step\":\"shorts\",\"list\":\"shorts\"}", results);
+  g_assert_cmpstr (checked->message, ==, NULL);
+  g_assert_cmpint (derush_json_get_int (checked->result, "frames", 0), ==, 76 + 26 + 26);
+}
+
+static JsonObject *
+read_path (const char *name)
+{
+  g_autofree char *path = g_build_filename (directory, name, NULL), *text = NULL;
+  JsonObject *object;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  object = derush_json_parse_object (text, -1, NULL);
+  g_assert_nonnull (object);
+  return object;
+}
+
+/* With an analysis at hand and without one. */
+static void
+the_camera_follows_and_says_so (void)
+{
+  g_autofree char *film = make ("walk.mp4", WALK);
+  g_autofree char *probe = test_worker_probe (worker, film, directory), *analysed = NULL;
+  g_autoptr (TestAnswer) analysis = run (film, "analyse", "{}", probe);
+
+  g_assert_nonnull (analysis->result);
+  analysed = add_result (probe, "analyse", analysis->result);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (TestAnswer) answer =
+        run (film, "shorts", "{\"name\":\"walk\",\"height\":320,\"parts\":[{\"start\":1,\"end\":5}]}",
+             i == 0 ? analysed : probe);
+    g_autoptr (JsonObject) path = NULL;
+    JsonObject *first, *last;
+    JsonArray *keys;
+
+    g_assert_cmpint (derush_json_get_int (nth (answer, "shorts", 0), "width", 0), ==, 180);
+    path = read_path ("walk-001.crop.json");
+    g_assert_cmpint (derush_json_get_int (derush_json_get_object (path, "source"), "width", 0), ==, 640);
+    keys = derush_json_get_array (path, "keyframes");
+    first = json_array_get_object_element (keys, 0);
+    last = json_array_get_object_element (keys, json_array_get_length (keys) - 1);
+    g_assert_cmpfloat (fabs (derush_json_get_number (first, "time", -1) - 1), <, 0.05);
+    g_assert_cmpfloat (fabs (derush_json_get_number (last, "time", -1) - 5), <, 0.1);
+    g_assert_cmpfloat (fabs (derush_json_get_number (first, "width", 0) - 202.5), <, 0.1);
+    g_assert_cmpfloat (derush_json_get_number (last, "x", 0) - derush_json_get_number (first, "x", 0), >, 150);
+  }
+}
+
+static void
+platforms_bound_size_and_length (void)
+{
+  g_autofree char *film =
+      make ("long.mp4", "-f lavfi -i testsrc2=s=160x90:r=10:d=20 -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+  static const struct {
+    const char *parameters;
+    int width, height;
+    double duration;
+    const char *warning;
+  } cases[] = {
+      {"\"platform\":\"INSTAGRAM_STORIES\",\"height\":160,\"parts\":[{\"start\":1,\"end\":19}]", 90, 160, 15,
+       "INSTAGRAM_STORIES"},
+      {"\"platform\":\"INSTAGRAM\",\"parts\":[{\"start\":1,\"end\":2}]", 1080, 1350, 1, NULL},
+      {"\"platform\":\"TIKTOK\",\"aspectRatio\":\"1:1\",\"parts\":[{\"start\":1,\"end\":2}]", 1080, 1080, 1, NULL},
+      {"\"parts\":[{\"start\":1,\"end\":1.5}]", 1080, 1920, 0.5, NULL},
+      {"\"width\":64,\"height\":64,\"parts\":[{\"start\":18,\"end\":30}]", 64, 64, 2, "moved to the end"},
+      {"\"width\":64,\"height\":64,\"maxDuration\":3,\"parts\":[{\"start\":2,\"end\":12}]", 64, 64, 3, NULL},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *parameters = g_strdup_printf ("{\"name\":\"p\",\"quality\":\"low\",%s}", cases[i].parameters);
+    g_autoptr (TestAnswer) answer = run (film, "shorts", parameters, NULL);
+    JsonObject *made = nth (answer, "shorts", 0);
+
+    g_assert_cmpint (derush_json_get_int (made, "width", 0), ==, cases[i].width);
+    g_assert_cmpint (derush_json_get_int (made, "height", 0), ==, cases[i].height);
+    g_assert_cmpfloat (fabs (derush_json_get_number (made, "duration", 0) - cases[i].duration), <, 0.11);
+    g_assert_cmpfloat (fabs (derush_json_get_number (made, "endTime", 0) -
+                             derush_json_get_number (made, "startTime", 0) - cases[i].duration),
+                       <, 0.001);
+    if (cases[i].warning)
+      g_assert_nonnull (strstr (answer->warnings->str, cases[i].warning));
+    else
+      g_assert_null (strstr (answer->warnings->str, "hort"));
+  }
+}
+
+static void
+what_cannot_be_a_short_is_refused (void)
+{
+  g_autofree char *sound = make ("sound.m4a", "-f lavfi -i sine=r=48000:d=3 -c:a aac");
+  g_autofree char *film =
+      make ("tiny.mp4", "-f lavfi -i testsrc2=s=160x90:r=10:d=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+  const struct {
+    const char *film, *parameters, *said;
+  } cases[] = {
+      {sound, "{\"parts\":[{\"start\":1,\"end\":2}]}", "no picture"},
+      {film, "{\"parts\":[{\"start\":5,\"end\":6}]}", "beyond the end"},
+      {film, "{\"parts\":[{\"start\":0,\"end\":1},{\"start\":2.5,\"end\":6}]}", "short 2"},
+      {film, "{\"platform\":\"../tiktok\",\"parts\":[{\"start\":0,\"end\":1}]}", "no platform"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TestAnswer) answer = run (cases[i].film, "shorts", cases[i].parameters, NULL);
+
+    g_assert_null (answer->result);
+    g_assert_cmpstr (answer->error_class, ==, "bad-input");
+    g_assert_nonnull (strstr (answer->message, cases[i].said));
+  }
+}
+
+int
+main (int argc, char *argv[])
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  directory = test_directory_new ();
+  worker = test_worker_new ();
+  g_test_add_func ("/media/shorts/picture-and-sound-are-cut-exactly", shorts_are_cut_exactly);
+  g_test_add_func ("/media/shorts/the-camera-follows-and-says-where-it-was", the_camera_follows_and_says_so);
+  g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
+  g_test_add_func ("/media/shorts/what-cannot-be-a-short-is-refused", what_cannot_be_a_short_is_refused);
+  status = g_test_run ();
+  test_worker_free (worker);
+  test_directory_free (directory);
+  return status;
+}
