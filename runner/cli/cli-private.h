@@ -25,6 +25,7 @@ enum {
 int derush_cli_run (GStrv arguments);
 int derush_cli_add (GStrv arguments);
 int derush_cli_status (GStrv arguments);
+int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
 int derush_cli_pipeline (GStrv arguments);
 int derush_cli_config (GStrv arguments);
@@ -78,6 +79,27 @@ char *derush_cli_progress_draw (const char *step, double fraction, guint columns
 DerushOutcome *derush_cli_run_plan (DerushConfig *config, DerushPlan *plan, GCancellable *cancellable,
                                     DerushRunProgress progress, gpointer user_data);
 GCancellable *derush_cli_catch_signals (void);
+
+/* ── Lines that end with a result or an error ── */
+
+/**
+ * DerushCliReport:
+ * @json: whether they are JSON
+ * @cancellable: cancelled when nobody reads them any more
+ * @warned: what has been said
+ */
+typedef struct {
+  gboolean json;
+  GCancellable *cancellable;
+  GHashTable *warned;
+} DerushCliReport;
+
+void derush_cli_report_line (DerushCliReport *report, const char *line);
+void derush_cli_report_warning (DerushCliReport *report, const char *message);
+int derush_cli_report_failed (DerushCliReport *report, DerushErrorClass error_class, const char *step,
+                              const char *input, const char *message, JsonArray *steps, const char *described);
+int derush_cli_report_completed (DerushCliReport *report, JsonObject *return_value);
+void derush_cli_report_clear (DerushCliReport *report);
 
 /* ── What people read ── */
 

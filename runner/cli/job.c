@@ -7,10 +7,6 @@
 #include <unistd.h>
 #include <glib/gi18n.h>
 
-/* The names under which a job's data may carry its source: what the command line says takes the place of them all. */
-static const char *const source_members[] = {"videoUrl", "inputUrl",  "inputPath", "sourceUrl",
-                                             "audioUrl", "audioPath", "fileKey",   "key"};
-
 void
 derush_cli_job_free (DerushCliJob *job)
 {
@@ -169,8 +165,11 @@ derush_cli_job_new (const char *type, const char *input, const char *output_dir,
     return NULL;
   }
   if (input && strcmp (input, "-") != 0) {
-    for (guint i = 0; i < G_N_ELEMENTS (source_members); i++)
-      json_object_remove_member (job->data, source_members[i]);
+    const char *const *sources = derush_job_source_members ();
+
+    /* What the command line says takes the place of them all. */
+    for (guint i = 0; sources[i]; i++)
+      json_object_remove_member (job->data, sources[i]);
     if (!set_path (job->data, "videoUrl", input, error))
       return NULL;
     job->input = g_strdup (input);

@@ -87,38 +87,11 @@ derush_cli_run_plan (DerushConfig *config, DerushPlan *plan, GCancellable *cance
 #define PROGRESS_GRAIN 0.005
 
 typedef struct {
-  gboolean json;
+  DerushCliReport report;
   DerushCliProgress *display;
-  GCancellable *cancellable;
-  GHashTable *warned;
   char *step;
   double progress;
 } Running;
-
-/* A reader that has gone ends the run, as it would end any other program of a pipe. */
-static void
-emit_line (Running *running, const char *line)
-{
-  if ((printf ("%s\n", line) < 0 || fflush (stdout) != 0) && errno == EPIPE)
-    g_cancellable_cancel (running->cancellable);
-}
-
-static void
-emit (Running *running, JsonObject *event)
-{
-  g_autofree char *line = derush_json_object_to_string (event);
-
-  emit_line (running, line);
-}
-
-static JsonObject *
-event_new (const char *name)
-{
-  JsonObject *event = json_object_new ();
-
-  json_object_set_string_member (event, "event", name);
-  return event;
-}
 
 static void
 on_progress (const char *step, double progress, gpointer user_data)
@@ -128,7 +101,7 @@ on_progress (const char *step, double progress, gpointer user_data)
   char number[G_ASCII_DTOSTR_BUF_SIZE];
   g_autofree char *line = NULL;
 
-  if (!running->json) {
+  if (!running->report.json) {
     derush_cli_progress_update (running->display, step, progress);
     return;
   }
@@ -142,71 +115,7 @@ on_progress (const char *step, double progress, gpointer user_data)
   /* By hand: json-glib would print 0.03 with seventeen digits. Names of steps need no escapes. */
   g_ascii_formatd (number, sizeof number, "%.3f", progress);
   line = g_strdup_printf ("{\"event\":\"progress\",\"step\":\"%s\",\"progress\":%s}", step, number);
-  emit_line (running, line);
-}
-
-static void
-warn (Running *running, const char *message)
-{
-  if (!g_hash_table_add (running->warned, g_strdup (message)))
-    return;
-  if (running->json) {
-    g_autoptr (JsonObject) event = event_new ("warning");
-
-    json_object_set_string_member (event, "message", message);
-    emit (running, event);
-  } else {
-    fprintf (stderr, _ ("derush: warning: %s\n"), message);
-  }
-}
-
-static void
-set_string_or_null (JsonObject *object, const char *name, const char *value)
-{
-  if (value)
-    json_object_set_string_member (object, name, value);
-  else
-    json_object_set_null_member (object, name);
-}
-
-static int
-end_failed (Running *running, DerushErrorClass error_class, const char *step, const char *input, const char *message,
-            const char *described)
-{
-  if (running->json) {
-    g_autoptr (JsonObject) event = event_new ("error");
-
-    json_object_set_string_member (event, "class", derush_error_class_to_string (error_class));
-    set_string_or_null (event, "step", step);
-    set_string_or_null (event, "input", input);
-    json_object_set_string_member (event, "message", message);
-    emit (running, event);
-  } else {
-    fprintf (stderr, "derush: %s\n", described);
-  }
-  return DERUSH_CLI_FAILED;
-}
-
-static int
-end_completed (Running *running, JsonObject *return_value)
-{
-  JsonArray *warnings = derush_json_get_array (return_value, "warnings");
-
-  for (guint i = 0; warnings && i < json_array_get_length (warnings); i++) {
-    JsonNode *warning = json_array_get_element (warnings, i);
-
-    if (JSON_NODE_HOLDS_VALUE (warning) && json_node_get_value_type (warning) == G_TYPE_STRING)
-      warn (running, json_node_get_string (warning));
-  }
-  if (running->json) {
-    g_autoptr (JsonObject) event = event_new ("result");
-
-    json_object_set_object_member (event, "returnvalue", json_object_ref (return_value));
-    emit (running, event);
-  } else {
-    derush_cli_print_result (return_value);
-  }
-  return DERUSH_CLI_COMPLETED;
+  derush_cli_report_line (&running->report, line);
 }
 
 static int
@@ -220,19 +129,21 @@ run_job (DerushConfig *config, DerushCliJob *job, Running *running)
 
   plan = derush_plan_new (job->type, job->data, strict ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE, &error);
   if (!plan)
-    return end_failed (running, derush_error_get_class (error), NULL, job->input, error->message, error->message);
+    return derush_cli_report_failed (&running->report, derush_error_get_class (error), NULL, job->input, error->message,
+                                     NULL, error->message);
   for (guint i = 0; i < plan->warnings->len; i++)
-    warn (running, g_ptr_array_index (plan->warnings, i));
+    derush_cli_report_warning (&running->report, g_ptr_array_index (plan->warnings, i));
 
   running->display =
-      derush_cli_progress_new (running->json ? DERUSH_CLI_PROGRESS_NONE : derush_cli_progress_style (), plan);
-  outcome = derush_cli_run_plan (config, plan, running->cancellable, on_progress, running);
+      derush_cli_progress_new (running->report.json ? DERUSH_CLI_PROGRESS_NONE : derush_cli_progress_style (), plan);
+  outcome = derush_cli_run_plan (config, plan, running->report.cancellable, on_progress, running);
   derush_cli_progress_end (running->display, outcome->return_value != NULL);
   if (outcome->return_value)
-    return end_completed (running, outcome->return_value);
+    return derush_cli_report_completed (&running->report, outcome->return_value);
   described = derush_outcome_describe (outcome);
-  return end_failed (running, outcome->error_class, outcome->step, outcome->input ? outcome->input : job->input,
-                     outcome->message ? outcome->message : described, described);
+  return derush_cli_report_failed (&running->report, outcome->error_class, outcome->step,
+                                   outcome->input ? outcome->input : job->input,
+                                   outcome->message ? outcome->message : described, NULL, described);
 }
 
 int
@@ -254,7 +165,7 @@ derush_cli_run (GStrv given)
        N_ ("Set a member of the job's data; dots reach into objects"), N_ ("NAME=VALUE")},
       {"data", 0, 0, G_OPTION_ARG_FILENAME, &data_file, N_ ("Take the job's data from FILE (“-”: standard input)"),
        N_ ("FILE")},
-      {"json", 0, 0, G_OPTION_ARG_NONE, &running.json, N_ ("Print JSON lines"), NULL},
+      {"json", 0, 0, G_OPTION_ARG_NONE, &running.report.json, N_ ("Print JSON lines"), NULL},
       G_OPTION_ENTRY_NULL,
   };
 
@@ -275,8 +186,9 @@ derush_cli_run (GStrv given)
   job = derush_cli_job_new (arguments[1], arguments[2], output_dir, (const char *const *)assignments, data_file,
                             &unknown_type, &error);
   if (!job) {
-    if (running.json)
-      end_failed (&running, DERUSH_ERROR_BAD_INPUT, NULL, arguments[2], error->message, NULL);
+    if (running.report.json)
+      derush_cli_report_failed (&running.report, DERUSH_ERROR_BAD_INPUT, NULL, arguments[2], error->message, NULL,
+                                NULL);
     return derush_cli_usage_error ("run", "%s", error->message);
   }
   if (!json_object_has_member (job->data, "outputDir")) {
@@ -284,14 +196,12 @@ derush_cli_run (GStrv given)
 
     json_object_set_string_member (job->data, "outputDir", here);
   }
-  running.cancellable = derush_cli_catch_signals ();
-  running.warned = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  running.report.cancellable = derush_cli_catch_signals ();
   running.progress = -1;
   status = run_job (config, job, &running);
 
   g_clear_pointer (&running.display, derush_cli_progress_free);
-  g_hash_table_unref (running.warned);
-  g_object_unref (running.cancellable);
+  derush_cli_report_clear (&running.report);
   g_free (running.step);
   return status;
 }

@@ -80,6 +80,7 @@ typedef enum {
 char *derush_job_type_from_name (const char *job_name, JsonObject *data);
 const char *derush_job_type_get_queue (const char *job_type);
 const char *const *derush_job_types (void);
+const char *const *derush_job_source_members (void);
 
 DerushPlan *derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, GError **error);
 DerushPlan *derush_plan_ref (DerushPlan *plan);

@@ -45,6 +45,28 @@ const Field envelope_fields[] = {
     {NULL},
 };
 
+/**
+ * derush_job_source_members:
+ *
+ * Returns: (transfer none) (array zero-terminated=1): the members of a job's data under which it may name its source
+ */
+const char *const *
+derush_job_source_members (void)
+{
+  static const char *members[G_N_ELEMENTS (envelope_fields)];
+  static gsize ready;
+
+  if (g_once_init_enter (&ready)) {
+    guint n = 0;
+
+    for (const Field *field = envelope_fields; field->name; field++)
+      if (g_strcmp0 (field->to, "source") == 0)
+        members[n++] = field->name;
+    g_once_init_leave (&ready, 1);
+  }
+  return members;
+}
+
 static void
 plan_step_free (DerushPlanStep *step)
 {
