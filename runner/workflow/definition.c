@@ -74,15 +74,16 @@ fault (Checker *checker, const char *pointer, const char *format, ...)
 static gboolean
 finish (Checker *checker, GError **error)
 {
-  g_autofree char *all = NULL, *line = NULL;
+  g_autofree char *all = NULL, *more = NULL, *line = NULL;
 
   if (checker->faults->len == 0)
     return TRUE;
   g_ptr_array_add (checker->faults, NULL);
   all = g_strjoinv ("; ", (char **)checker->faults->pdata);
-  if (checker->more > 0)
-    line = g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%s; and %u more", "%s; and %u more", checker->more), all,
-                            checker->more);
+  if (checker->more > 0) {
+    more = g_strdup_printf (_ ("and %u more"), checker->more);
+    line = g_strconcat (all, "; ", more, NULL);
+  }
   g_set_error (error, DERUSH_WORKFLOW_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The workflow cannot be used: %s"),
                line ? line : all);
   g_strdelimit ((*error)->message, "\r\n", ' ');
@@ -479,8 +480,8 @@ derush_workflow_parse (const char *text, gssize length, GError **error)
     length = strlen (text);
   if (length > DERUSH_WORKFLOW_MAX_BYTES) {
     g_set_error (error, DERUSH_WORKFLOW_ERROR, DERUSH_ERROR_BAD_INPUT,
-                 _ ("The definition of the workflow is too long: it has %" G_GSSIZE_FORMAT " bytes, %d are allowed"),
-                 length, DERUSH_WORKFLOW_MAX_BYTES);
+                 _ ("The definition of the workflow is too long: it has %zd bytes, %d are allowed"), length,
+                 DERUSH_WORKFLOW_MAX_BYTES);
     return NULL;
   }
   definition = derush_json_parse_object (text, length, error);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,10 +49,9 @@ read_file (const char *path, gsize *length, GError **error)
     goto fail;
   }
   if (info.st_size > DERUSH_WORKFLOW_MAX_BYTES) {
-    g_set_error (
-        error, DERUSH_WORKFLOW_ERROR, DERUSH_ERROR_BAD_INPUT,
-        _ ("The definition of the workflow in %s is too long: it has %" G_GINT64_FORMAT " bytes, %d are allowed"), path,
-        (gint64)info.st_size, DERUSH_WORKFLOW_MAX_BYTES);
+    g_set_error (error, DERUSH_WORKFLOW_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The definition of the workflow in %s is too long: it has %" PRId64 " bytes, %d are allowed"), path,
+                 (int64_t)info.st_size, DERUSH_WORKFLOW_MAX_BYTES);
     goto fail;
   }
   text = g_malloc (info.st_size + 1);

@@ -498,7 +498,7 @@ derush_workflow_run_get_failure (DerushWorkflowRun *run, guint *step, DerushErro
  * @now: the time
  * @progress: (out): how far it is
  *
- * Steps count by their estimated durations. The remaining time is what the rest takes at the pace so far; at the
+ * Steps count by their estimated durations; those that were skipped or have failed do not count. The remaining time is what the rest takes at the pace so far; at the
  * beginning, the estimates.
  */
 void
@@ -512,15 +512,21 @@ derush_workflow_run_get_progress (DerushWorkflowRun *run, gint64 now, DerushWork
     Step *step = &run->steps[i];
     double weight = MAX (definition_of (run, i)->estimated_duration, 0.001);
 
+    if (has_ended (step) || step->attempts > 0)
+      progress->current_step++;
+    /* What is left out takes no time, so it says nothing of the pace either. */
+    if (has_ended (step) && step->status != DERUSH_WORKFLOW_STEP_COMPLETED)
+      continue;
     total += weight;
-    if (has_ended (step))
+    if (step->status == DERUSH_WORKFLOW_STEP_COMPLETED)
       done += weight;
     else if (step->status == DERUSH_WORKFLOW_STEP_RUNNING)
       done += weight * step->progress;
-    if (has_ended (step) || step->attempts > 0)
-      progress->current_step++;
   }
-  run->progress = derush_workflow_run_has_ended (run) ? 1 : MAX (run->progress, done / total);
+  if (total > 0)
+    run->progress = MAX (run->progress, done / total);
+  if (derush_workflow_run_get_status (run) == DERUSH_WORKFLOW_STEP_COMPLETED)
+    run->progress = 1;
   progress->progress = run->progress;
   progress->remaining =
       run->progress < MIN_PROGRESS ? total * (1 - run->progress) : elapsed * (1 - run->progress) / run->progress;

@@ -201,7 +201,14 @@ test_progress (void)
   derush_workflow_run_fail (run, 0, DERUSH_ERROR_RESOURCE, "broken", 6000);
   derush_workflow_run_get_progress (run, 6000, &progress);
   g_assert_cmpfloat_with_epsilon (progress.progress, 0.3, 0.001);
-  derush_workflow_run_cancel (run);
+  g_assert_cmpuint (progress.current_step, ==, 1);
+  complete (run, 0, "{}");
+  derush_workflow_run_skip (run, 1, "as asked");
+  derush_workflow_run_get_progress (run, 6000, &progress);
+  g_assert_cmpfloat_with_epsilon (progress.progress, 60.0 / 70, 0.001);
+  g_assert_cmpuint (progress.current_step, ==, 3);
+  complete (run, 3, "{}");
+  complete (run, 4, "{}");
   derush_workflow_run_get_progress (run, 6000, &progress);
   g_assert_cmpfloat (progress.progress, ==, 1);
 }
