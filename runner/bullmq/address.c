@@ -42,6 +42,12 @@ derush_redis_address_new_from_config (DerushConfig *config)
   return address;
 }
 
+/**
+ * derush_redis_address_copy:
+ * @address: an address
+ *
+ * Returns: (transfer full): a copy, to be freed with derush_redis_address_free()
+ */
 DerushRedisAddress *
 derush_redis_address_copy (const DerushRedisAddress *address)
 {
@@ -55,6 +61,10 @@ derush_redis_address_copy (const DerushRedisAddress *address)
   return copy;
 }
 
+/**
+ * derush_redis_address_free:
+ * @address: (nullable) (transfer full): an address
+ */
 void
 derush_redis_address_free (DerushRedisAddress *address)
 {

@@ -50,6 +50,14 @@ bullmq_job_new (DerushBullmqWorker *worker, const redisReply *hash, const char *
   return job;
 }
 
+/**
+ * derush_bullmq_job_ref:
+ * @job: a job
+ *
+ * Jobs may be referenced and released by any thread.
+ *
+ * Returns: (transfer full): @job
+ */
 DerushBullmqJob *
 derush_bullmq_job_ref (DerushBullmqJob *job)
 {
@@ -57,6 +65,10 @@ derush_bullmq_job_ref (DerushBullmqJob *job)
   return job;
 }
 
+/**
+ * derush_bullmq_job_unref:
+ * @job: (transfer full): a job
+ */
 void
 derush_bullmq_job_unref (DerushBullmqJob *job)
 {
@@ -104,6 +116,12 @@ derush_bullmq_job_get_id (DerushBullmqJob *job)
   return job->id;
 }
 
+/**
+ * derush_bullmq_job_get_queue:
+ * @job: a job
+ *
+ * Returns: (transfer none): the name of its queue, without the prefix
+ */
 const char *
 derush_bullmq_job_get_queue (DerushBullmqJob *job)
 {

@@ -432,6 +432,16 @@ on_state (const BullmqAnswer *said, gpointer user_data)
   operation_end_if_complete (operation);
 }
 
+/**
+ * derush_bullmq_queue_get_job_async:
+ * @queue: a queue
+ * @id: a job's id
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when the answer is there
+ * @user_data: for @callback
+ *
+ * Reads a job as it stands in Redis, and its state.
+ */
 void
 derush_bullmq_queue_get_job_async (DerushBullmqQueue *self, const char *id, GCancellable *cancellable,
                                    GAsyncReadyCallback callback, gpointer user_data)
@@ -451,6 +461,15 @@ derush_bullmq_queue_get_job_async (DerushBullmqQueue *self, const char *id, GCan
   operation_start (operation);
 }
 
+/**
+ * derush_bullmq_queue_get_job_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the job's members and its `state`; %NULL without @error if
+ * there is no such job
+ */
 JsonObject *
 derush_bullmq_queue_get_job_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
 {
@@ -493,6 +512,15 @@ on_paused (const BullmqAnswer *said, gpointer user_data)
   operation_end_if_complete (operation);
 }
 
+/**
+ * derush_bullmq_queue_get_counts_async:
+ * @queue: a queue
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when the answer is there
+ * @user_data: for @callback
+ *
+ * Counts the jobs of each state.
+ */
 void
 derush_bullmq_queue_get_counts_async (DerushBullmqQueue *self, GCancellable *cancellable, GAsyncReadyCallback callback,
                                       gpointer user_data)
@@ -511,6 +539,14 @@ derush_bullmq_queue_get_counts_async (DerushBullmqQueue *self, GCancellable *can
   operation_start (operation);
 }
 
+/**
+ * derush_bullmq_queue_get_counts_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): a number by the name of each state; %NULL on error
+ */
 JsonObject *
 derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
 {

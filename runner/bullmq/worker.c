@@ -309,6 +309,12 @@ derush_bullmq_worker_free (DerushBullmqWorker *self)
   bullmq_worker_unref (self);
 }
 
+/**
+ * derush_bullmq_worker_start:
+ * @worker: a worker that was not started before
+ *
+ * Connects, and fetches jobs as soon as Redis answers. It may only be called once, and not after derush_bullmq_worker_close_async().
+ */
 void
 derush_bullmq_worker_start (DerushBullmqWorker *self)
 {
@@ -332,6 +338,12 @@ derush_bullmq_worker_pause (DerushBullmqWorker *self)
   self->paused = TRUE;
 }
 
+/**
+ * derush_bullmq_worker_resume:
+ * @worker: a worker
+ *
+ * Fetches jobs again after derush_bullmq_worker_pause().
+ */
 void
 derush_bullmq_worker_resume (DerushBullmqWorker *self)
 {
@@ -371,6 +383,14 @@ derush_bullmq_worker_close_async (DerushBullmqWorker *self, GAsyncReadyCallback 
   bullmq_worker_check_closed (self);
 }
 
+/**
+ * derush_bullmq_worker_close_finish:
+ * @worker: a worker
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: %TRUE if every running job has ended
+ */
 gboolean
 derush_bullmq_worker_close_finish (DerushBullmqWorker *self, GAsyncResult *result, GError **error)
 {

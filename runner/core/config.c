@@ -223,6 +223,12 @@ derush_config_load (GError **error)
   return g_steal_pointer (&config);
 }
 
+/**
+ * derush_config_ref:
+ * @config: a configuration
+ *
+ * Returns: (transfer full): @config
+ */
 DerushConfig *
 derush_config_ref (DerushConfig *config)
 {
@@ -230,6 +236,10 @@ derush_config_ref (DerushConfig *config)
   return config;
 }
 
+/**
+ * derush_config_unref:
+ * @config: (transfer full): a configuration
+ */
 void
 derush_config_unref (DerushConfig *config)
 {
@@ -258,12 +268,26 @@ derush_config_get_string (DerushConfig *config, const char *name)
   return config->held[i].value;
 }
 
+/**
+ * derush_config_get_int:
+ * @config: a configuration
+ * @name: a setting that is a whole number
+ *
+ * Returns: its value, which was checked when the configuration was read
+ */
 gint64
 derush_config_get_int (DerushConfig *config, const char *name)
 {
   return g_ascii_strtoll (derush_config_get_string (config, name), NULL, 10);
 }
 
+/**
+ * derush_config_get_boolean:
+ * @config: a configuration
+ * @name: a setting that is on or off
+ *
+ * Returns: its value
+ */
 gboolean
 derush_config_get_boolean (DerushConfig *config, const char *name)
 {

@@ -34,13 +34,31 @@ depth_is_bounded (const char *text, gsize length)
   return TRUE;
 }
 
+/* C strings end at U+0000: a path or name with one would silently be another. */
+static gboolean
+has_nul (const char *text, gsize length)
+{
+  gboolean in_string = FALSE;
+
+  for (gsize i = 0; i < length; i++) {
+    if (text[i] == '"')
+      in_string = !in_string;
+    else if (in_string && text[i] == '\\' && i + 1 < length) {
+      if (length - i >= 6 && memcmp (text + i, "\\u0000", 6) == 0)
+        return TRUE;
+      i++;
+    }
+  }
+  return FALSE;
+}
+
 /**
  * derush_json_parse:
  * @text: JSON text
  * @length: its length in bytes, or -1
  * @error: return location for an error
  *
- * Returns: (transfer full) (nullable): the value, at most %DERUSH_JSON_MAX_DEPTH levels deep
+ * Returns: (transfer full) (nullable): the value, at most %DERUSH_JSON_MAX_DEPTH levels deep and without U+0000
  */
 JsonNode *
 derush_json_parse (const char *text, gssize length, GError **error)
@@ -58,6 +76,11 @@ derush_json_parse (const char *text, gssize length, GError **error)
   if (!depth_is_bounded (text, length)) {
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("The JSON text is nested more than %d levels deep"), DERUSH_JSON_MAX_DEPTH);
+    return NULL;
+  }
+  if (has_nul (text, length)) {
+    g_set_error_literal (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
+                         _ ("The JSON text has a text with the character U+0000, which cannot be used"));
     return NULL;
   }
   parser = json_parser_new_immutable ();
@@ -202,6 +225,12 @@ derush_json_node_to_string (JsonNode *node)
   return g_string_free (text, FALSE);
 }
 
+/**
+ * derush_json_object_to_string:
+ * @object: an object
+ *
+ * Returns: (transfer full): its JSON text in one line
+ */
 char *
 derush_json_object_to_string (JsonObject *object)
 {
@@ -233,6 +262,14 @@ derush_json_get_string (JsonObject *object, const char *name, const char *fallba
   return node ? json_node_get_string (node) : fallback;
 }
 
+/**
+ * derush_json_get_number:
+ * @object: an object
+ * @name: a member
+ * @fallback: if it is missing or no number
+ *
+ * Returns: the number
+ */
 double
 derush_json_get_number (JsonObject *object, const char *name, double fallback)
 {
@@ -243,6 +280,14 @@ derush_json_get_number (JsonObject *object, const char *name, double fallback)
   return node ? json_node_get_double (node) : fallback;
 }
 
+/**
+ * derush_json_get_int:
+ * @object: an object
+ * @name: a member
+ * @fallback: if it is missing, no number, or beyond ±2^53
+ *
+ * Returns: the number without its fraction
+ */
 gint64
 derush_json_get_int (JsonObject *object, const char *name, gint64 fallback)
 {
@@ -253,6 +298,14 @@ derush_json_get_int (JsonObject *object, const char *name, gint64 fallback)
   return isnan (number) || fabs (number) > 9007199254740992.0 ? fallback : (gint64)number;
 }
 
+/**
+ * derush_json_get_boolean:
+ * @object: an object
+ * @name: a member
+ * @fallback: if it is missing or no boolean
+ *
+ * Returns: the value
+ */
 gboolean
 derush_json_get_boolean (JsonObject *object, const char *name, gboolean fallback)
 {

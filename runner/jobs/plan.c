@@ -306,6 +306,12 @@ derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, 
   return g_steal_pointer (&plan);
 }
 
+/**
+ * derush_plan_ref:
+ * @plan: a plan
+ *
+ * Returns: (transfer full): @plan
+ */
 DerushPlan *
 derush_plan_ref (DerushPlan *plan)
 {
@@ -313,6 +319,10 @@ derush_plan_ref (DerushPlan *plan)
   return plan;
 }
 
+/**
+ * derush_plan_unref:
+ * @plan: (transfer full): a plan
+ */
 void
 derush_plan_unref (DerushPlan *plan)
 {

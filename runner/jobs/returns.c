@@ -8,6 +8,10 @@
 
 #define MAX_RETURN_WARNINGS 32
 
+/**
+ * derush_output_free:
+ * @output: (nullable) (transfer full): an output
+ */
 void
 derush_output_free (DerushOutput *output)
 {

@@ -334,24 +334,48 @@ derush_step_server_run (int socket_fd, DerushStepHandler handler, gpointer user_
   return server.status;
 }
 
+/**
+ * derush_step_request_get_action:
+ * @request: a request
+ *
+ * Returns: (transfer none): what is to be done, such as `transcode`
+ */
 const char *
 derush_step_request_get_action (DerushStepRequest *request)
 {
   return request->action;
 }
 
+/**
+ * derush_step_request_get_parameters:
+ * @request: a request
+ *
+ * Returns: (transfer none): the parameters of the step
+ */
 JsonObject *
 derush_step_request_get_parameters (DerushStepRequest *request)
 {
   return request->parameters;
 }
 
+/**
+ * derush_step_request_get_results:
+ * @request: a request
+ *
+ * Returns: (transfer none): what the steps before have answered, by their names
+ */
 JsonObject *
 derush_step_request_get_results (DerushStepRequest *request)
 {
   return request->results;
 }
 
+/**
+ * derush_step_request_get_directory:
+ * @request: a request
+ *
+ * Returns: (transfer none): the one folder that the step may write to
+ */
 const char *
 derush_step_request_get_directory (DerushStepRequest *request)
 {
@@ -377,6 +401,12 @@ derush_step_request_get_input (DerushStepRequest *request, const char *name)
   return NULL;
 }
 
+/**
+ * derush_step_request_get_cancellable:
+ * @request: a request
+ *
+ * Returns: (transfer none): cancelled when the runner wants the step to stop
+ */
 GCancellable *
 derush_step_request_get_cancellable (DerushStepRequest *request)
 {
@@ -431,6 +461,13 @@ derush_step_request_warn (DerushStepRequest *request, const char *message)
   send_message (request->server, line);
 }
 
+/**
+ * derush_step_request_set_debug:
+ * @request: a request
+ * @debug: (nullable): what the log is to say beside the error
+ *
+ * Users do not see it.
+ */
 void
 derush_step_request_set_debug (DerushStepRequest *request, const char *debug)
 {

@@ -262,6 +262,12 @@ derush_slot_free (DerushSlot *slot)
   g_free (slot);
 }
 
+/**
+ * derush_slot_prepare:
+ * @slot: a slot
+ *
+ * Starts its worker already, so that the next job need not wait for it.
+ */
 void
 derush_slot_prepare (DerushSlot *slot)
 {
@@ -313,12 +319,25 @@ derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunOption
   wake (slot);
 }
 
+/**
+ * derush_slot_run_finish:
+ * @slot: a slot
+ * @result: what the callback was given
+ *
+ * Returns: (transfer full): how the job ended; never %NULL, failures are in it
+ */
 DerushOutcome *
 derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result)
 {
   return g_task_propagate_pointer (G_TASK (result), NULL);
 }
 
+/**
+ * derush_slot_is_busy:
+ * @slot: a slot
+ *
+ * Returns: whether a job runs in it
+ */
 gboolean
 derush_slot_is_busy (DerushSlot *slot)
 {
@@ -330,6 +349,12 @@ derush_slot_is_busy (DerushSlot *slot)
   return busy;
 }
 
+/**
+ * derush_slot_get_media_pid:
+ * @slot: a slot
+ *
+ * Returns: the process of its media worker, 0 if none runs
+ */
 GPid
 derush_slot_get_media_pid (DerushSlot *slot)
 {

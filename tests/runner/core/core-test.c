@@ -225,6 +225,21 @@ test_deep_json_is_refused (void)
 }
 
 static void
+test_texts_that_c_would_cut_short_are_refused (void)
+{
+  static const char *const refused[] = {"[\"/films/a.mp4\\u0000x\"]", "{\"a\\u0000b\":1}", "\"\\\\\\u0000\""};
+  g_autoptr (JsonNode) node = derush_json_parse ("[\"\\\\u0000\", \"\\\"\", \"u0000\"]", -1, NULL);
+
+  g_assert_nonnull (node); /* a backslash, and not the character */
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (derush_json_parse (refused[i], -1, &error));
+    g_assert_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT);
+  }
+}
+
+static void
 test_brackets_in_strings_do_not_count_as_depth (void)
 {
   g_autoptr (GString) text = g_string_new ("[\"\\\"");
@@ -447,6 +462,8 @@ main (int argc, char *argv[])
   ADD ("/core/log/secrets-are-redacted-by-value", test_secrets_are_redacted_by_value);
   ADD ("/core/log/a-line-is-one-json-object", test_a_log_line_is_one_json_object);
   g_test_add_func ("/core/json/deep-json-is-refused", test_deep_json_is_refused);
+  g_test_add_func ("/core/json/texts-that-c-would-cut-short-are-refused",
+                   test_texts_that_c_would_cut_short_are_refused);
   g_test_add_func ("/core/json/brackets-in-strings-do-not-count-as-depth",
                    test_brackets_in_strings_do_not_count_as_depth);
   g_test_add_func ("/core/json/what-is-written-reads-back", test_what_is_written_reads_back);
