@@ -73,7 +73,13 @@ derush_cli_run_plan (DerushConfig *config, DerushPlan *plan, GCancellable *cance
   g_autoptr (DerushSlot) slot = derush_slot_new (config, "derush");
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autofree char *id = g_uuid_string_random ();
-  DerushRunOptions options = {.job_id = id, .attempt = 1, .progress = progress, .user_data = user_data};
+  DerushRunOptions options = {
+      .job_id = id,
+      .attempt = 1,
+      .in_full = plan->output_dir == NULL,
+      .progress = progress,
+      .user_data = user_data,
+  };
   Waiting waiting = {.slot = slot, .loop = loop};
 
   derush_slot_run_async (slot, plan, &options, cancellable, on_run_finished, &waiting);

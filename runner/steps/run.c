@@ -101,7 +101,7 @@ prepare (Run *run, GError **error)
     if (!run->source)
       return FALSE;
   }
-  if (plan->output_dir || plan->source) {
+  if (plan->output_dir || (plan->source && !run->options->in_full)) {
     run->folder =
         derush_output_folder_open (run->runner->config, plan, run->options->job_id, run->options->roots, error);
     if (!run->folder || !check_space (run, run->folder->path, "outputDir", error))
@@ -335,7 +335,7 @@ shorten (Run *run, JsonObject **value, GError **error)
   g_autofree char *whole = derush_json_object_to_string (*value), *path = NULL;
   DerushOutput *output;
 
-  if (!derush_return_value_shorten (value))
+  if (run->options->in_full || !derush_return_value_shorten (value))
     return TRUE;
   if (!run->folder || !run->directory)
     return TRUE;

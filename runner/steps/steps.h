@@ -37,6 +37,8 @@ typedef void (*DerushRunProgress) (const char *step, double progress, gpointer u
  * @queue: (nullable): for the log lines
  * @attempt: counted from 1
  * @roots: (nullable) (array zero-terminated=1): the folders that the job may read and write; %NULL: no limit
+ * @in_full: the return value is not for Redis: it is neither shortened nor kept in a file, and only a folder that the job
+ *     itself names is made
  * @progress: (nullable): called when the progress has changed
  * @user_data: for @progress
  */
@@ -45,6 +47,7 @@ typedef struct {
   const char *queue;
   guint attempt;
   const char *const *roots;
+  gboolean in_full;
   DerushRunProgress progress;
   gpointer user_data;
 } DerushRunOptions;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { daemonEnvironment, cutSample, descendants, ffprobe, isAlive, listFiles, main, makeFilm, openQueue, run, sampleFilm, start,
+import { daemonEnvironment, cutSample, descendants, ffmpeg, ffprobe, isAlive, listFiles, main, makeFilm, openQueue, run, sampleFilm, start,
   startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
 
 const folder = temporaryFolder('cli');
@@ -199,6 +199,18 @@ async function analyses(film) {
       assert.ok(['cut', 'fade-in', 'fade-out', 'dissolve', 'wipe'].includes(transition), transition);
       if (i > 0) assert.ok(begin >= shots[i - 1].start && firstFrame > shots[i - 1].firstFrame);
     }
+  });
+  await test('derush analysis prints every shot of a long film, and leaves no file but its measures', async () => {
+    const folder = temporaryFolder('shots');
+    const long = path.join(folder, 'long.mp4'), outputs = path.join(folder, 'outputs');
+    await ffmpeg('-stream_loop', '9', '-i', sampleFilm, '-an', '-vf', 'scale=160:-2', '-c:v', 'libx264', '-preset', 'ultrafast', long);
+    const { status, stdout, stderr } = await derush(['analysis', long, '--json'], { environment: { DERUSH_OUTPUT_DIR: outputs } });
+    assert.equal(status, 0, stderr);
+    const { duration, shots } = JSON.parse(stdout);
+
+    assert.ok(shots.length > 200, `${shots.length}`);
+    assert.ok(duration - shots.at(-1).end < 0.1);
+    assert.equal(fs.existsSync(outputs), false);
   });
   await test('derush analysis without --json prints a table', async () => {
     const { status, stdout } = await derush(['analysis', film]);
