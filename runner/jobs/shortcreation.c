@@ -57,6 +57,13 @@ read_parts (JsonObject *values, Checker *checker)
   JsonArray *parts;
   JsonObject *part;
 
+  /* What a search for highlights answers that found none: not a fault of whoever hands it on. */
+  if (!has_start && !has_end && highlights && JSON_NODE_HOLDS_ARRAY (highlights) &&
+      json_array_get_length (json_node_get_array (highlights)) == 0) {
+    checker_warn (checker, _ ("%s is an empty list, so the best of the film is taken"),
+                  checker_pointer (checker, "highlights"));
+    return NULL;
+  }
   if (!has_start && !has_end)
     return highlights ? moments_read (checker, highlights, checker_pointer (checker, "highlights"),
                                       (guint)derush_json_get_int (values, "count", 0))

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { daemonEnvironment, cutSample, descendants, ffprobe, isAlive, listFiles, main, run, start, temporaryFolder, test,
+import { daemonEnvironment, cutSample, descendants, ffprobe, isAlive, listFiles, main, makeFilm, run, start, temporaryFolder, test,
   until } from './lib.mjs';
 
 const folder = temporaryFolder('workflow');
@@ -20,7 +20,7 @@ function define(name, steps, more = {}) {
 
 const selfTest = (id, jobData, more = {}) => ({ id, jobType: 'SELF_TEST', jobData: { durationMs: 0, ...jobData }, ...more });
 
-async function whole(film) {
+async function whole(film, still) {
   await test('video_transformation_basic makes the film, the thumbnails and the storyboard', async () => {
     const output = path.join(folder, 'basic');
     const { status, stdout, stderr } = await derush(['run', 'video_transformation_basic', film, '-o', output, '--json']);
@@ -48,6 +48,24 @@ async function whole(film) {
     assert.deepEqual([...new Set(progress.map(({ step }) => step))], ['process', 'thumbnails']);
     assert.equal(progress.at(-1).progress, 1);
   });
+  for (const [what, source] of [['a trailer', film], ['a film in which nothing happens', still]]) {
+    await test(`video_transformation_advanced makes shorts of ${what} and goes on without a transcription`, async () => {
+      const output = path.join(folder, path.basename(source, '.mp4'));
+      const { status, stdout, stderr } = await derush(['run', 'video_transformation_advanced', source, '-o', output, '--json']);
+      const { returnvalue } = lines(stdout).at(-1);
+      const shorts = returnvalue?.steps.find(({ id }) => id === 'shorts').returnvalue.shorts;
+
+      assert.equal(status, 0, stderr + stdout);
+      assert.deepEqual(statuses(returnvalue.steps),
+        { process: 'COMPLETED', thumbnails: 'COMPLETED', highlights: 'COMPLETED', shorts: 'COMPLETED', transcription: 'FAILED' });
+      assert.match(returnvalue.steps.at(-1).error, /TRANSCRIPTION/);
+      assert.ok(shorts.length >= 1);
+      for (const { filePath } of shorts) {
+        const { width, height } = (await ffprobe(filePath)).streams.find(stream => stream.codec_type === 'video');
+        assert.deepEqual([width, height], [1080, 1920]);
+      }
+    });
+  }
   await test('what a step returns feeds the next, and jobs of one type do not share a folder', async () => {
     const output = path.join(folder, 'look');
     const { status, stdout, stderr } = await derush(['run', 'thumbnails_and_highlights', film, '-o', output, '--json']);
@@ -168,8 +186,9 @@ async function usage(film) {
 
 await main(async () => {
   const film = await cutSample(path.join(folder, 'film.mp4'), 5, 14);
+  const still = await makeFilm(path.join(folder, 'still.mp4'), { seconds: 4, video: 'color=c=gray:s=320x180:r=25', audio: null });
 
   await usage(film);
-  await whole(film);
+  await whole(film, still);
   await failures(film);
 });

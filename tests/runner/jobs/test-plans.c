@@ -152,6 +152,12 @@ static const Shape shapes[] = {
      "SHORT_CREATION", "probe shorts check", "shorts",
      "{'parts':[{'start':60.0,'end':80.0,'id':'h1'}],'maxDuration':20.0,'platform':'INSTAGRAM_REELS',"
      "'quality':'medium','format':'mp4','name':'v1-short'}"},
+    {"shorts/highlights-that-were-not-found-are-the-best-of-the-film", "SHORT_CREATION",
+     "{'videoUrl':'/f/a.mp4','shortRequest':{'highlights':[]}}", "SHORT_CREATION",
+     "probe analyse highlights shorts check", "highlights",
+     "{'maxHighlights':3,'sensitivity':'high','detectionTypes':['MOTION','AUDIO','SCENE_CHANGE'],'minDuration':3.0,"
+     "'maxDuration':30.0}",
+     1},
     {"shorts/count-takes-the-first-highlights", "SHORT_CREATION",
      "{'videoUrl':'/f/a.mp4','count':1,'highlights':[{'startTime':1,'endTime':2},{'startTime':'no'}]}",
      "SHORT_CREATION", "probe shorts check", "shorts",
