@@ -105,12 +105,13 @@ on_event (DerushWorkflowRun *run, DerushWorkflowEvent event, guint step, gpointe
 }
 
 static JsonObject *
-make_input (const char *film, const char *output_dir, GError **error)
+make_input (const char *film, const char *output_dir, GStrv assignments, GError **error)
 {
   g_autoptr (DerushCliJob) job = NULL;
   gboolean unknown_type;
 
-  job = derush_cli_job_new ("WORKFLOW_EXECUTION", film, output_dir, NULL, NULL, &unknown_type, error);
+  job = derush_cli_job_new ("WORKFLOW_EXECUTION", film, output_dir, (const char *const *)assignments, NULL,
+                            &unknown_type, error);
   if (!job)
     return NULL;
   if (!json_object_has_member (job->data, "outputDir")) {
@@ -196,7 +197,7 @@ execute (Running *running, DerushConfig *config, DerushWorkflow *workflow, JsonO
 static int
 run_workflow (GStrv given)
 {
-  g_auto (GStrv) arguments = g_strdupv (given), skipped = NULL;
+  g_auto (GStrv) arguments = g_strdupv (given), skipped = NULL, assignments = NULL;
   g_autofree char *output_dir = NULL;
   g_autoptr (DerushConfig) config = NULL;
   g_autoptr (DerushWorkflow) workflow = NULL;
@@ -207,6 +208,8 @@ run_workflow (GStrv given)
   const GOptionEntry entries[] = {
       {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output_dir, N_ ("Put the files into DIR (made if it is missing)"),
        N_ ("DIR")},
+      {"param", 'p', 0, G_OPTION_ARG_FILENAME_ARRAY, &assignments,
+       N_ ("Set a member of the workflow's input, to which its definition may refer"), N_ ("NAME=VALUE")},
       {"skip", 0, 0, G_OPTION_ARG_STRING_ARRAY, &skipped,
        N_ ("Leave out the step STEP, and those that need what it returns; may be repeated"), N_ ("STEP")},
       {"json", 0, 0, G_OPTION_ARG_NONE, &running.report.json, N_ ("Print JSON lines"), NULL},
@@ -226,7 +229,7 @@ run_workflow (GStrv given)
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_USAGE;
-  input = make_input (arguments[2], output_dir, &error);
+  input = make_input (arguments[2], output_dir, assignments, &error);
   if (!input) {
     if (running.report.json)
       fail_before (&running, arguments[2], error);
@@ -375,7 +378,7 @@ derush_cli_workflow (GStrv given)
   }
   if (word && (strcmp (word, "--help") == 0 || strcmp (word, "-h") == 0)) {
     fputs (_ ("Usage:\n"
-              "  derush workflow run NAME|FILE INPUT [-o DIR] [--skip STEP]… [--json]\n"
+              "  derush workflow run NAME|FILE INPUT [-o DIR] [-p NAME=VALUE]… [--skip STEP]… [--json]\n"
               "  derush workflow list [--json]\n"
               "  derush workflow show NAME|FILE [--json]\n"
               "\n"

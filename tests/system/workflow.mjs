@@ -100,6 +100,15 @@ async function failures(film) {
     assert.match(returnvalue.steps[1].error, /“broken”/);
     assert.ok(events.some(({ event, message }) => event === 'warning' && /“broken”.*tried again/.test(message)));
   });
+  await test('what -p sets is what ${input.…} means, and what nobody sets is named', async () => {
+    const file = define('input', [selfTest('a', { do: '${input.way.out}' })]);
+    const output = path.join(folder, 'input');
+
+    assert.equal((await derush(['run', file, film, '-o', output, '-p', 'way.out=ok'])).status, 0);
+    const { status, stderr } = await derush(['run', file, film, '-o', output]);
+    assert.equal(status, 1);
+    assert.match(stderr, /\/steps\/0\/jobData\/do.*input\.way\.out/);
+  });
   await test('a step that must not fail ends the workflow: what runs is cancelled, what waits is skipped', async () => {
     const output = path.join(folder, 'fails');
     const file = define('fails', [
