@@ -46,16 +46,12 @@ static void
 warn_of_missing (DerushMediaJob *job, const DerushAnalysis *analysis)
 {
   g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, NULL);
-  double end = 0;
+  double end = analysis->duration; /* of the last frame, which may stand long, or of the sound */
 
   if (analysis->n_frames == 0)
     derush_media_job_warn (job, _ ("The film has no picture: only its sound was measured"));
-  else
-    end = analysis->frames[analysis->n_frames - 1].time;
   if (analysis->n_audio == 0)
     derush_media_job_warn (job, _ ("The film has no sound: only its picture was measured"));
-  else
-    end = MAX (end, analysis->audio[analysis->n_audio - 1].time + DERUSH_AUDIO_BLOCK_DURATION);
   if (info && info->duration - end > MAX (0.5, 0.02 * info->duration))
     derush_media_job_warn (job, _ ("Only the first %.2f s of %.2f s of the film could be read"), end, info->duration);
 }

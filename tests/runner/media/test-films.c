@@ -708,6 +708,24 @@ highlights_and_shots_come_from_one_analysis (void)
   g_assert_nonnull (derush_json_get_array (highlights->result, "highlights"));
 }
 
+/* The last frame of the first film stands for a second; the second film breaks off. */
+static void
+only_what_is_missing_is_said_to_be_missing (void)
+{
+  g_autofree char *whole = make ("whole.mp4", "-f lavfi -i testsrc2=s=320x180:r=1:d=5" X264);
+  g_autofree char *half = make ("half.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=8" X264 "-g 25 -movflags faststart");
+  g_autofree char *said = test_shell (directory, "truncate -s $(($(stat -c %%s half.mp4) / 2)) half.mp4");
+  const char *const films_here[] = {whole, half};
+
+  for (guint i = 0; i < G_N_ELEMENTS (films_here); i++) {
+    g_autofree char *results = test_worker_probe (worker, films_here[i], directory);
+    g_autoptr (TestAnswer) answer = test_worker_run (worker, "analyse", NULL, results, films_here[i], directory, 0, 60);
+
+    g_assert_cmpstr (answer->message, ==, NULL);
+    g_assert_cmpint (strstr (answer->warnings->str, "Only the first") != NULL, ==, i == 1);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -740,6 +758,8 @@ main (int argc, char **argv)
   g_test_add_func ("/media/worker/what-is-cancelled-stops-and-the-next-request-runs",
                    what_is_cancelled_stops_and_the_next_request_runs);
   g_test_add_func ("/media/worker/an-unknown-action-is-unsupported", an_unknown_action_is_unsupported);
+  g_test_add_func ("/media/analysis/only-what-is-missing-is-said-to-be-missing",
+                   only_what_is_missing_is_said_to_be_missing);
   g_test_add_func ("/media/analysis/highlights-and-shots-come-from-one-analysis",
                    highlights_and_shots_come_from_one_analysis);
   status = g_test_run ();
