@@ -20,6 +20,7 @@ static const Field fields[] = {
     {"resolution", FIELD_ANY},
     {"width", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"height", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
+    {"enlarge", FIELD_BOOLEAN},
     {"aspectRatio", FIELD_TEXT, .max = 64},
     {"startTime", FIELD_NUMBER, "start", .min = 0, .max = MAX_TIME},
     {"endTime", FIELD_NUMBER, "end", .min = 0, .max = MAX_TIME},
@@ -155,7 +156,7 @@ check_aspect (JsonObject *values, Checker *checker, gint64 *numerator, gint64 *d
   return NULL;
 }
 
-/* Width and height bound the result; without an explicit pair of them nothing is scaled up. */
+/* Width and height bound the result; nothing is scaled up without an explicit pair of them or `enlarge`. */
 static void
 check_size (JsonObject *values, JsonObject *parameters, Checker *checker, GString *name)
 {
@@ -195,6 +196,8 @@ check_size (JsonObject *values, JsonObject *parameters, Checker *checker, GStrin
     json_object_set_int_member (parameters, "width", width);
   if (height > 0)
     json_object_set_int_member (parameters, "height", MIN (height, MAX_SIZE));
+  if (derush_json_get_boolean (values, "enlarge", FALSE))
+    json_object_set_boolean_member (parameters, "enlarge", TRUE);
 }
 
 /* The name says how the file differs from its source, so that it can stand beside it and beside other renditions. */

@@ -275,9 +275,10 @@ gboolean derush_platform_load (DerushPlatform *platform, const char *name, GErro
 gboolean derush_transcode_apply (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObject *parameters,
                                  GError **error);
 
-/* The even size of the new picture; @aspect (nullable): W:H cut out of the middle; a bound of 0 is none. */
+/* The even size of the new picture; @aspect (nullable): W:H cut out of the middle; a bound of 0 is none;
+ * @enlarge: whether one bound alone may make the picture larger than the film. */
 void derush_transcode_fit (int source_width, int source_height, const char *aspect, int bound_width, int bound_height,
-                           int *width, int *height);
+                           gboolean enlarge, int *width, int *height);
 
 /* ── The worker's process ───────────────────────────────────────────────── */
 

@@ -43,12 +43,12 @@ parse_aspect (const char *text, int *numerator, int *denominator)
   return text && sscanf (text, "%d%*[:/x]%d", numerator, denominator) == 2 && *numerator > 0 && *denominator > 0;
 }
 
-/* Width or height alone bound the picture and never enlarge it; both together say what is wanted, larger or not. */
+/* Width or height alone bound the picture; both together say what is wanted, larger or not. */
 void
 derush_transcode_fit (int source_width, int source_height, const char *aspect, int bound_width, int bound_height,
-                      int *width, int *height)
+                      gboolean enlarge, int *width, int *height)
 {
-  double w = source_width, h = source_height, scale = 1;
+  double w = source_width, h = source_height, scale = 1, most = enlarge ? G_MAXDOUBLE : 1;
   int numerator, denominator;
 
   if (parse_aspect (aspect, &numerator, &denominator)) {
@@ -62,9 +62,9 @@ derush_transcode_fit (int source_width, int source_height, const char *aspect, i
   if (bound_width > 0 && bound_height > 0)
     scale = MIN (bound_width / w, bound_height / h);
   else if (bound_width > 0)
-    scale = MIN (1, bound_width / w);
+    scale = MIN (most, bound_width / w);
   else if (bound_height > 0)
-    scale = MIN (1, bound_height / h);
+    scale = MIN (most, bound_height / h);
   *width = even (w * scale);
   *height = even (h * scale);
 }
@@ -117,7 +117,8 @@ apply_picture (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObj
   if (info->width <= 0 || info->height <= 0)
     return TRUE;
   derush_transcode_fit (info->width, info->height, aspect, (int)derush_json_get_int (parameters, "width", 0),
-                        (int)derush_json_get_int (parameters, "height", 0), &width, &height);
+                        (int)derush_json_get_int (parameters, "height", 0),
+                        derush_json_get_boolean (parameters, "enlarge", FALSE), &width, &height);
   return derush_template_set_int (pipeline_template, "width", width, error) &&
          derush_template_set_int (pipeline_template, "height", height, error);
 }

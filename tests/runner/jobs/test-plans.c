@@ -23,6 +23,10 @@ static const Shape shapes[] = {
      "'resolution':'720p'}",
      "VIDEO_PROCESSING", "probe transcode check", "transcode",
      "{'height':720,'quality':'medium','format':'mp4','name':'v1-720p.mp4'}"},
+    {"video/lines-may-enlarge-when-asked", "VIDEO_PROCESSING",
+     "{'videoId':'v1','videoUrl':'/f/film.mp4','resolution':'720p','enlarge':true}", "VIDEO_PROCESSING",
+     "probe transcode check", "transcode",
+     "{'height':720,'enlarge':true,'quality':'medium','format':'mp4','name':'v1-720p.mp4'}"},
     {"video/the-shape-with-an-input-path", "",
      "{'type':'VIDEO_PROCESSING','videoId':'v1','userId':'u1','inputPath':'/f/film.mp4','outputFormat':'mp4',"
      "'quality':'high'}",

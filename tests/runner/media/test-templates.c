@@ -366,27 +366,24 @@ sizes_are_even_bounded_and_never_enlarged_unasked (void)
     int source_width, source_height;
     const char *aspect;
     int width, height;
+    gboolean enlarge;
     int expected_width, expected_height;
   } cases[] = {
-      {1280, 720, NULL, 0, 0, 1280, 720},
-      {1920, 1080, NULL, 0, 720, 1280, 720},
-      {641, 359, NULL, 0, 0, 640, 358},
-      {640, 360, NULL, 0, 720, 640, 360},
-      {640, 360, NULL, 1920, 0, 640, 360},
-      {640, 360, NULL, 1920, 1080, 1920, 1080},
-      {1920, 1080, "9:16", 0, 0, 608, 1080},
-      {1920, 1080, "1:1", 0, 720, 720, 720},
-      {1080, 1920, "16:9", 0, 0, 1080, 608},
-      {1920, 1080, "9:16", 1080, 1920, 1080, 1920},
-      {2, 2, NULL, 0, 0, 16, 16},
-      {2048, 64, NULL, 640, 0, 640, 20},
+      {1280, 720, NULL, 0, 0, FALSE, 1280, 720},    {1920, 1080, NULL, 0, 720, FALSE, 1280, 720},
+      {641, 359, NULL, 0, 0, FALSE, 640, 358},      {640, 360, NULL, 0, 720, FALSE, 640, 360},
+      {640, 360, NULL, 1920, 0, FALSE, 640, 360},   {640, 360, NULL, 1920, 1080, FALSE, 1920, 1080},
+      {1920, 1080, "9:16", 0, 0, FALSE, 608, 1080}, {1920, 1080, "1:1", 0, 720, FALSE, 720, 720},
+      {1080, 1920, "16:9", 0, 0, FALSE, 1080, 608}, {1920, 1080, "9:16", 1080, 1920, FALSE, 1080, 1920},
+      {640, 360, NULL, 0, 720, TRUE, 1280, 720},    {640, 360, "9:16", 1080, 0, TRUE, 1080, 1920},
+      {640, 360, NULL, 0, 0, TRUE, 640, 360},       {2, 2, NULL, 0, 0, FALSE, 16, 16},
+      {2048, 64, NULL, 640, 0, FALSE, 640, 20},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     int width, height;
 
     derush_transcode_fit (cases[i].source_width, cases[i].source_height, cases[i].aspect, cases[i].width,
-                          cases[i].height, &width, &height);
+                          cases[i].height, cases[i].enlarge, &width, &height);
     g_assert_cmpint (width, ==, cases[i].expected_width);
     g_assert_cmpint (height, ==, cases[i].expected_height);
   }
