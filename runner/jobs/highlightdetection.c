@@ -3,11 +3,13 @@
 
 #include "jobs-private.h"
 
+#include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
 /* What `rejected` may add to a return value: enough to see why a moment is not in the list. */
 #define MAX_REJECTED 10
+#define MAX_MILLISECONDS (604800 * 1000) /* a week */
 
 static const Field fields[] = {
     {"maxHighlights", FIELD_INTEGER, .min = 1, .max = 100},
@@ -110,11 +112,28 @@ plan_highlight_detection (DerushPlan *plan, JsonObject *values, Checker *checker
 char *
 highlight_id (DerushPlan *plan, double start, double end)
 {
-  g_autofree char *text =
-      g_strdup_printf ("%s\n%.3f\n%.3f", plan->video_id ? plan->video_id : plan->source, start, end);
+  const gint64 from = llround (start * 1000), to = llround (end * 1000);
+  g_autofree char *text = g_strdup_printf ("%s\n%" G_GINT64_FORMAT "\n%" G_GINT64_FORMAT,
+                                           plan->video_id ? plan->video_id : plan->source, from, to);
   g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
 
-  return g_strdup_printf ("h%.16s", hash);
+  return g_strdup_printf ("h%.12s-%" G_GINT64_FORMAT "-%" G_GINT64_FORMAT, hash, from, to);
+}
+
+gboolean
+highlight_id_parse (DerushPlan *plan, const char *id, double *start, double *end)
+{
+  g_autofree char *same = NULL;
+  g_auto (GStrv) parts = g_strsplit (id, "-", 4);
+  guint64 from, to;
+
+  if (g_strv_length (parts) != 3 || !g_ascii_string_to_unsigned (parts[1], 10, 0, MAX_MILLISECONDS, &from, NULL) ||
+      !g_ascii_string_to_unsigned (parts[2], 10, 0, MAX_MILLISECONDS, &to, NULL) || to <= from)
+    return FALSE;
+  *start = (double)from / 1000;
+  *end = (double)to / 1000;
+  same = highlight_id (plan, *start, *end);
+  return strcmp (same, id) == 0;
 }
 
 static void

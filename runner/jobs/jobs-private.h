@@ -88,6 +88,9 @@ JsonArray *moments_read (Checker *checker, JsonNode *list, const char *pointer, 
 /* The id of a highlight: the same film and times have the same one in every run, so that a later job can name it. */
 char *highlight_id (DerushPlan *plan, double start, double end);
 
+/* Whether @id is one of the plan's film, and the times it stands for. */
+gboolean highlight_id_parse (DerushPlan *plan, const char *id, double *start, double *end);
+
 /* A value for people: text in quotes, shortened, in one line. */
 char *json_node_quote (JsonNode *node);
 char *text_quote (const char *text);
@@ -126,7 +129,8 @@ typedef struct {
 } JobType;
 
 extern const Field envelope_fields[];
-extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation, self_test, analysis;
+extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation,
+    highlight_clip_creation, self_test, analysis;
 
 const JobType *job_type_find (const char *name);
 

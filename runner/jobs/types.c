@@ -22,7 +22,6 @@ derush_jobs_error_quark (void)
   return (GQuark)quark;
 }
 
-static const JobType highlight_clip_creation = {"HIGHLIGHT_CLIP_CREATION", VIDEO_QUEUE, "CREATE_HIGHLIGHT_CLIPS"};
 static const JobType ai_analysis = {"AI_ANALYSIS", AI_QUEUE, "ANALYZE_MEDIA"};
 static const JobType content_generation = {"CONTENT_GENERATION", AI_QUEUE, "GENERATE_CONTENT"};
 static const JobType image_generation = {"IMAGE_GENERATION", AI_QUEUE, "GENERATE_IMAGE GENERATE_IMAGES"};

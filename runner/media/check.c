@@ -146,6 +146,9 @@ check_file (DerushMediaJob *job, const char *file, GError **error)
 static JsonObject *
 check_list (DerushMediaJob *job, JsonArray *made, GError **error)
 {
+  JsonObject *step =
+      derush_json_get_object (job->results, derush_json_get_string (job->parameters, "step", "transcode"));
+  JsonObject *merged = derush_json_get_object (step, "compilation");
   guint n = json_array_get_length (made);
   gint64 frames = 0;
   double duration = 0;
@@ -165,6 +168,12 @@ check_list (DerushMediaJob *job, JsonArray *made, GError **error)
       return NULL;
     frames += derush_json_get_int (checked, "frames", 0);
     duration += derush_json_get_number (checked, "duration", 0);
+  }
+  if (merged && derush_json_get_string (merged, "file", NULL)) {
+    g_autoptr (JsonObject) checked = check_file (job, derush_json_get_string (merged, "file", NULL), error);
+
+    if (!checked)
+      return NULL;
   }
   result = json_object_new ();
   json_object_set_boolean_member (result, "ok", TRUE);

@@ -14,7 +14,8 @@ static const struct {
     {"check", derush_action_check},           {"analyse", derush_action_analyse},
     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
     {"thumbnails", derush_action_thumbnails}, {"storyboard", derush_action_storyboard},
-    {"shorts", derush_action_shorts},         {"self-test", derush_action_self_test},
+    {"shorts", derush_action_shorts},         {"clips", derush_action_clips},
+    {"self-test", derush_action_self_test},
 };
 
 DerushMediaAction

@@ -64,6 +64,7 @@ JsonObject *derush_action_highlights (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shots (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_thumbnails (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_storyboard (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_clips (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shorts (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_self_test (DerushMediaJob *job, GError **error);
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "brightness-private.h"
+#include "clips-private.h"
 #include "lastframe-private.h"
 #include "mp4edits-private.h"
 #include "tonemap-private.h"
@@ -69,19 +70,27 @@ derush_transcode_fit (int source_width, int source_height, const char *aspect, i
   *height = even (h * scale);
 }
 
-static gboolean
-apply_profile (DerushTemplate *pipeline_template, const char *quality, GError **error)
+GKeyFile *
+derush_profile_load (const char *quality, GError **error)
 {
   g_autoptr (GKeyFile) profile = g_key_file_new ();
   g_autofree char *file = g_strdup_printf ("profiles/%s.ini", quality);
   g_autofree char *path = strchr (quality, '/') ? NULL : derush_pipelines_find (file);
-  g_auto (GStrv) keys = NULL;
 
   if (!path) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no quality “%s”"), quality);
-    return FALSE;
+    return NULL;
   }
-  if (!g_key_file_load_from_file (profile, path, G_KEY_FILE_NONE, error))
+  return g_key_file_load_from_file (profile, path, G_KEY_FILE_NONE, error) ? g_steal_pointer (&profile) : NULL;
+}
+
+static gboolean
+apply_profile (DerushTemplate *pipeline_template, const char *quality, GError **error)
+{
+  g_autoptr (GKeyFile) profile = derush_profile_load (quality, error);
+  g_auto (GStrv) keys = NULL;
+
+  if (!profile)
     return FALSE;
   keys = g_key_file_get_keys (profile, "parameters", NULL, error);
   if (!keys)
@@ -124,8 +133,8 @@ apply_picture (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObj
 }
 
 /* The two rates of film and music stay; everything else becomes the nearest relative of one of them. */
-static int
-output_rate (int rate)
+int
+derush_sound_rate (int rate)
 {
   return rate > 0 && 44100 % rate == 0 ? 44100 : rate > 0 && rate % 44100 == 0 ? 44100 : 48000;
 }
@@ -133,7 +142,7 @@ output_rate (int rate)
 static gboolean
 apply_sound (DerushTemplate *pipeline_template, DerushMediaInfo *info, GError **error)
 {
-  return derush_template_set_int (pipeline_template, "rate", output_rate (info->audio_rate), error) &&
+  return derush_template_set_int (pipeline_template, "rate", derush_sound_rate (info->audio_rate), error) &&
          derush_template_set_int (pipeline_template, "channels", info->audio_channels == 1 ? 1 : 2, error);
 }
 
@@ -263,24 +272,29 @@ warn_of_loss (DerushMediaJob *job, DerushMediaInfo *info, DerushMediaPipeline *p
                            derush_media_pipeline_get_break (pipeline));
 }
 
-static gboolean
-correct_sound (DerushMediaInfo *info, DerushMediaPipeline *pipeline, const char *path, GError **error)
+gboolean
+derush_sound_correct (int rate, const char *path, GError **error)
 {
-  GstElement *encoder = info->audio_id ? derush_media_pipeline_get_element (pipeline, "audio-encoder") : NULL;
-  GstElementFactory *factory = encoder ? gst_element_get_factory (encoder) : NULL;
-  int fd;
+  int fd = g_open (path, O_RDWR | O_CLOEXEC, 0);
 
-  if (!factory || strcmp (GST_OBJECT_NAME (factory), "avenc_aac") != 0)
-    return TRUE;
-  fd = g_open (path, O_RDWR | O_CLOEXEC, 0);
   if (fd < 0) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_RESOURCE, _ ("The new film “%s” cannot be opened: %s"), path,
                  g_strerror (errno));
     return FALSE;
   }
-  derush_mp4_edits_skip_priming (fd, (double)AAC_PRIMING / output_rate (info->audio_rate));
+  derush_mp4_edits_skip_priming (fd, (double)AAC_PRIMING / rate);
   g_close (fd, NULL);
   return TRUE;
+}
+
+static gboolean
+correct_sound (DerushMediaInfo *info, DerushMediaPipeline *pipeline, const char *path, GError **error)
+{
+  GstElement *encoder = info->audio_id ? derush_media_pipeline_get_element (pipeline, "audio-encoder") : NULL;
+  GstElementFactory *factory = encoder ? gst_element_get_factory (encoder) : NULL;
+
+  return !factory || strcmp (GST_OBJECT_NAME (factory), "avenc_aac") != 0 ||
+         derush_sound_correct (derush_sound_rate (info->audio_rate), path, error);
 }
 
 /* What was really written, by its own headers. */

@@ -9,7 +9,7 @@ import { cutSample, ffprobe, isFastStart, listFiles, litShare, main, readCues, r
   openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
 import { queryPostgres, querySqlite, startPostgres } from './databases.mjs';
 
-const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION'];
+const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION', 'HIGHLIGHT_CLIP_CREATION'];
 
 const own = {
   VIDEO_PROCESSING: {
@@ -49,6 +49,13 @@ const own = {
     ],
     returns: { shorts: [{ filePath: '', fileSize: 0, startTime: 0, endTime: 0, duration: 0, width: 0, height: 0, format: '', platform: '',
       hasSubtitles: false, hasMusic: false, cropPath: '' }] },
+  },
+  HIGHLIGHT_CLIP_CREATION: {
+    data: { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT', highlights: [{ id: 'h1', startTime: 10, endTime: 13 },
+      { id: 'h2', startTime: 40, endTime: 42 }], padding: 0, merge: true, format: 'mp4' },
+    also: [{ videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT', highlightIds: ['h1', 'h2'] }],
+    returns: { clips: [{ highlightId: '', filePath: '', startTime: 0, endTime: 0, duration: 0, fileSize: 0 }],
+      compilation: { filePath: '', duration: 0 } },
   },
 };
 
@@ -230,7 +237,29 @@ async function checkShorts(result, { shortRequest: request }, film) {
   }
 }
 
-const check = { SHORT_CREATION: checkShorts, VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
+async function checkClips(result, { highlights, highlightIds, merge }, film) {
+  assert.deepEqual(result.clips.map(({ highlightId }) => highlightId), highlightIds ?? highlights.map(({ id }) => id));
+  for (const [i, clip] of result.clips.entries()) {
+    const { format, streams } = await ffprobe(clip.filePath);
+    const video = streams.find(stream => stream.codec_type === 'video');
+
+    if (highlights) assert.deepEqual([clip.startTime, clip.endTime], [highlights[i].startTime, highlights[i].endTime]);
+    near(Number(format.duration), clip.endTime - clip.startTime, 0.1, 'duration of the file');
+    assert.deepEqual([video.width, video.height], [film.width, film.height]);
+    assert.equal(clip.fileSize, fs.statSync(clip.filePath).size);
+    await assertDecodes(clip.filePath);
+  }
+  assert.equal(result.compilation.filePath !== '', merge === true);
+  if (!merge) return;
+  const { format } = await ffprobe(result.compilation.filePath);
+  const total = result.clips.reduce((sum, { startTime, endTime }) => sum + endTime - startTime, 0);
+
+  near(Number(format.duration), total, 0.15, 'duration of the compilation');
+  near(result.compilation.duration, total, 0.1, 'duration as returned');
+  await assertDecodes(result.compilation.filePath);
+}
+
+const check = { HIGHLIGHT_CLIP_CREATION: checkClips, SHORT_CREATION: checkShorts, VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
 
 // ── Running ─────────────────────────────────────────────────────────────────
 
@@ -251,6 +280,7 @@ async function walk(bench, shapes, filmOf) {
         const film = filmOf(type, i);
         const output = path.join(bench.folder, `out-${type}-${i}`);
         const data = fill(shape, film.file, output);
+        if (data.highlightIds) data.highlightIds = bench.ids;
         const progress = new Set();
         const { queue, events, finished } = bench.video;
         const listen = ({ jobId, data: value }) => progress.add(`${jobId} ${typeof value === 'number' ? value : value.progress}`);
@@ -268,6 +298,7 @@ async function walk(bench, shapes, filmOf) {
         assert.ok(JSON.stringify(result).length <= 16384, 'the return value is small');
         assertOutputs(result);
         await check[type](result, data, film);
+        if (type === 'HIGHLIGHT_DETECTION') bench.ids = result.highlights.slice(0, 2).map(({ id }) => id);
         const published = result.outputs.map(({ path: file }) => path.basename(file)).sort();
         if (data.outputDir) assert.deepEqual(listFiles(output), published, 'nothing else is in the folder');
         assert.deepEqual(workingFiles(path.join(bench.daemon.folder, 'scratch')), [], 'the working folder is gone');
@@ -338,6 +369,7 @@ async function alone() {
     for (const type of types) {
       const data = fill(own[type].data, short.file, path.join(second.folder, type));
       if (data.thumbnailRequest) data.thumbnailRequest.count = 1;
+      if (data.highlights) data.highlights = [{ startTime: 1, endTime: 2 }];
       if (data.shortRequest) Object.assign(data.shortRequest, { startTime: 1, endTime: 2, height: 320 });
       await second.video.finished(await second.video.add(type, data, { attempts: 1 }));
     }

@@ -174,6 +174,12 @@ static const Shape shapes[] = {
     {"shorts/highlights-that-overlap-are-said", "SHORT_CREATION",
      "{'videoUrl':'/f/a.mp4','highlights':[{'startTime':1,'endTime':3},{'startTime':2,'endTime':4}]}", "SHORT_CREATION",
      "probe shorts check", "check", "{'step':'shorts','list':'shorts'}", 1},
+    {"clips/the-main-shape", "HIGHLIGHT_CLIP_CREATION",
+     "{'videoId':'v1','videoUrl':'/f/a.mp4','outputDir':'/out','highlights':[{'id':'h1','startTime':10,'endTime':16},"
+     "{'id':'h2','startTime':60,'endTime':65}],'padding':0,'merge':true,'format':'mp4'}",
+     "HIGHLIGHT_CLIP_CREATION", "probe clips check", "clips",
+     "{'parts':[{'start':10.0,'end':16.0,'id':'h1'},{'start':60.0,'end':65.0,'id':'h2'}],'padding':0.0,'merge':true,"
+     "'quality':'medium','format':'mp4','name':'v1'}"},
     {"self-test/in-a-worker", "SELF_TEST", "{'do':'ok','durationMs':2500}", "SELF_TEST", "self-test", "self-test",
      "{'do':'ok','durationMs':2500}"},
     {"self-test/in-the-daemon", "SELF_TEST", "{'do':'fail','durationMs':0,'i':5}", "SELF_TEST", "self-test",
@@ -301,8 +307,13 @@ test_names_of_types (void)
 static void
 test_types_without_a_plan (void)
 {
-  static const char *const planned[] = {
-      "VIDEO_PROCESSING", "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SHORT_CREATION", "SELF_TEST", NULL};
+  static const char *const planned[] = {"VIDEO_PROCESSING",
+                                        "THUMBNAIL_GENERATION",
+                                        "HIGHLIGHT_DETECTION",
+                                        "SHORT_CREATION",
+                                        "HIGHLIGHT_CLIP_CREATION",
+                                        "SELF_TEST",
+                                        NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
     const char *type = derush_job_types ()[i];
@@ -314,6 +325,32 @@ test_types_without_a_plan (void)
     g_assert_error (error, DERUSH_JOBS_ERROR, DERUSH_ERROR_UNSUPPORTED);
     g_assert_true (g_str_has_prefix (error->message, type));
   }
+}
+
+/* The ids that one job returns are what a later one takes, whatever the first one was asked for. */
+static void
+test_ids_of_highlights (void)
+{
+  g_autoptr (DerushPlan) found = plan_from ("HIGHLIGHT_DETECTION", "{'videoUrl':'/a.mp4','videoId':'v1'}");
+  g_autoptr (DerushPlan) other = plan_from ("HIGHLIGHT_DETECTION", "{'videoUrl':'/a.mp4','videoId':'v2'}");
+  g_autofree char *id = highlight_id (found, 25.8754, 33.4), *foreign = highlight_id (other, 1, 2);
+  g_autofree char *data = g_strdup_printf (
+      "{'videoUrl':'/b.mp4','videoId':'v1','highlightIds':['%s','%s','h1','h0-1-2','-','%s0']}", id, foreign, id);
+  g_autofree char *none =
+      g_strdup_printf ("{\"videoUrl\":\"/b.mp4\",\"videoId\":\"v1\",\"highlightIds\":[\"%s\"]}", foreign);
+  g_autoptr (DerushPlan) plan = plan_from ("HIGHLIGHT_CLIP_CREATION", data);
+  g_autoptr (JsonObject) hopeless = derush_json_parse_object (none, -1, NULL);
+  g_autoptr (GError) error = NULL;
+  JsonArray *parts = derush_json_get_array (parameters_of (plan, "clips"), "parts");
+
+  g_assert_cmpuint (json_array_get_length (parts), ==, 6);
+  g_assert_cmpfloat (derush_json_get_number (json_array_get_object_element (parts, 0), "start", 0), ==, 25.875);
+  g_assert_cmpfloat (derush_json_get_number (json_array_get_object_element (parts, 0), "end", 0), ==, 33.4);
+  for (guint i = 1; i < 6; i++)
+    g_assert_true (json_object_has_member (json_array_get_object_element (parts, i), "error"));
+  g_assert_null (derush_plan_new ("HIGHLIGHT_CLIP_CREATION", hopeless, DERUSH_PLAN_NONE, &error));
+  g_assert_error (error, DERUSH_JOBS_ERROR, DERUSH_ERROR_BAD_INPUT);
+  g_assert_nonnull (strstr (error->message, "/highlightIds"));
 }
 
 static void
@@ -331,8 +368,8 @@ test_names_never_meet (void)
 static void
 test_manual (void)
 {
-  const JobType *const types[] = {&video_processing, &thumbnail_generation, &highlight_detection, &short_creation,
-                                  &self_test};
+  const JobType *const types[] = {&video_processing, &thumbnail_generation,    &highlight_detection,
+                                  &short_creation,   &highlight_clip_creation, &self_test};
   g_autofree char *path = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "runner", "jobs", "JOBS.md", NULL);
   g_autofree char *page = NULL;
 
@@ -370,6 +407,7 @@ main (int argc, char *argv[])
   }
   g_test_add_func ("/jobs/plans/every-alias-of-the-envelope-is-read", test_envelope);
   g_test_add_func ("/jobs/plans/the-stored-analysis-is-offered-where-it-is-used", test_analysis_is_offered);
+  g_test_add_func ("/jobs/plans/ids-of-highlights-are-known-again", test_ids_of_highlights);
   g_test_add_func ("/jobs/plans/aliases-that-disagree-are-said", test_aliases_that_disagree);
   g_test_add_func ("/jobs/plans/strict-reading-refuses-unknown-members", test_strict);
   g_test_add_func ("/jobs/plans/types-are-known-under-the-names-backends-use", test_names_of_types);

@@ -113,6 +113,31 @@ test_shorts (void)
 }
 
 static void
+test_clips (void)
+{
+  g_autoptr (JsonObject) value = value_from (
+      "HIGHLIGHT_CLIP_CREATION",
+      "{'videoId':'v1','videoUrl':'/f/a.mp4','merge':true,'highlights':[{'id':'h1','startTime':3,'endTime':5},"
+      "{'id':'h2','startTime':300,'endTime':500}]}",
+      "{'clips':{'clips':[{'file':'v1-clip-001.mp4','id':'h1','startTime':3,'endTime':5,'duration':2.0},"
+      "{'id':'h2','startTime':300,'endTime':500,'error':'beyond the end'}],"
+      "'compilation':{'file':'v1-compilation.mp4','duration':2.0}}}",
+      NULL);
+  JsonArray *rows = json_object_get_array_member (value, "clips");
+  JsonObject *good = json_array_get_object_element (rows, 0), *bad = json_array_get_object_element (rows, 1);
+  JsonObject *compilation = json_object_get_object_member (value, "compilation");
+
+  assert_common (value, "HIGHLIGHT_CLIP_CREATION");
+  assert_members (good, "highlightId", "filePath", "startTime", "endTime", "duration", "fileSize", NULL);
+  g_assert_cmpstr (json_object_get_string_member (good, "filePath"), ==, "/out/v1-clip-001.mp4");
+  g_assert_false (json_object_has_member (good, "error"));
+  g_assert_cmpstr (json_object_get_string_member (bad, "filePath"), ==, "");
+  g_assert_cmpstr (json_object_get_string_member (bad, "error"), ==, "beyond the end");
+  g_assert_cmpstr (json_object_get_string_member (compilation, "filePath"), ==, "/out/v1-compilation.mp4");
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (value, "outputs")), ==, 2);
+}
+
+static void
 test_sound_alone (void)
 {
   g_autoptr (JsonObject) value =
@@ -256,6 +281,7 @@ main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/jobs/returns/a-film-has-every-member", test_video);
+  g_test_add_func ("/jobs/returns/clips-that-failed-stand-among-the-others", test_clips);
   g_test_add_func ("/jobs/returns/every-short-has-its-crop-path", test_shorts);
   g_test_add_func ("/jobs/returns/sound-alone-names-its-codec", test_sound_alone);
   g_test_add_func ("/jobs/returns/thumbnails-have-every-member", test_thumbnails);

@@ -96,6 +96,28 @@ assert_exact (const char *file, int first, int count, double start)
   g_assert_cmpfloat ((double)n_bytes / 2 / RATE, <, count / 25.0 + 0.05);
 }
 
+/* A click within 20 ms of another one is not told from it. */
+static void
+assert_clicks (const char *file, const double *times, guint n_times)
+{
+  g_autofree char *sound = NULL;
+  const gint16 *samples;
+  gsize n_bytes;
+  guint n = 0;
+
+  read_bytes (file, "-map 0:a -ac 1 -ar 48000 -f s16le", &sound, &n_bytes);
+  samples = (const gint16 *)(gconstpointer)sound;
+  for (gsize i = 0; i < n_bytes / 2; i++) {
+    double time = (double)i / RATE;
+
+    if (ABS (samples[i]) < 10000 || (n > 0 && time < times[n - 1] + 0.02))
+      continue;
+    g_assert_cmpuint (n, <, n_times);
+    g_assert_cmpfloat (fabs (time - times[n++]), <, 0.001);
+  }
+  g_assert_cmpuint (n, ==, n_times);
+}
+
 static char *
 add_result (const char *results, const char *name, JsonObject *result)
 {
@@ -212,6 +234,63 @@ platforms_bound_size_and_length (void)
 }
 
 static void
+clips_become_one_film (void)
+{
+  g_autofree char *film = make ("counter.mov", COUNTER);
+  g_autofree char *probe = test_worker_probe (worker, film, directory), *results = NULL, *pictures = NULL;
+  g_autoptr (TestAnswer) answer = run (
+      film, "clips",
+      "{\"name\":\"v\",\"merge\":true,\"parts\":[{\"id\":\"a\",\"start\":1.48,\"end\":2.52},{\"id\":\"b\",\"start\":20,"
+      "\"end\":21},{\"id\":\"c\",\"error\":\"no such id\"},{\"id\":\"d\",\"start\":4.48,\"end\":6.52}]}",
+      NULL);
+  g_autoptr (TestAnswer) checked = NULL;
+  JsonObject *compilation;
+  gsize length;
+
+  assert_exact ("v-clip-001.mp4", 37, 26, 1.48);
+  assert_exact ("v-clip-004.mp4", 112, 51, 4.48);
+  g_assert_false (answer->falling);
+  g_assert_nonnull (strstr (derush_json_get_string (nth (answer, "clips", 1), "error", ""), "beyond the end"));
+  g_assert_cmpstr (derush_json_get_string (nth (answer, "clips", 2), "error", ""), ==, "no such id");
+  g_assert_cmpstr (derush_json_get_string (nth (answer, "clips", 3), "id", ""), ==, "d");
+  compilation = derush_json_get_object (answer->result, "compilation");
+  g_assert_cmpstr (derush_json_get_string (compilation, "file", ""), ==, "v-compilation.mp4");
+  g_assert_cmpfloat (fabs (derush_json_get_number (compilation, "duration", 0) - 3.08), <, 0.001);
+  read_bytes ("v-compilation.mp4", "-map 0:v -fps_mode passthrough -vf crop=8:8:20:20 -pix_fmt yuv420p -f rawvideo",
+              &pictures, &length);
+  g_assert_cmpuint (length, ==, 77 * PICTURE);
+  for (int i = 0; i < 77; i++)
+    g_assert_cmpint (ABS ((int)(guint8)pictures[i * PICTURE] - (16 + (i < 26 ? 37 + i : 86 + i) * 37 % 200)), <=, 4);
+  assert_clicks ("v-compilation.mp4", (const double[]){0.02, 0.52, 1.02, 1.06, 1.56, 2.06, 2.56, 3.06}, 8);
+  results = add_result (probe, "clips", answer->result);
+  checked = run (film, "check", "{\"step\":\"clips\",\"list\":\"clips\"}", results);
+  g_assert_cmpstr (checked->message, ==, NULL);
+}
+
+static void
+clips_take_padding_and_fail_together_only (void)
+{
+  g_autofree char *film =
+      make ("silent.mp4", "-f lavfi -i testsrc2=s=160x90:r=10:d=4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+  g_autoptr (TestAnswer) padded = run (
+      film, "clips",
+      "{\"name\":\"v\",\"padding\":1,\"merge\":true,\"parts\":[{\"start\":0.5,\"end\":1},{\"start\":2,\"end\":3.5}]}",
+      NULL);
+  g_autoptr (TestAnswer) none = run (film, "clips", "{\"name\":\"v\",\"parts\":[{\"start\":9,\"end\":10}]}", NULL);
+
+  g_assert_cmpfloat (derush_json_get_number (nth (padded, "clips", 0), "startTime", -1), ==, 0);
+  g_assert_cmpfloat (derush_json_get_number (nth (padded, "clips", 0), "endTime", -1), ==, 2);
+  g_assert_cmpfloat (fabs (derush_json_get_number (nth (padded, "clips", 1), "endTime", -1) - 4), <, 0.01);
+  g_assert_cmpfloat (fabs (derush_json_get_number (nth (padded, "clips", 1), "duration", -1) - 3), <, 0.11);
+  g_assert_cmpfloat (
+      fabs (derush_json_get_number (derush_json_get_object (padded->result, "compilation"), "duration", 0) - 5), <,
+      0.01);
+  g_assert_null (none->result);
+  g_assert_cmpstr (none->error_class, ==, "bad-input");
+  g_assert_nonnull (strstr (none->message, "beyond the end"));
+}
+
+static void
 what_cannot_be_a_short_is_refused (void)
 {
   g_autofree char *sound = make ("sound.m4a", "-f lavfi -i sine=r=48000:d=3 -c:a aac");
@@ -246,6 +325,8 @@ main (int argc, char *argv[])
   g_test_add_func ("/media/shorts/picture-and-sound-are-cut-exactly", shorts_are_cut_exactly);
   g_test_add_func ("/media/shorts/the-camera-follows-and-says-where-it-was", the_camera_follows_and_says_so);
   g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
+  g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
+  g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
   g_test_add_func ("/media/shorts/what-cannot-be-a-short-is-refused", what_cannot_be_a_short_is_refused);
   status = g_test_run ();
   test_worker_free (worker);
