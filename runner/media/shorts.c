@@ -95,6 +95,17 @@ add_given (Shorts *self, JsonArray *given, GError **error)
   return TRUE;
 }
 
+/* As many as were asked for, or a word about it. */
+static void
+warn_of_few (Shorts *self)
+{
+  gint64 count = derush_json_get_int (self->job->parameters, "count", 0);
+
+  if (self->parts->len < count)
+    derush_media_job_warn (self->job, _ ("%d shorts were asked for, but what stands out in the film is enough for %u"),
+                           (int)count, self->parts->len);
+}
+
 static gboolean
 add_best (Shorts *self, GError **error)
 {
@@ -110,6 +121,8 @@ add_best (Shorts *self, GError **error)
     if (!add_part (self, part, error))
       return FALSE;
   }
+  if (self->parts->len > 0)
+    warn_of_few (self);
   if (self->parts->len == 0 && self->info->duration > 0 && self->info->duration <= longest) {
     const Part whole = {0, self->info->duration, NULL, NULL};
 
@@ -117,17 +130,6 @@ add_best (Shorts *self, GError **error)
     return add_part (self, whole, error);
   }
   return TRUE;
-}
-
-/* As many as were asked for, or a word about it. */
-static void
-warn_of_few (Shorts *self)
-{
-  gint64 count = derush_json_get_int (self->job->parameters, "count", 0);
-
-  if (self->parts->len < count)
-    derush_media_job_warn (self->job, _ ("Only %u parts of the film stand out, %d were asked for"), self->parts->len,
-                           (int)count);
 }
 
 static gboolean
@@ -138,10 +140,8 @@ find_parts (Shorts *self, GError **error)
   self->parts = g_array_new (FALSE, FALSE, sizeof (Part));
   if (given ? !add_given (self, given, error) : !add_best (self, error))
     return FALSE;
-  if (self->parts->len > 0) {
-    warn_of_few (self);
+  if (self->parts->len > 0)
     return TRUE;
-  }
   g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
                _ ("Nothing in “%s” stands out enough for a short; name the part with startTime and endTime"),
                self->job->source.display);
@@ -195,6 +195,15 @@ find_size (Shorts *self, GError **error)
   return TRUE;
 }
 
+/* The size that an analysis has is that of the picture as it is stored. */
+static gboolean
+is_turned (DerushMediaInfo *info)
+{
+  JsonObject *video = derush_json_get_object (info->object, "video");
+
+  return derush_json_get_int (video, "rotation", 0) != 0 || derush_json_get_boolean (video, "flipped", FALSE);
+}
+
 static gboolean
 open_analysis (Shorts *self)
 {
@@ -209,7 +218,7 @@ open_analysis (Shorts *self)
     return FALSE;
   }
   analysis = derush_analysis_file_get (self->analysis);
-  return analysis->n_frames > 0 && analysis->width > 0 && analysis->height > 0;
+  return analysis->n_frames > 0 && analysis->width > 0 && analysis->height > 0 && !is_turned (self->info);
 }
 
 /* The camera's path by the analysis, in the pixels of the film. */

@@ -196,6 +196,23 @@ the_camera_follows_and_says_so (void)
 }
 
 static void
+a_turned_film_is_cropped_upright (void)
+{
+  g_autofree char *plain = make ("walk.mp4", WALK);
+  g_autofree char *film = make ("turned.mp4", "-i walk.mp4 -c copy -metadata:s:v rotate=90");
+  g_autofree char *probe = test_worker_probe (worker, film, directory), *analysed = NULL;
+  g_autoptr (TestAnswer) analysis = run (film, "analyse", "{}", probe), answer = NULL;
+  g_autoptr (JsonObject) path = NULL;
+
+  analysed = add_result (probe, "analyse", analysis->result);
+  answer = run (film, "shorts", "{\"name\":\"turned\",\"height\":320,\"parts\":[{\"start\":1,\"end\":2}]}", analysed);
+  g_assert_cmpint (derush_json_get_int (nth (answer, "shorts", 0), "width", 0), ==, 180);
+  path = read_path ("turned-001.crop.json");
+  g_assert_cmpint (derush_json_get_int (derush_json_get_object (path, "source"), "width", 0), ==, 360);
+  g_assert_cmpint (derush_json_get_int (derush_json_get_object (path, "source"), "height", 0), ==, 640);
+}
+
+static void
 platforms_bound_size_and_length (void)
 {
   g_autofree char *film =
@@ -324,6 +341,7 @@ main (int argc, char *argv[])
   worker = test_worker_new ();
   g_test_add_func ("/media/shorts/picture-and-sound-are-cut-exactly", shorts_are_cut_exactly);
   g_test_add_func ("/media/shorts/the-camera-follows-and-says-where-it-was", the_camera_follows_and_says_so);
+  g_test_add_func ("/media/shorts/a-turned-film-is-cropped-upright", a_turned_film_is_cropped_upright);
   g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
