@@ -16,6 +16,7 @@ typedef struct {
   gboolean held;  /* under the owner's lock */
   gboolean ended; /* under the owner's lock */
   gboolean past;  /* under the owner's lock: the end of the clip has come by */
+  gboolean begun; /* the first picture of the clip has passed */
   double position;
 } Track;
 

@@ -46,6 +46,28 @@ clip_picture (GstPadProbeInfo *info, const GstSegment *clip)
   return TRUE;
 }
 
+/* A clip that is entered where a film of variable rate stands still has its first picture from its begin on. */
+static GstPadProbeReturn
+begin_with_picture (Track *track, GstPadProbeInfo *info, const GstSegment *clip)
+{
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstClockTime end;
+
+  if (track->begun || track->owner->clip_start <= 0)
+    return GST_PAD_PROBE_OK;
+  track->begun = TRUE;
+  if (GST_BUFFER_PTS (buffer) <= clip->start)
+    return GST_PAD_PROBE_OK;
+  end = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer)
+                                              : GST_CLOCK_TIME_NONE;
+  buffer = gst_buffer_make_writable (buffer);
+  GST_BUFFER_PTS (buffer) = clip->start;
+  if (GST_CLOCK_TIME_IS_VALID (end))
+    GST_BUFFER_DURATION (buffer) = end - clip->start;
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return GST_PAD_PROBE_OK;
+}
+
 /* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples. */
 static GstPadProbeReturn
 clip_buffer (Track *track, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
@@ -68,7 +90,7 @@ clip_buffer (Track *track, GstPad *pad, GstPadProbeInfo *info, const GstSegment 
   }
   if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
       !gst_audio_info_from_caps (&audio, caps))
-    return clip_picture (info, &clip) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+    return clip_picture (info, &clip) ? begin_with_picture (track, info, &clip) : GST_PAD_PROBE_DROP;
   buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
   /* The clipping function has taken the old buffer. */
   GST_PAD_PROBE_INFO_DATA (info) = buffer;
@@ -137,6 +159,8 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
       drop_pictures (info);
     if (type == GST_EVENT_SEGMENT)
       shift_segment (track->owner, info);
+    if (type == GST_EVENT_FLUSH_STOP)
+      track->begun = FALSE;
     if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
       g_mutex_lock (&track->owner->lock);
       track->ended = type == GST_EVENT_EOS;

@@ -464,6 +464,9 @@ static const struct {
      "-f lavfi -i testsrc2=s=320x180:r=24:d=6 -vf \"select='not(mod(n,3))+lt(n,40)'\" -vsync vfr -c:v libx264 -bf 3 -pix_fmt "
      "yuv420p",
      5.917, 74, 0, 0},
+    {"slow-begin.mkv",
+     "-f lavfi -i testsrc2=s=320x180:r=24:d=6 -vf \"select='eq(n,0)+gt(n,80)'\" -vsync vfr -c:v libx264 -bf 3 -pix_fmt yuv420p",
+     6, 64, 0, 0},
     {"late-sound.mp4",
      "-f lavfi -i testsrc2=s=320x180:r=25:d=2 -itsoffset 0.7 -f lavfi -i sine=r=48000:d=1" X264 "-c:a aac", 2, 50,
      48000, 1},
@@ -708,6 +711,21 @@ highlights_and_shots_come_from_one_analysis (void)
   g_assert_nonnull (derush_json_get_array (highlights->result, "highlights"));
 }
 
+/* Nothing moves between 0.5 s and 4 s. */
+static void
+a_cut_in_a_pause_begins_with_a_picture (void)
+{
+  g_autofree char *film =
+      make ("pause.mkv", "-f lavfi -i testsrc2=s=320x180:r=24:d=6 -f lavfi -i sine=r=48000:d=6 -vf "
+                         "\"select='lt(n,12)+gt(n,95)'\" -vsync vfr -c:v libx264 -bf 3 -pix_fmt yuv420p -c:a aac");
+  g_autoptr (TestAnswer) answer = transcode (film, "\"start\":2,\"end\":4.5");
+
+  g_assert_cmpint (derush_json_get_int (answer->result, "frames", 0), ==, 12);
+  g_assert_cmpint ((int)ffprobe ("out.mp4", "v", "nb_read_frames"), ==, 12);
+  g_assert_cmpfloat (ffprobe ("out.mp4", "v", "start_time"), <, 0.05);
+  g_assert_cmpfloat (fabs (derush_json_get_number (answer->result, "duration", 0) - 2.5), <, 0.1);
+}
+
 /* The last frame of the first film stands for a second; the second film breaks off. */
 static void
 only_what_is_missing_is_said_to_be_missing (void)
@@ -750,6 +768,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/transcode/no-frame-and-no-second-is-lost", no_frame_and_no_second_is_lost);
   g_test_add_func ("/media/transcode/sound-stays-with-the-picture", sound_stays_with_the_picture);
   g_test_add_func ("/media/transcode/cuts-are-exact", cuts_are_exact);
+  g_test_add_func ("/media/transcode/a-cut-in-a-pause-begins-with-a-picture", a_cut_in_a_pause_begins_with_a_picture);
   g_test_add_func ("/media/transcode/bad-cuts-are-named", bad_cuts_are_named);
   g_test_add_func ("/media/transcode/the-header-comes-first", the_header_comes_first);
   g_test_add_func ("/media/transcode/half-a-film-is-worth-a-warning", half_a_film_is_worth_a_warning);
