@@ -94,7 +94,8 @@ merge (DerushMediaJob *job, DerushMediaInfo *info, JsonArray *clips, GError **er
     list[n].duration = derush_json_get_number (item, "endTime", 0) - derush_json_get_number (item, "startTime", 0);
     /* The next one begins with a frame of its own. */
     if (info->fps > 0)
-      list[n].duration = ceil (list[n].duration * info->fps - 0.01) / info->fps;
+      list[n].duration =
+          MAX (ceil (list[n].duration * info->fps - 0.01), (double)derush_json_get_int (item, "frames", 0)) / info->fps;
     list[n].sound = derush_json_get_string (item, "audioCodec", NULL) != NULL;
     duration += list[n++].duration;
   }
