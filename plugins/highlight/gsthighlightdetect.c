@@ -81,6 +81,7 @@ typedef struct {
   GstClockTime last_timestamp;
   GstClockTime last_running_time;
   double end; /* stream time in seconds */
+  GstEvent *held_eos;
 } Branch;
 
 struct _GstHighlightDetect {
@@ -266,19 +267,55 @@ all_have_ended (GstHighlightDetect *self)
   return (!self->video.started || self->video.ended) && (!self->audio.started || self->audio.ended);
 }
 
+static Branch *
+other_branch (GstHighlightDetect *self, Branch *branch)
+{
+  return branch == &self->video ? &self->audio : &self->video;
+}
+
+/* The end of a branch without a sink behind it is nothing that the pipeline waits for: the last sink's end has to. */
+static gboolean
+must_wait (GstHighlightDetect *self, Branch *branch)
+{
+  const Branch *other = other_branch (self, branch);
+
+  return gst_pad_is_linked (branch->src) && other->sink && !other->ended && gst_pad_is_linked (other->sink) &&
+         !gst_pad_is_linked (other->src);
+}
+
 static void
-handle_eos (GstHighlightDetect *self, Branch *branch)
+push_held_eos (GstHighlightDetect *self, Branch *branch)
+{
+  GstEvent *event;
+
+  g_mutex_lock (&self->lock);
+  event = g_steal_pointer (&branch->held_eos);
+  g_mutex_unlock (&self->lock);
+  if (event)
+    gst_pad_push_event (branch->src, event);
+}
+
+/* Returns: whether @event is kept until the other branch has ended */
+static gboolean
+handle_eos (GstHighlightDetect *self, Branch *branch, GstEvent *event)
 {
   Outcome outcome = {NULL};
+  gboolean held;
 
   g_mutex_lock (&self->lock);
   if (branch->feed)
     audio_feed_finish (branch->feed, self->blocks);
   branch->started = branch->ended = TRUE;
-  if (all_have_ended (self))
+  held = must_wait (self, branch);
+  if (held)
+    gst_event_replace (&branch->held_eos, event);
+  else if (all_have_ended (self))
     conclude (self, &outcome);
   g_mutex_unlock (&self->lock);
   tell (self, branch, &outcome);
+  if (!held)
+    push_held_eos (self, other_branch (self, branch));
+  return held;
 }
 
 /* ── Data ───────────────────────────────────────────────────────────────── */
@@ -390,6 +427,7 @@ forget (GstHighlightDetect *self, Branch *branch)
 {
   g_mutex_lock (&self->lock);
   branch->started = branch->ended = FALSE;
+  gst_event_replace (&branch->held_eos, NULL);
   branch->last_timestamp = branch->last_running_time = GST_CLOCK_TIME_NONE;
   branch->last_time = 0;
   branch->end = 0;
@@ -466,7 +504,10 @@ gst_highlight_detect_sink_event (GstPad *pad, GstObject *parent, GstEvent *event
     forget (self, branch);
     break;
   case GST_EVENT_EOS:
-    handle_eos (self, branch);
+    if (handle_eos (self, branch, event)) {
+      gst_event_unref (event);
+      return TRUE;
+    }
     break;
   default:
     break;
@@ -550,6 +591,7 @@ gst_highlight_detect_release_pad (GstElement *element, GstPad *pad)
   gst_pad_set_active (src, FALSE);
   forget (self, branch);
   branch->sink = branch->src = NULL;
+  push_held_eos (self, other_branch (self, branch));
   gst_element_remove_pad (element, sink);
   gst_element_remove_pad (element, src);
 }

@@ -33,7 +33,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! shotdetect ! fakesink
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin3 ! videoconvert ! shotdetect ! fakesink
  * ]|
  */
 

@@ -35,7 +35,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! videoconvert ! shortcrop aspect-ratio=9/16 path-location=crop.json ! fakesink
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin3 ! videoconvert ! shortcrop aspect-ratio=9/16 path-location=crop.json ! fakesink
  * ]|
  */
 

@@ -33,7 +33,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin ! audioconvert ! loudness ! fakesink
+ * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin3 ! audioconvert ! loudness ! fakesink
  * ]|
  */
 

@@ -25,7 +25,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 voiceovermix name=mix ! audioconvert ! wavenc ! filesink location=mixed.wav filesrc location=video.mp4 ! decodebin ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! mix.program_0 audiotestsrc wave=ticks num-buffers=200 ! audio/x-raw,rate=48000 ! mix.voice_0
+ * gst-launch-1.0 voiceovermix name=mix ! audioconvert ! wavenc ! filesink location=mixed.wav filesrc location=video.mp4 ! decodebin3 ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! mix.program_0 audiotestsrc wave=ticks num-buffers=200 ! audio/x-raw,rate=48000 ! mix.voice_0
  * ]|
  * ## The voice three seconds later and a little louder
  * |[

@@ -322,6 +322,8 @@ static const char *const endings[] = {
     "audiotestsrc num-buffers=0 ! h.audio_sink h.audio_src ! fakesink",
     "highlightdetect name=h videotestsrc num-buffers=30 ! h.video_sink h.video_src ! fakesink "
     "audiotestsrc num-buffers=30 ! h.audio_sink",
+    "highlightdetect name=h videotestsrc num-buffers=1 ! h.video_sink h.video_src ! fakesink "
+    "audiotestsrc num-buffers=2000 ! h.audio_sink",
     "videotestsrc num-buffers=30 ! highlightdetect name=h ! fakesink",
     "audiotestsrc num-buffers=30 ! highlightdetect name=h ! fakesink",
 };

@@ -4,8 +4,22 @@
 /* Every shape of ../shared/jobs/jobs.json is planned, or refused as something for a later version. */
 
 #include "jobs-test.h"
+#include "jobs/jobs-private.h"
 
 #include <string.h>
+
+/* The ids in the file stand for those that a detection of the same video returned. */
+static void
+fill_in_ids (GString *text)
+{
+  g_autoptr (JsonObject) data =
+      derush_json_parse_object ("{\"videoId\":\"v1\",\"videoUrl\":\"/films/film.mp4\"}", -1, NULL);
+  g_autoptr (DerushPlan) detection = derush_plan_new ("HIGHLIGHT_DETECTION", data, DERUSH_PLAN_NONE, NULL);
+  g_autofree char *one = highlight_id (detection, 10, 16), *two = highlight_id (detection, 60, 65);
+  g_autofree char *ids = g_strdup_printf ("\"highlightIds\":[\"%s\",\"%s\"]", one, two);
+
+  g_string_replace (text, "\"highlightIds\":[\"h1\",\"h2\"]", ids, 0);
+}
 
 static JsonObject *
 data_of (JsonNode *node)
@@ -13,6 +27,7 @@ data_of (JsonNode *node)
   g_autofree char *text = derush_json_node_to_string (node);
   g_autoptr (GString) filled = g_string_new (text);
 
+  fill_in_ids (filled);
   g_string_replace (filled, "$FILM", "/films/film.mp4", 0);
   g_string_replace (filled, "$AUDIO", "/films/sound.wav", 0);
   g_string_replace (filled, "$OUT", "/out", 0);
