@@ -115,9 +115,15 @@ open_clip (DerushMediaJob *job, Input *input, GError **error)
     derush_fd_source_set_overlay (input->source, edits.offset, edits.bytes, edits.length);
   input->decoder = gst_element_factory_make ("decodebin", NULL);
   g_signal_connect (input->decoder, "pad-added", G_CALLBACK (on_pad_added), input);
+  /* The pipeline may be on its way to PLAYING in a thread of its own: these two follow it once they are linked, the one
+   * that chooses the scheduling first. */
+  gst_element_set_locked_state (input->source, TRUE);
+  gst_element_set_locked_state (input->decoder, TRUE);
   gst_bin_add_many (GST_BIN (input->pipeline), input->source, input->decoder, NULL);
   gst_element_link (input->source, input->decoder);
+  gst_element_set_locked_state (input->decoder, FALSE);
   gst_element_sync_state_with_parent (input->decoder);
+  gst_element_set_locked_state (input->source, FALSE);
   gst_element_sync_state_with_parent (input->source);
   return TRUE;
 }
@@ -125,6 +131,9 @@ open_clip (DerushMediaJob *job, Input *input, GError **error)
 static void
 close_clip (Input *input)
 {
+  /* Else a pipeline on its way to PLAYING could wake the source once more, which would push into a pad that pulls. */
+  gst_element_set_locked_state (input->source, TRUE);
+  gst_element_set_locked_state (input->decoder, TRUE);
   gst_element_set_state (input->source, GST_STATE_NULL);
   gst_element_set_state (input->decoder, GST_STATE_NULL);
   gst_bin_remove_many (GST_BIN (input->pipeline), input->source, input->decoder, NULL);
