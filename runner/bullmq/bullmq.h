@@ -68,6 +68,42 @@ void derush_bullmq_job_add_log (DerushBullmqJob *job, const char *row);
 void derush_bullmq_job_complete (DerushBullmqJob *job, const char *returnvalue_json);
 void derush_bullmq_job_fail (DerushBullmqJob *job, const char *reason, const char *stack, gboolean can_retry);
 void derush_bullmq_job_give_back (DerushBullmqJob *job);
+void derush_bullmq_job_delay (DerushBullmqJob *job, gint64 delay);
+
+void derush_bullmq_job_update_data_async (DerushBullmqJob *job, const char *data_json, GCancellable *cancellable,
+                                          GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_job_update_data_finish (DerushBullmqJob *job, GAsyncResult *result, GError **error);
+
+/* ── Children of a job that this process holds ──────────────────────────── */
+
+/**
+ * DerushBullmqChildrenWait:
+ * @DERUSH_BULLMQ_CHILDREN_ERROR: the job is where it was; see the #GError
+ * @DERUSH_BULLMQ_CHILDREN_WAITING: the job waits in Redis for its children and is no longer held; like one that was
+ *   ended, it must not be used any more. When all its children have ended, a worker gets it anew.
+ * @DERUSH_BULLMQ_CHILDREN_NONE_PENDING: all children have ended, the job is still held and goes on
+ */
+typedef enum {
+  DERUSH_BULLMQ_CHILDREN_ERROR,
+  DERUSH_BULLMQ_CHILDREN_WAITING,
+  DERUSH_BULLMQ_CHILDREN_NONE_PENDING,
+} DerushBullmqChildrenWait;
+
+/* What stands for a child in what is read of the children: the key of its hash, such as `bull:queue:id`. */
+char *derush_bullmq_job_get_child_key (DerushBullmqJob *job, const char *queue, const char *id);
+
+void derush_bullmq_job_add_child_async (DerushBullmqJob *job, const char *queue, const char *name,
+                                        const char *data_json, JsonObject *options, GCancellable *cancellable,
+                                        GAsyncReadyCallback callback, gpointer user_data);
+char *derush_bullmq_job_add_child_finish (DerushBullmqJob *job, GAsyncResult *result, GError **error);
+
+void derush_bullmq_job_get_children_async (DerushBullmqJob *job, GCancellable *cancellable,
+                                           GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_job_get_children_finish (DerushBullmqJob *job, GAsyncResult *result, GError **error);
+
+void derush_bullmq_job_wait_for_children_async (DerushBullmqJob *job, GAsyncReadyCallback callback, gpointer user_data);
+DerushBullmqChildrenWait derush_bullmq_job_wait_for_children_finish (DerushBullmqJob *job, GAsyncResult *result,
+                                                                     GError **error);
 
 /* ── Worker ─────────────────────────────────────────────────────────────── */
 
@@ -146,6 +182,18 @@ char *derush_bullmq_queue_add_finish (DerushBullmqQueue *queue, GAsyncResult *re
 void derush_bullmq_queue_get_job_async (DerushBullmqQueue *queue, const char *id, GCancellable *cancellable,
                                         GAsyncReadyCallback callback, gpointer user_data);
 JsonObject *derush_bullmq_queue_get_job_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* FALSE without an error: the job, or one of its unfinished children, is being run and stays. */
+void derush_bullmq_queue_remove_async (DerushBullmqQueue *queue, const char *id, gboolean remove_children,
+                                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_queue_remove_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* Those that wait, in any queue; those that are being run or have ended stay. */
+void derush_bullmq_queue_remove_unprocessed_children_async (DerushBullmqQueue *queue, const char *id,
+                                                            GCancellable *cancellable, GAsyncReadyCallback callback,
+                                                            gpointer user_data);
+gboolean derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQueue *queue, GAsyncResult *result,
+                                                                 GError **error);
 
 /* {waiting, active, completed, failed, delayed, prioritized, waiting-children, paused (boolean), total} */
 void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellable *cancellable,

@@ -6,27 +6,17 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
-/* What the scripts answer when they have not moved the job. */
-enum {
-  CODE_NO_JOB = -1,
-  CODE_NO_LOCK = -2,
-  CODE_NOT_ACTIVE = -3,
-  CODE_PENDING_CHILDREN = -4,
-  CODE_OTHER_LOCK = -6,
-  CODE_FAILED_CHILDREN = -9,
-};
-
-static const char *
-describe_code (gint64 code)
+const char *
+bullmq_finish_describe_code (gint64 code)
 {
   switch (code) {
-  case CODE_NO_JOB:
+  case BULLMQ_CODE_NO_JOB:
     return "its hash is gone from Redis";
-  case CODE_NO_LOCK:
+  case BULLMQ_CODE_NO_LOCK:
     return "its lock had expired";
-  case CODE_NOT_ACTIVE:
+  case BULLMQ_CODE_NOT_ACTIVE:
     return "it is not active any more";
-  case CODE_OTHER_LOCK:
+  case BULLMQ_CODE_OTHER_LOCK:
     return "another worker has its lock";
   default:
     return "the script refused it";
@@ -41,7 +31,7 @@ begin_end (DerushBullmqJob *job)
 
   g_return_val_if_fail (!job->ended, FALSE);
   job->ended = TRUE;
-  if (!worker)
+  if (!worker || worker->freed)
     return FALSE;
   if (!job->lost) {
     bullmq_job_flush_progress (job);
@@ -62,10 +52,10 @@ refused (DerushBullmqJob *job, gint64 code, gboolean resent)
   if (resent)
     bullmq_worker_log (job->worker, DERUSH_LOG_INFO, job,
                        "The end of this job was sent twice, as the connection broke; the second time %s",
-                       describe_code (code));
+                       bullmq_finish_describe_code (code));
   else
     bullmq_worker_log (job->worker, DERUSH_LOG_WARN, job, "The end of this job could not be stored: %s",
-                       describe_code (code));
+                       bullmq_finish_describe_code (code));
 }
 
 static void
@@ -78,11 +68,11 @@ on_ended (const BullmqAnswer *said, gpointer user_data)
 
   if (!worker || worker->freed)
     return;
-  if (code == CODE_FAILED_CHILDREN) {
+  if (code == BULLMQ_CODE_FAILED_CHILDREN) {
     bullmq_finish_failed (job, _ ("The job cannot complete: at least one of its children failed"), NULL, FALSE);
     return;
   }
-  if (code == CODE_PENDING_CHILDREN) {
+  if (code == BULLMQ_CODE_PENDING_CHILDREN) {
     bullmq_finish_failed (job, _ ("The job cannot complete: it still has unfinished children"), NULL, TRUE);
     return;
   }
@@ -179,6 +169,7 @@ move_to_finished (DerushBullmqJob *job, gboolean completed, const char *value, B
   send_end (job, command, next);
 }
 
+/* With the @fields of a failed attempt, or without as the job itself wants. */
 static void
 move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields)
 {
@@ -200,8 +191,11 @@ move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields)
   bullmq_command_add (command, job->id, job->id_length);
   bullmq_command_add (command, job->token, -1);
   bullmq_command_add_int (command, delay);
-  bullmq_command_add (command, "0", 1);
-  bullmq_command_add (command, fields->buffer.data, fields->buffer.size);
+  bullmq_command_add_int (command, fields == NULL); /* whether it is no attempt */
+  if (fields)
+    bullmq_command_add (command, fields->buffer.data, fields->buffer.size);
+  else
+    bullmq_command_add (command, "", 0);
   bullmq_command_add_int (command, next);
   bullmq_command_add (command, options.buffer.data, options.buffer.size);
   send_end (job, command, next);
@@ -316,4 +310,19 @@ derush_bullmq_job_give_back (DerushBullmqJob *job)
 {
   if (begin_end (job))
     bullmq_finish_give_back (job);
+}
+
+/**
+ * derush_bullmq_job_delay:
+ * @job: a job that has not been ended
+ * @delay: when it is to run again, in ms from now
+ *
+ * Ends this run: the job goes among the delayed ones of its queue, and a worker gets it anew when the time has come. It
+ * does not count as an attempt.
+ */
+void
+derush_bullmq_job_delay (DerushBullmqJob *job, gint64 delay)
+{
+  if (begin_end (job))
+    move_to_delayed (job, MAX (delay, 0), NULL);
 }

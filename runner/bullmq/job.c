@@ -4,6 +4,7 @@
 #include "bullmq/worker-private.h"
 
 #include <string.h>
+#include <glib/gi18n-lib.h>
 
 /* Rows for the log that Redis has not taken yet; more of them are dropped, as a log must not fill the memory. */
 #define MAX_WAITING_LOGS 256
@@ -88,6 +89,13 @@ derush_bullmq_job_unref (DerushBullmqJob *job)
   g_free (job);
 }
 
+/* Whether anything may still be written of the job. */
+gboolean
+bullmq_job_is_held (DerushBullmqJob *job)
+{
+  return job->worker && !job->worker->freed && !job->ended && !job->lost;
+}
+
 gboolean
 bullmq_job_has_id (DerushBullmqJob *job, const char *id, gsize id_length)
 {
@@ -144,7 +152,8 @@ derush_bullmq_job_get_name (DerushBullmqJob *job)
  * derush_bullmq_job_get_data:
  * @job: a job
  *
- * Returns: (transfer none): its data, JSON as the producer sent it and unchecked
+ * Returns: (transfer none): its data, JSON as the producer sent it and unchecked, or what was stored last by
+ *   derush_bullmq_job_update_data_async(); it stays until the next such call ends
  */
 const char *
 derush_bullmq_job_get_data (DerushBullmqJob *job)
@@ -216,13 +225,40 @@ derush_bullmq_job_get_cancellable (DerushBullmqJob *job)
 void
 bullmq_job_lose (DerushBullmqJob *job, const char *why)
 {
-  if (job->ended || job->lost || !job->worker)
+  if (!bullmq_job_is_held (job))
     return;
   job->lost = TRUE;
   bullmq_worker_log (job->worker, DERUSH_LOG_WARN, job,
                      "This job is stopped here, it belongs to this worker no more: %s", why);
   bullmq_keeper_remove (job->worker->keeper, job);
   g_cancellable_cancel (job->cancellable);
+}
+
+gboolean
+bullmq_job_check_held (DerushBullmqJob *job, GError **error)
+{
+  if (bullmq_job_is_held (job))
+    return TRUE;
+  g_set_error (error, DERUSH_BULLMQ_ERROR, DERUSH_ERROR_CANCELLED,
+               _ ("The job %s does not belong to this worker any more"), job->id);
+  return FALSE;
+}
+
+/* Asks whose the job's lock is; for bullmq_job_owns_lock(). */
+void
+bullmq_job_ask_lock (DerushBullmqJob *job, BullmqAnswerFunc func, gpointer user_data)
+{
+  BullmqCommand *command = bullmq_command_new ("GET");
+
+  bullmq_job_add_key (job, command, ":lock");
+  bullmq_connection_send (job->worker->commands, command, BULLMQ_COMMAND_RESEND, func, user_data);
+}
+
+gboolean
+bullmq_job_owns_lock (DerushBullmqJob *job, const redisReply *reply)
+{
+  return reply->type == REDIS_REPLY_STRING && strlen (job->token) == reply->len &&
+         memcmp (job->token, reply->str, reply->len) == 0;
 }
 
 /* ── Progress and log ───────────────────────────────────────────────────── */
@@ -238,7 +274,7 @@ on_progress (const BullmqAnswer *said, gpointer user_data)
   job->sending_progress = FALSE;
   if (said->reply && said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer < 0)
     bullmq_job_lose (job, "its hash is gone from Redis");
-  else if (next && job->worker && !job->ended && !job->lost)
+  else if (next && bullmq_job_is_held (job))
     send_progress (job, next);
 }
 
@@ -279,7 +315,7 @@ derush_bullmq_job_set_progress (DerushBullmqJob *job, const char *progress_json)
   g_autoptr (JsonNode) node = derush_json_parse (progress_json, -1, NULL);
 
   g_return_if_fail (node != NULL);
-  if (!job->worker || job->ended || job->lost)
+  if (!bullmq_job_is_held (job))
     return;
   if (job->sending_progress) {
     g_free (job->next_progress);
@@ -302,8 +338,7 @@ derush_bullmq_job_add_log (DerushBullmqJob *job, const char *row)
   BullmqCommand *command;
   gint64 keep = derush_json_get_int (job->opts, "kl", 0);
 
-  if (!job->worker || job->ended || job->lost ||
-      bullmq_connection_get_n_waiting (job->worker->commands) > MAX_WAITING_LOGS)
+  if (!bullmq_job_is_held (job) || bullmq_connection_get_n_waiting (job->worker->commands) > MAX_WAITING_LOGS)
     return;
   command = bullmq_command_new_script (BULLMQ_ADD_LOG);
   bullmq_job_add_key (job, command, "");

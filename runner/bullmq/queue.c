@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "bullmq/add-private.h"
 #include "bullmq/connection-private.h"
-#include "bullmq/pack-private.h"
 
-#include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
 /* An operator waits for an answer, so unlike a worker a queue gives up. */
 #define PATIENCE_MS 5000
-#define MAX_PRIORITY 2097151
 #define MAX_EVENTS "10000"
 
 struct _DerushBullmqQueue {
@@ -64,6 +62,7 @@ typedef struct {
   GError *error;
   JsonObject *object;
   char *id;
+  gboolean about_removal, removed;
 } Operation;
 
 static void
@@ -137,6 +136,8 @@ operation_end_if_complete (Operation *operation)
     return;
   if (operation->error)
     g_task_return_error (operation->task, g_steal_pointer (&operation->error));
+  else if (operation->about_removal)
+    g_task_return_boolean (operation->task, operation->removed);
   else if (operation->id)
     g_task_return_pointer (operation->task, g_steal_pointer (&operation->id), g_free);
   else
@@ -144,134 +145,7 @@ operation_end_if_complete (Operation *operation)
   operation_free (operation);
 }
 
-/* ── Adding ─────────────────────────────────────────────────────────────── */
-
-static gboolean
-bad_option (GError **error, const char *text)
-{
-  g_set_error_literal (error, DERUSH_BULLMQ_ERROR, DERUSH_ERROR_BAD_INPUT, text);
-  return FALSE;
-}
-
-static gboolean
-is_integer (const char *id)
-{
-  return *id != '\0' && strspn (*id == '-' ? id + 1 : id, "0123456789") == strlen (*id == '-' ? id + 1 : id) &&
-         !(id[0] == '0' && id[1] != '\0');
-}
-
-static gboolean
-check_options (JsonObject *options, GError **error)
-{
-  static const char *const about_parents[] = {"failParentOnFailure", "continueParentOnFailure",
-                                              "ignoreDependencyOnFailure", "removeDependencyOnFailure"};
-  const char *id = derush_json_get_string (options, "jobId", NULL);
-  double priority = derush_json_get_number (options, "priority", 0);
-  JsonObject *deduplication = derush_json_get_object (options, "deduplication");
-  guint n_about_parents = 0;
-
-  if (id && (is_integer (id) || strchr (id, ':')))
-    return bad_option (error, _ ("The option jobId must not be a whole number nor contain a colon"));
-  if (priority != floor (priority) || priority < 0 || priority > MAX_PRIORITY)
-    return bad_option (error, _ ("The option priority must be a whole number from 0 to 2097151"));
-  if (deduplication && !derush_json_get_string (deduplication, "id", NULL))
-    return bad_option (error, _ ("The option deduplication needs an id"));
-  if (options && (json_object_has_member (options, "parent") || json_object_has_member (options, "repeat")))
-    return bad_option (error, _ ("The options parent and repeat are not for single jobs"));
-  for (guint i = 0; i < G_N_ELEMENTS (about_parents); i++)
-    n_about_parents += derush_json_get_boolean (options, about_parents[i], FALSE);
-  if (n_about_parents > 1)
-    return bad_option (error, _ ("Only one of the options about what a failure does to the parent can be set"));
-  return TRUE;
-}
-
-static const char *
-stored_name (const char *name)
-{
-  static const char *const names[][2] = {
-      {"deduplication", "de"},
-      {"failParentOnFailure", "fpof"},
-      {"continueParentOnFailure", "cpof"},
-      {"ignoreDependencyOnFailure", "idof"},
-      {"removeDependencyOnFailure", "rdof"},
-      {"keepLogs", "kl"},
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i][0]))
-      return names[i][1];
-  return name;
-}
-
-static JsonObject *
-stored_options (JsonObject *options)
-{
-  JsonObject *stored = json_object_new ();
-  JsonObjectIter iter;
-  const char *name;
-  JsonNode *value;
-
-  json_object_set_int_member (stored, "attempts", 0);
-  if (!options)
-    return stored;
-  json_object_iter_init (&iter, options);
-  while (json_object_iter_next (&iter, &name, &value)) {
-    if (g_str_equal (name, "backoff") && JSON_NODE_HOLDS_VALUE (value)) {
-      JsonObject *backoff = json_object_new ();
-
-      json_object_set_string_member (backoff, "type", "fixed");
-      json_object_set_member (backoff, "delay", json_node_copy (value));
-      json_object_set_object_member (stored, name, backoff);
-    } else if (!JSON_NODE_HOLDS_NULL (value)) {
-      json_object_set_member (stored, stored_name (name), json_node_copy (value));
-    }
-  }
-  return stored;
-}
-
-static void
-pack_arguments (DerushBullmqQueue *self, BullmqPack *pack, const char *name, JsonObject *options)
-{
-  const char *deduplication = derush_json_get_string (derush_json_get_object (options, "de"), "id", NULL);
-  g_autofree char *key = deduplication ? g_strconcat (self->base, "de:", deduplication, NULL) : NULL;
-
-  bullmq_pack_array (pack, 10);
-  bullmq_pack_string (pack, self->base, -1);
-  bullmq_pack_string (pack, derush_json_get_string (options, "jobId", ""), -1);
-  bullmq_pack_string (pack, name, -1);
-  bullmq_pack_int (pack, derush_json_get_int (options, "timestamp", derush_time_now_ms ()));
-  for (guint i = 0; i < 4; i++)
-    bullmq_pack_nil (pack);
-  bullmq_pack_string (pack, key, -1);
-  bullmq_pack_nil (pack);
-}
-
-static BullmqCommand *
-add_command (DerushBullmqQueue *self, const char *name, const char *data, JsonObject *options)
-{
-  static const char *const standard[] = {"wait",    "paused", "meta",   "id",     "completed",
-                                         "delayed", "active", "events", "marker", NULL};
-  static const char *const delayed[] = {"marker", "meta", "id", "delayed", "completed", "events", NULL};
-  static const char *const prioritized[] = {"marker",    "meta",   "id",     "prioritized", "delayed",
-                                            "completed", "active", "events", "pc",          NULL};
-  gboolean delay = derush_json_get_number (options, "delay", 0) > 0,
-           priority = derush_json_get_number (options, "priority", 0) > 0;
-  g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), options);
-  BullmqCommand *command = bullmq_command_new_script (delay      ? BULLMQ_ADD_DELAYED_JOB
-                                                      : priority ? BULLMQ_ADD_PRIORITIZED_JOB
-                                                                 : BULLMQ_ADD_STANDARD_JOB);
-  g_auto (BullmqPack) arguments = {0}, packed = {0};
-
-  bullmq_pack_init (&arguments);
-  bullmq_pack_init (&packed);
-  pack_arguments (self, &arguments, name, options);
-  bullmq_pack_node (&packed, node);
-  bullmq_command_add_keys (command, self->base, delay ? delayed : priority ? prioritized : standard);
-  bullmq_command_add (command, arguments.buffer.data, arguments.buffer.size);
-  bullmq_command_add (command, data, -1);
-  bullmq_command_add (command, packed.buffer.data, packed.buffer.size);
-  return command;
-}
+/* ── Adding ────────────────────────────────────────────────────────────── */
 
 static void
 on_added (const BullmqAnswer *said, gpointer user_data)
@@ -325,14 +199,15 @@ derush_bullmq_queue_add_async (DerushBullmqQueue *self, const char *name, const 
   g_autoptr (JsonObject) stored = NULL;
   g_autoptr (JsonNode) data = NULL;
 
-  if (!check_options (options, &operation->error) || !(data = derush_json_parse (data_json, -1, &operation->error))) {
+  if (!bullmq_add_check_options (options, &operation->error) ||
+      !(data = derush_json_parse (data_json, -1, &operation->error))) {
     operation_end_if_complete (operation);
     return;
   }
-  stored = stored_options (options);
+  stored = bullmq_add_stored_options (options);
   if (!self->introduced)
     introduce (self);
-  operation_send (operation, add_command (self, name, data_json, stored), on_added);
+  operation_send (operation, bullmq_add_command (self->base, name, data_json, stored, NULL), on_added);
   operation_start (operation);
 }
 
@@ -551,4 +426,106 @@ JsonObject *
 derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ── Removing ───────────────────────────────────────────────────────────── */
+
+static void
+on_removed (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  if (operation_take (operation, said)) {
+    operation->removed = said->reply->type != REDIS_REPLY_INTEGER || said->reply->integer == 1;
+    if (said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer < 0)
+      operation->error =
+          g_error_new_literal (DERUSH_BULLMQ_ERROR, DERUSH_ERROR_BAD_INPUT,
+                               _ ("The job belongs to a job scheduler and cannot be removed alone; remove that"));
+  }
+  operation_end_if_complete (operation);
+}
+
+/**
+ * derush_bullmq_queue_remove_async:
+ * @queue: a queue
+ * @id: a job's id
+ * @remove_children: whether its children go too, of whatever queue and state
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when it is done
+ * @user_data: for @callback
+ *
+ * Removes a job and all that belongs to it, whatever its state, unless it is being run. A parent that waited for it alone
+ * goes on without it.
+ */
+void
+derush_bullmq_queue_remove_async (DerushBullmqQueue *self, const char *id, gboolean remove_children,
+                                  GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  Operation *operation = operation_new (self, derush_bullmq_queue_remove_async, cancellable, callback, user_data);
+  BullmqCommand *command = bullmq_command_new_script (BULLMQ_REMOVE_JOB);
+
+  operation->about_removal = TRUE;
+  bullmq_command_add_keys (command, self->base, (const char *const[]){id, "repeat", NULL});
+  bullmq_command_add (command, id, -1);
+  bullmq_command_add_int (command, remove_children ? 1 : 0);
+  bullmq_command_add (command, self->base, -1);
+  operation_send (operation, command, on_removed);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_remove_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error; of class bad input for a job of a job scheduler
+ *
+ * Returns: %TRUE if the job is gone, or never was; %FALSE without @error if nothing was removed as the job, or with
+ *   `remove_children` an unfinished child of it, is being run
+ */
+gboolean
+derush_bullmq_queue_remove_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/**
+ * derush_bullmq_queue_remove_unprocessed_children_async:
+ * @queue: a queue
+ * @id: the id of a parent
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when it is done
+ * @user_data: for @callback
+ *
+ * Removes the children of a job that have not ended and are not being run, of whatever queue, and theirs. If it waited for
+ * them and none is left, it goes on.
+ */
+void
+derush_bullmq_queue_remove_unprocessed_children_async (DerushBullmqQueue *self, const char *id,
+                                                       GCancellable *cancellable, GAsyncReadyCallback callback,
+                                                       gpointer user_data)
+{
+  Operation *operation =
+      operation_new (self, derush_bullmq_queue_remove_unprocessed_children_async, cancellable, callback, user_data);
+  BullmqCommand *command = bullmq_command_new_script (BULLMQ_REMOVE_UNPROCESSED_CHILDREN);
+
+  operation->about_removal = TRUE;
+  bullmq_command_add_keys (command, self->base, (const char *const[]){id, "meta", NULL});
+  bullmq_command_add (command, self->base, -1);
+  bullmq_command_add (command, id, -1);
+  operation_send (operation, command, on_removed);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_remove_unprocessed_children_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: %TRUE if no child waits to be run any more
+ */
+gboolean
+derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
 }

@@ -24,7 +24,11 @@ static const struct {
     [BULLMQ_MOVE_TO_ACTIVE] = {"moveToActive", 11},
     [BULLMQ_MOVE_TO_DELAYED] = {"moveToDelayed", 11},
     [BULLMQ_MOVE_TO_FINISHED] = {"moveToFinished", 14},
+    [BULLMQ_MOVE_TO_WAITING_CHILDREN] = {"moveToWaitingChildren", 7},
+    [BULLMQ_REMOVE_JOB] = {"removeJob", 2},
+    [BULLMQ_REMOVE_UNPROCESSED_CHILDREN] = {"removeUnprocessedChildren", 2},
     [BULLMQ_RETRY_JOB] = {"retryJob", 11},
+    [BULLMQ_UPDATE_DATA] = {"updateData", 1},
     [BULLMQ_UPDATE_JOB_SCHEDULER] = {"updateJobScheduler", 12},
     [BULLMQ_UPDATE_PROGRESS] = {"updateProgress", 3},
 };

@@ -51,14 +51,19 @@ struct _DerushBullmqJob {
   gboolean asked_next; /* the end of this job was to bring the next one */
   gboolean sending_progress;
   char *next_progress;
+  GQueue updates; /* tasks: new data, one at a time so that the last one stays */
 };
 
 DerushBullmqJob *bullmq_job_new (DerushBullmqWorker *worker, const redisReply *hash, const char *id, gsize id_length,
                                  const char *token);
+gboolean bullmq_job_is_held (DerushBullmqJob *job);
 gboolean bullmq_job_has_id (DerushBullmqJob *job, const char *id, gsize id_length);
 void bullmq_job_add_key (DerushBullmqJob *job, BullmqCommand *command, const char *suffix);
 void bullmq_job_flush_progress (DerushBullmqJob *job);
 void bullmq_job_lose (DerushBullmqJob *job, const char *why);
+gboolean bullmq_job_check_held (DerushBullmqJob *job, GError **error);
+void bullmq_job_ask_lock (DerushBullmqJob *job, BullmqAnswerFunc func, gpointer user_data);
+gboolean bullmq_job_owns_lock (DerushBullmqJob *job, const redisReply *reply);
 
 /* ── Worker (worker.c) ──────────────────────────────────────────────────── */
 
@@ -116,6 +121,21 @@ void bullmq_fetch_run (DerushBullmqWorker *worker, DerushBullmqJob *job);
 void bullmq_pack_fetch_options (DerushBullmqWorker *worker, BullmqPack *pack, const char *token);
 
 /* ── Ends of jobs (finish.c) ────────────────────────────────────────────── */
+
+/* What the scripts answer when they have not moved the job. */
+enum {
+  BULLMQ_CODE_NO_JOB = -1,
+  BULLMQ_CODE_NO_LOCK = -2,
+  BULLMQ_CODE_NOT_ACTIVE = -3,
+  BULLMQ_CODE_PENDING_CHILDREN = -4,
+  BULLMQ_CODE_NO_PARENT = -5,
+  BULLMQ_CODE_OTHER_LOCK = -6,
+  BULLMQ_CODE_OTHER_PARENT = -7,
+  BULLMQ_CODE_OF_SCHEDULER = -8,
+  BULLMQ_CODE_FAILED_CHILDREN = -9,
+};
+
+const char *bullmq_finish_describe_code (gint64 code);
 
 void bullmq_finish_give_back (DerushBullmqJob *job);
 void bullmq_finish_failed (DerushBullmqJob *job, const char *reason, const char *stack, gboolean can_retry);
