@@ -105,6 +105,11 @@ void derush_bullmq_job_wait_for_children_async (DerushBullmqJob *job, GAsyncRead
 DerushBullmqChildrenWait derush_bullmq_job_wait_for_children_finish (DerushBullmqJob *job, GAsyncResult *result,
                                                                      GError **error);
 
+/* ── The parent of a job that this process holds ────────────────────────── */
+
+gboolean derush_bullmq_job_get_parent (DerushBullmqJob *job, char **queue, char **id);
+void derush_bullmq_job_wake_parent (DerushBullmqJob *job);
+
 /* ── Worker ─────────────────────────────────────────────────────────────── */
 
 /**
@@ -199,5 +204,42 @@ gboolean derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQue
 void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellable *cancellable,
                                            GAsyncReadyCallback callback, gpointer user_data);
 JsonObject *derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* ── What the processes of one prefix tell each other, beside BullMQ ────── */
+
+typedef struct _DerushBullmqControl DerushBullmqControl;
+
+/**
+ * DerushBullmqControlFunc:
+ * @message: such as `{"command":"cancel","queue":"…","id":"…"}`
+ * @user_data: what derush_bullmq_control_listen() got
+ */
+typedef void (*DerushBullmqControlFunc) (JsonObject *message, gpointer user_data);
+
+DerushBullmqControl *derush_bullmq_control_new (const DerushRedisAddress *address, const char *prefix);
+void derush_bullmq_control_free (DerushBullmqControl *control);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqControl, derush_bullmq_control_free)
+void derush_bullmq_control_listen (DerushBullmqControl *control, DerushBullmqControlFunc func, gpointer user_data);
+
+void derush_bullmq_control_cancel_async (DerushBullmqControl *control, const char *queue, const char *id,
+                                         GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_control_cancel_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
+void derush_bullmq_control_is_cancelled_async (DerushBullmqControl *control, const char *queue, const char *id,
+                                               GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_control_is_cancelled_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
+void derush_bullmq_control_forget_cancel (DerushBullmqControl *control, const char *queue, const char *id);
+
+void derush_bullmq_control_claim_async (DerushBullmqControl *control, const char *name, const char *owner,
+                                        const char *instead_of, GAsyncReadyCallback callback, gpointer user_data);
+char *derush_bullmq_control_claim_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
+void derush_bullmq_control_leave (DerushBullmqControl *control, const char *name, const char *owner);
+void derush_bullmq_control_list_async (DerushBullmqControl *control, GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_control_list_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
+
+void derush_bullmq_control_set_progress (DerushBullmqControl *control, const char *queue, const char *id,
+                                         const char *progress_json);
+void derush_bullmq_control_wake_async (DerushBullmqControl *control, const char *queue, const char *id,
+                                       GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_control_wake_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
 
 G_END_DECLS

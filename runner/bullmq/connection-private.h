@@ -55,6 +55,9 @@ void bullmq_command_add_keys (BullmqCommand *command, const char *base, const ch
 const char *bullmq_command_format (BullmqCommand *command, gsize *length);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BullmqCommand, bullmq_command_free)
 
+/* Lets a job go on that waits for its children, though some of them may not have ended (control.c). */
+BullmqCommand *bullmq_command_new_wake (const char *prefix, const char *queue, const char *id);
+
 /* ── Connection ─────────────────────────────────────────────────────────── */
 
 typedef struct _BullmqConnection BullmqConnection;

@@ -41,6 +41,8 @@ bullmq_job_new (DerushBullmqWorker *worker, const redisReply *hash, const char *
       job->deferred_failure = g_strndup (value->str, value->len);
     else if (g_str_equal (field->str, "rjk"))
       job->scheduler = value->len > 0 ? g_strndup (value->str, value->len) : NULL;
+    else if (g_str_equal (field->str, "parent"))
+      job->parent = g_strndup (value->str, value->len);
     else if (g_str_equal (field->str, "atm"))
       job->attempts_made = g_ascii_strtoull (value->str, NULL, 10);
     else if (g_str_equal (field->str, "timestamp"))
@@ -84,6 +86,7 @@ derush_bullmq_job_unref (DerushBullmqJob *job)
   g_free (job->stacktrace);
   g_free (job->deferred_failure);
   g_free (job->scheduler);
+  g_free (job->parent);
   g_free (job->next_progress);
   g_object_unref (job->cancellable);
   g_free (job);

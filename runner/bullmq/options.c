@@ -12,7 +12,7 @@ bullmq_options_backoff (JsonObject *options, guint failures, double random)
 {
   JsonNode *node =
       options && json_object_has_member (options, "backoff") ? json_object_get_member (options, "backoff") : NULL;
-  double delay, jitter = 0;
+  double delay, jitter = 0, multiplier = 2;
   const char *type = "fixed";
 
   if (!node)
@@ -23,6 +23,8 @@ bullmq_options_backoff (JsonObject *options, guint failures, double random)
     type = derush_json_get_string (backoff, "type", "fixed");
     delay = derush_json_get_number (backoff, "delay", 0);
     jitter = CLAMP (derush_json_get_number (backoff, "jitter", 0), 0, 1);
+    /* Not BullMQ's own, whose workers double. */
+    multiplier = MAX (derush_json_get_number (backoff, "multiplier", 2), 1);
   } else if (JSON_NODE_HOLDS_VALUE (node)) {
     delay = json_node_get_double (node);
   } else {
@@ -30,7 +32,7 @@ bullmq_options_backoff (JsonObject *options, guint failures, double random)
   }
   /* A strategy that only the backend's own workers know is taken for a fixed wait. */
   if (g_strcmp0 (type, "exponential") == 0)
-    delay = round (exp2 (MIN (failures, 1024) - 1.0) * delay);
+    delay = round (pow (multiplier, MIN (failures, 1024) - 1.0) * delay);
   if (jitter > 0)
     delay = floor (random * delay * jitter + delay * (1 - jitter));
   return isfinite (delay) && delay > 0 ? (gint64)MIN (delay, MAX_DELAY_MS) : delay > 0 ? (gint64)MAX_DELAY_MS : 0;

@@ -43,6 +43,7 @@ struct _DerushBullmqJob {
   char *stacktrace;
   char *deferred_failure;
   char *scheduler;
+  char *parent; /* JSON {id, queueKey, …} */
   guint attempts_made;
   gint64 timestamp;
   GCancellable *cancellable;

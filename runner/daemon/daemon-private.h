@@ -4,6 +4,7 @@
 #include "bullmq/bullmq.h"
 #include "results/results.h"
 #include "steps/steps.h"
+#include "workflow/workflow.h"
 
 G_BEGIN_DECLS
 
@@ -18,13 +19,24 @@ typedef struct _DerushDaemonQueue DerushDaemonQueue;
  * @store: where results go
  * @roots: (nullable) (array zero-terminated=1): the folders of the jobs; %NULL: no limit
  * @flags: how strictly data is read
+ * @address: of Redis
+ * @control: what is said beside the queues
+ * @clients: queues as a producer sees them, by name
+ * @learned: the file of how long steps of workflows take
  */
 typedef struct {
   DerushConfig *config;
   DerushStore *store;
   GStrv roots;
   DerushPlanFlags flags;
+  DerushRedisAddress *address;
+  DerushBullmqControl *control;
+  GHashTable *clients;
+  char *learned;
 } DerushDaemon;
+
+/* The queue @name as a producer sees it; made when it is first wanted. */
+DerushBullmqQueue *derush_daemon_get_queue (DerushDaemon *daemon, const char *name);
 
 /* ── Settings ───────────────────────────────────────────────────────────── */
 
@@ -51,6 +63,9 @@ void derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer
 /* Stops the running jobs and gives them back to the queue. */
 void derush_daemon_queue_give_back (DerushDaemonQueue *queue);
 
+/* Stops the job @id, if it is run here, or the steps of the workflow that it is. */
+void derush_daemon_queue_cancel (DerushDaemonQueue *queue, const char *queue_name, const char *id);
+
 /* A slot that is free. */
 DerushSlot *derush_daemon_queue_take_slot (DerushDaemonQueue *queue);
 
@@ -64,5 +79,24 @@ typedef void (*DerushDaemonJobEnded) (DerushDaemonJob *job, gpointer user_data);
 DerushDaemonJob *derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushBullmqJob *bullmq_job,
                                           DerushDaemonJobEnded ended, gpointer user_data);
 void derush_daemon_job_give_back (DerushDaemonJob *job);
+gboolean derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id);
+void derush_daemon_job_cancel (DerushDaemonJob *job);
+
+/* ── A workflow ─────────────────────────────────────────────────────────── */
+
+/* The member of the data of a job WORKFLOW_EXECUTION that says how far it is. */
+#define DERUSH_WORKFLOW_STATE "workflowState"
+
+/* The option of a job that is a step of a workflow; its value is the step's id. */
+#define DERUSH_STEP_OPTION "workflowStep"
+
+/* Does what can be done of the workflow now; then its job has ended, or waits in Redis. */
+void derush_daemon_workflow_start (DerushDaemon *daemon, DerushBullmqJob *job, DerushPlan *plan);
+
+/* The queue for the steps of @job_type of a workflow that came from @queue. */
+const char *derush_daemon_route (const char *queue, const char *job_type);
+
+/* Says on the workflow's job how far the whole is, now that a step has got further. */
+void derush_daemon_workflow_report (DerushDaemon *daemon, DerushBullmqJob *step);
 
 G_END_DECLS

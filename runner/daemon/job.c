@@ -9,6 +9,7 @@
 /* How often progress is written, in µs: to Redis, where people watch it, and to the database. */
 #define PROGRESS_INTERVAL (G_USEC_PER_SEC / 4)
 #define STORE_INTERVAL (2 * G_USEC_PER_SEC)
+#define REPORT_INTERVAL G_USEC_PER_SEC /* to the workflow that the job is a step of */
 
 struct _DerushDaemonJob {
   DerushDaemon *daemon;
@@ -18,6 +19,7 @@ struct _DerushDaemonJob {
   GCancellable *cancellable;
   gulong lost_handler;
   gboolean giving_back;
+  gboolean is_step; /* of a workflow */
   DerushDaemonJobEnded ended;
   gpointer user_data;
 
@@ -29,6 +31,7 @@ struct _DerushDaemonJob {
   int percent;
   gint64 progress_written;
   gint64 progress_stored;
+  gint64 progress_reported;
 };
 
 static void
@@ -127,6 +130,10 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
                              error_class == DERUSH_ERROR_CANCELLED, duration_of (job));
   }
   derush_bullmq_job_fail (job->job, reason, stack, can_retry);
+  if (error_class == DERUSH_ERROR_CANCELLED)
+    derush_bullmq_control_forget_cancel (job->daemon->control, derush_bullmq_job_get_queue (job->job), job->id);
+  if (job->is_step && !will_retry)
+    derush_bullmq_job_wake_parent (job->job);
 }
 
 static void
@@ -161,6 +168,8 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     derush_bullmq_job_set_progress (job->job, "100");
   }
   derush_bullmq_job_complete (job->job, text);
+  if (job->is_step)
+    derush_bullmq_job_wake_parent (job->job);
 }
 
 /* The job belongs to somebody else, or shall: nothing more is written of it. */
@@ -203,6 +212,10 @@ write_progress (DerushDaemonJob *job, int percent)
   job->progress_written = now;
   g_snprintf (text, sizeof text, "%d", percent);
   derush_bullmq_job_set_progress (job->job, text);
+  if (job->is_step && now >= job->progress_reported + REPORT_INTERVAL) {
+    job->progress_reported = now;
+    derush_daemon_workflow_report (job->daemon, job->job);
+  }
   if (now < job->progress_stored + STORE_INTERVAL)
     return;
   job->progress_stored = now;
@@ -252,6 +265,44 @@ on_lock_lost (GCancellable *lost, gpointer user_data)
   g_cancellable_cancel (user_data);
 }
 
+typedef struct {
+  DerushBullmqControl *control;
+  GCancellable *cancellable;
+} Question;
+
+static void
+on_cancel_known (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Question *question = user_data;
+
+  if (derush_bullmq_control_is_cancelled_finish (question->control, result, NULL))
+    g_cancellable_cancel (question->cancellable);
+  g_object_unref (question->cancellable);
+  g_free (question);
+}
+
+static void
+ask_whether_cancelled (DerushDaemonJob *job, const char *queue, const char *id)
+{
+  Question *question = g_new0 (Question, 1);
+
+  question->control = job->daemon->control;
+  question->cancellable = g_object_ref (job->cancellable);
+  derush_bullmq_control_is_cancelled_async (question->control, queue, id, on_cancel_known, question);
+}
+
+/* It, or its workflow, may have been cancelled while it waited. */
+static void
+look_for_cancel (DerushDaemonJob *job)
+{
+  g_autofree char *queue = NULL, *id = NULL;
+
+  if (!job->is_step || !derush_bullmq_job_get_parent (job->job, &queue, &id))
+    return;
+  ask_whether_cancelled (job, derush_bullmq_job_get_queue (job->job), job->id);
+  ask_whether_cancelled (job, queue, id);
+}
+
 static void
 run (DerushDaemonJob *job, DerushDaemonQueue *queue)
 {
@@ -271,6 +322,7 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
   job->cancellable = g_cancellable_new ();
   job->lost_handler = g_cancellable_connect (derush_bullmq_job_get_cancellable (job->job), G_CALLBACK (on_lock_lost),
                                              g_object_ref (job->cancellable), g_object_unref);
+  look_for_cancel (job);
   job->slot = derush_daemon_queue_take_slot (queue);
   derush_slot_run_async (job->slot, job->plan, &options, job->cancellable, on_run_ended, job);
 }
@@ -305,6 +357,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
   job->attempt = derush_bullmq_job_get_attempts_made (bullmq_job) + 1;
   job->started = g_get_monotonic_time ();
   job->percent = -1;
+  job->is_step = json_object_has_member (derush_bullmq_job_get_opts (bullmq_job), DERUSH_STEP_OPTION);
   data = read_data (bullmq_job, &error);
   if (data)
     job->plan = derush_plan_new (derush_bullmq_job_get_name (bullmq_job), data, daemon->flags, &error);
@@ -314,6 +367,10 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
     derush_store_job_started (daemon->store, job->store_id, type ? type : "", NULL, data, job->attempt,
                               derush_bullmq_job_get_attempts (bullmq_job));
     fail_job (job, derush_error_get_class (error), error->message, NULL, NULL, NULL, FALSE);
+    return NULL;
+  }
+  if (strcmp (job->plan->job_type, "WORKFLOW_EXECUTION") == 0) {
+    derush_daemon_workflow_start (daemon, derush_bullmq_job_ref (bullmq_job), job->plan);
     return NULL;
   }
   answer = derush_plan_answer (job->plan);
@@ -333,5 +390,24 @@ void
 derush_daemon_job_give_back (DerushDaemonJob *job)
 {
   job->giving_back = TRUE;
+  g_cancellable_cancel (job->cancellable);
+}
+
+/* Whether it is the job @id of @queue, or a step of the workflow that is. */
+gboolean
+derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id)
+{
+  g_autofree char *parent_queue = NULL, *parent = NULL;
+
+  if (strcmp (derush_bullmq_job_get_queue (job->job), queue) == 0 && strcmp (job->id, id) == 0)
+    return TRUE;
+  return job->is_step && derush_bullmq_job_get_parent (job->job, &parent_queue, &parent) &&
+         strcmp (parent_queue, queue) == 0 && strcmp (parent, id) == 0;
+}
+
+/* Stops it for good. */
+void
+derush_daemon_job_cancel (DerushDaemonJob *job)
+{
   g_cancellable_cancel (job->cancellable);
 }

@@ -114,12 +114,50 @@ roots_of (DerushConfig *config)
   return g_strv_builder_end (roots);
 }
 
+DerushBullmqQueue *
+derush_daemon_get_queue (DerushDaemon *daemon, const char *name)
+{
+  DerushBullmqQueue *queue = g_hash_table_lookup (daemon->clients, name);
+
+  if (queue)
+    return queue;
+  queue = derush_bullmq_queue_new (daemon->address, derush_config_get_string (daemon->config, "BULLMQ_PREFIX"), name);
+  g_hash_table_insert (daemon->clients, g_strdup (name), queue);
+  return queue;
+}
+
+static void
+on_message (JsonObject *message, gpointer user_data)
+{
+  Program *program = user_data;
+  const char *queue = derush_json_get_string (message, "queue", NULL),
+             *id = derush_json_get_string (message, "id", NULL);
+
+  if (!queue || !id || g_strcmp0 (derush_json_get_string (message, "command", NULL), "cancel") != 0)
+    return;
+  for (guint i = 0; i < program->queues->len; i++)
+    derush_daemon_queue_cancel (program->queues->pdata[i], queue, id);
+}
+
+/* What workflows need beside the queues that are served. */
+static void
+set_up_workflows (Program *program)
+{
+  DerushDaemon *daemon = &program->daemon;
+
+  daemon->control =
+      derush_bullmq_control_new (daemon->address, derush_config_get_string (daemon->config, "BULLMQ_PREFIX"));
+  daemon->clients = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)derush_bullmq_queue_free);
+  daemon->learned =
+      g_build_filename (derush_config_get_string (daemon->config, "DERUSH_STATE_DIR"), "workflow-durations.json", NULL);
+}
+
 static gboolean
 set_up (Program *program, GError **error)
 {
   DerushDaemon *daemon = &program->daemon;
   g_autoptr (GPtrArray) settings = NULL;
-  g_autoptr (DerushRedisAddress) address = NULL;
+  const DerushRedisAddress *address;
 
   daemon->config = derush_config_load (error);
   if (!daemon->config || !set_log_level (daemon->config, error))
@@ -133,7 +171,8 @@ set_up (Program *program, GError **error)
   daemon->roots = roots_of (daemon->config);
   daemon->flags =
       derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
-  address = derush_redis_address_new_from_config (daemon->config);
+  address = daemon->address = derush_redis_address_new_from_config (daemon->config);
+  set_up_workflows (program);
   program->queues = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_daemon_queue_free);
   for (guint i = 0; i < settings->len; i++)
     g_ptr_array_add (program->queues, derush_daemon_queue_new (daemon, address, settings->pdata[i]));
@@ -156,6 +195,10 @@ clean_up (Program *program)
 
   g_clear_handle_id (&program->timer, g_source_remove);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
+  g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
+  g_clear_pointer (&program->daemon.clients, g_hash_table_unref);
+  g_clear_pointer (&program->daemon.address, derush_redis_address_free);
+  g_clear_pointer (&program->daemon.learned, g_free);
   if (program->daemon.store && !derush_store_close (program->daemon.store, STORE_CLOSE_TIMEOUT, &error))
     derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
   g_clear_pointer (&program->daemon.roots, g_strfreev);
@@ -174,6 +217,7 @@ serve (Program *program)
     g_unix_signal_add (signals[i], on_signal, program);
   for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_start (program->queues->pdata[i]);
+  derush_bullmq_control_listen (program->daemon.control, on_message, program);
   g_main_loop_run (program->loop);
   derush_log (DERUSH_LOG_INFO, NULL, "Ended");
 }

@@ -103,6 +103,14 @@ derush_daemon_queue_give_back (DerushDaemonQueue *queue)
     derush_daemon_job_give_back (queue->jobs->pdata[i]);
 }
 
+void
+derush_daemon_queue_cancel (DerushDaemonQueue *queue, const char *queue_name, const char *id)
+{
+  for (guint i = 0; i < queue->jobs->len; i++)
+    if (derush_daemon_job_is (queue->jobs->pdata[i], queue_name, id))
+      derush_daemon_job_cancel (queue->jobs->pdata[i]);
+}
+
 DerushSlot *
 derush_daemon_queue_take_slot (DerushDaemonQueue *queue)
 {

@@ -111,6 +111,7 @@ typedef struct {
  *   containers   members of the data that may hold the fields, the type's own first
  *   needs_source whether data has to name a film
  *   labels       whether members that no table has are just labels, without a warning
+ *   own_ids      whether `workflowId` and `executionId` are the type's own
  *   plan         adds steps from checked values
  *   outputs      adds the files of the results
  *   returns      adds the type's own members of the return value
@@ -123,6 +124,7 @@ typedef struct {
   const char *const *containers;
   gboolean needs_source;
   gboolean labels;
+  gboolean own_ids;
   void (*plan) (DerushPlan *plan, JsonObject *values, Checker *checker);
   void (*outputs) (DerushPlan *plan, JsonObject *results, GPtrArray *outputs);
   void (*returns) (DerushPlan *plan, const Finished *finished, JsonObject *value);
@@ -130,7 +132,7 @@ typedef struct {
 
 extern const Field envelope_fields[];
 extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation,
-    highlight_clip_creation, self_test, analysis;
+    highlight_clip_creation, workflow_execution, self_test, analysis;
 
 const JobType *job_type_find (const char *name);
 

@@ -215,6 +215,23 @@ check_envelope (DerushPlan *plan, const JobType *type, JsonObject *values, Check
   check_type_member (type, plan->data, checker);
 }
 
+/* The members of the envelope, without those that mean something else to the type. */
+static void
+read_envelope (const JobType *type, JsonObject *data, JsonObject *values, Checker *checker)
+{
+  g_autoptr (JsonObject) common = NULL;
+
+  if (!type->own_ids) {
+    checker_read (checker, data, "", envelope_fields, values);
+    return;
+  }
+  common = json_object_new ();
+  copy_members (data, common);
+  json_object_remove_member (common, "workflowId");
+  json_object_remove_member (common, "executionId");
+  checker_read (checker, common, "", envelope_fields, values);
+}
+
 /* The type's own members: those in its containers first, which say more than the same ones beside them. */
 static void
 read_values (const JobType *type, JsonObject *data, JsonObject *values, Checker *checker)
@@ -241,7 +258,7 @@ read_values (const JobType *type, JsonObject *data, JsonObject *values, Checker 
     checker_read (checker, json_node_get_object (node), pointer, type->fields, values);
     checker_read_rest (checker, json_node_get_object (node), pointer, own);
   }
-  checker_read (checker, data, "", envelope_fields, values);
+  read_envelope (type, data, values, checker);
   checker_read (checker, data, "", type->fields, values);
   if (!type->labels)
     checker_read_rest (checker, data, "", tables);

@@ -28,7 +28,6 @@ static const JobType image_generation = {"IMAGE_GENERATION", AI_QUEUE, "GENERATE
 static const JobType transcription = {"TRANSCRIPTION", AI_QUEUE, "GENERATE_CAPTIONS TRANSCRIBE"};
 static const JobType translation = {"TRANSLATION", AI_QUEUE, "TRANSLATE"};
 static const JobType voiceover = {"VOICEOVER", AI_QUEUE, "VOICE_OVER GENERATE_VOICEOVER"};
-static const JobType workflow_execution = {"WORKFLOW_EXECUTION", VIDEO_QUEUE, "EXECUTE_WORKFLOW"};
 static const JobType workflow_step = {"WORKFLOW_STEP", VIDEO_QUEUE, ""};
 
 static const JobType *const types[] = {

@@ -26,7 +26,4 @@ void derush_runner_clear (DerushRunner *runner);
 DerushOutcome *derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOptions *options,
                                   GCancellable *cancellable, DerushRunReport report, gpointer user_data);
 
-/* Makes a return value small enough for Redis by cutting its longest lists; FALSE if it was small already. */
-gboolean derush_return_value_shorten (JsonObject **value);
-
 G_END_DECLS

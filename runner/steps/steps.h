@@ -94,6 +94,9 @@ DerushOutcome *derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result);
 /* Runs a plan that needs neither a worker nor a file, at once: the self-test without a duration. NULL for any other. */
 DerushOutcome *derush_plan_answer (DerushPlan *plan);
 
+/* Makes a return value small enough for Redis by cutting its longest lists; FALSE if it was small already. */
+gboolean derush_return_value_shorten (JsonObject **value);
+
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
 

@@ -17,31 +17,6 @@
 static const char *const ids[] = {"videoId", "mediaId", "id", NULL};
 static const char *const others[] = {"userId", "projectId", "outputDir", "metadata", NULL};
 
-typedef struct {
-  DerushWorkflowStatus status;
-  char *job_id;
-  guint attempts;
-  double progress; /* of the attempt that runs */
-  gint64 started;
-  gint64 processing_time;
-  gint64 not_before; /* of the next attempt */
-  char *error;       /* why it failed or was skipped */
-  DerushErrorClass error_class;
-  JsonObject *return_value;
-} Step;
-
-struct _DerushWorkflowRun {
-  DerushWorkflow *workflow;
-  JsonObject *input;
-  char *execution_id;
-  gint64 started;
-  Step *steps;
-  double progress; /* the highest so far */
-  gboolean has_failed;
-  guint failed_step;
-  gboolean cancelled;
-};
-
 static DerushWorkflowStep *
 definition_of (DerushWorkflowRun *run, guint i)
 {
@@ -49,7 +24,7 @@ definition_of (DerushWorkflowRun *run, guint i)
 }
 
 static gboolean
-has_ended (const Step *step)
+has_ended (const WorkflowStepState *step)
 {
   return step->status != DERUSH_WORKFLOW_STEP_PENDING && step->status != DERUSH_WORKFLOW_STEP_RUNNING;
 }
@@ -117,7 +92,7 @@ derush_workflow_run_new (DerushWorkflow *workflow, JsonObject *input, const char
   run->input = json_object_ref (input);
   run->execution_id = g_strdup (execution_id);
   run->started = now;
-  run->steps = g_new0 (Step, workflow->steps->len);
+  run->steps = g_new0 (WorkflowStepState, workflow->steps->len);
   return run;
 }
 
@@ -126,6 +101,7 @@ derush_workflow_run_free (DerushWorkflowRun *run)
 {
   for (guint i = 0; i < run->workflow->steps->len; i++) {
     g_free (run->steps[i].job_id);
+    g_free (run->steps[i].queue);
     g_free (run->steps[i].error);
     g_clear_pointer (&run->steps[i].return_value, json_object_unref);
   }
@@ -177,7 +153,7 @@ derush_workflow_run_get_next_retry (DerushWorkflowRun *run)
   gint64 next = -1;
 
   for (guint i = 0; i < run->workflow->steps->len; i++) {
-    Step *step = &run->steps[i];
+    WorkflowStepState *step = &run->steps[i];
 
     if (step->status == DERUSH_WORKFLOW_STEP_PENDING && step->attempts > 0 && (next < 0 || step->not_before < next))
       next = step->not_before;
@@ -275,7 +251,7 @@ skip_dependants (DerushWorkflowRun *run)
     changed = FALSE;
     for (guint i = 0; i < run->workflow->steps->len; i++) {
       GArray *references = definition_of (run, i)->references;
-      Step *step = &run->steps[i];
+      WorkflowStepState *step = &run->steps[i];
 
       for (guint r = 0; step->status == DERUSH_WORKFLOW_STEP_PENDING && r < references->len; r++) {
         guint on = g_array_index (references, guint, r);
@@ -297,7 +273,7 @@ static void
 end_pending (DerushWorkflowRun *run, DerushWorkflowStatus status, const char *reason)
 {
   for (guint i = 0; i < run->workflow->steps->len; i++) {
-    Step *step = &run->steps[i];
+    WorkflowStepState *step = &run->steps[i];
 
     if (step->status != DERUSH_WORKFLOW_STEP_PENDING)
       continue;
@@ -308,7 +284,7 @@ end_pending (DerushWorkflowRun *run, DerushWorkflowStatus status, const char *re
 }
 
 static void
-end_attempt (Step *step, DerushWorkflowStatus status, gint64 now)
+end_attempt (WorkflowStepState *step, DerushWorkflowStatus status, gint64 now)
 {
   step->status = status;
   if (step->attempts > 0)
@@ -318,7 +294,7 @@ end_attempt (Step *step, DerushWorkflowStatus status, gint64 now)
 void
 derush_workflow_run_start (DerushWorkflowRun *run, guint i, const char *job_id, gint64 now)
 {
-  Step *step = &run->steps[i];
+  WorkflowStepState *step = &run->steps[i];
 
   step->status = DERUSH_WORKFLOW_STEP_RUNNING;
   g_free (step->job_id);
@@ -349,6 +325,35 @@ derush_workflow_run_complete (DerushWorkflowRun *run, guint i, JsonObject *retur
 }
 
 /**
+ * derush_workflow_run_give_up:
+ * @run: a run
+ * @i: the index of a step that runs, or of one whose data could not be made
+ * @message: one line for people
+ * @now: the time
+ *
+ * The step has failed for good, as others know who tried it again.
+ */
+void
+derush_workflow_run_give_up (DerushWorkflowRun *run, guint i, const char *message, gint64 now)
+{
+  DerushWorkflowStep *definition = definition_of (run, i);
+  WorkflowStepState *step = &run->steps[i];
+
+  end_attempt (step, DERUSH_WORKFLOW_STEP_FAILED, now);
+  g_free (step->error);
+  step->error = g_strdup (message);
+  if (definition->skip_on_failure) {
+    skip_dependants (run);
+  } else if (!derush_workflow_run_is_stopping (run)) {
+    g_autofree char *reason = g_strdup_printf (_ ("the workflow failed at step “%s”"), definition->id);
+
+    run->has_failed = TRUE;
+    run->failed_step = i;
+    end_pending (run, DERUSH_WORKFLOW_STEP_SKIPPED, reason);
+  }
+}
+
+/**
  * derush_workflow_run_fail:
  * @run: a run
  * @i: the index of a step that runs, or of one whose data could not be made
@@ -363,32 +368,25 @@ derush_workflow_run_fail (DerushWorkflowRun *run, guint i, DerushErrorClass erro
                           gint64 now)
 {
   DerushWorkflowStep *definition = definition_of (run, i);
-  Step *step = &run->steps[i];
+  WorkflowStepState *step = &run->steps[i];
   gboolean retries = derush_error_class_can_retry (error_class) && step->attempts <= definition->max_retries &&
                      step->status == DERUSH_WORKFLOW_STEP_RUNNING && !derush_workflow_run_is_stopping (run);
+  double delay;
 
+  if (!retries) {
+    step->has_class = TRUE;
+    step->error_class = error_class;
+    derush_workflow_run_give_up (run, i, message, now);
+    return FALSE;
+  }
   end_attempt (step, DERUSH_WORKFLOW_STEP_FAILED, now);
   g_free (step->error);
   step->error = g_strdup (message);
-  step->error_class = error_class;
-  if (retries) {
-    double delay = run->workflow->retry_delay * pow (run->workflow->backoff_multiplier, step->attempts - 1);
-
-    step->status = DERUSH_WORKFLOW_STEP_PENDING;
-    step->progress = 0;
-    step->not_before = now + (gint64)MIN (delay, MAX_DELAY);
-    return TRUE;
-  }
-  if (definition->skip_on_failure) {
-    skip_dependants (run);
-  } else if (!derush_workflow_run_is_stopping (run)) {
-    g_autofree char *reason = g_strdup_printf (_ ("the workflow failed at step “%s”"), definition->id);
-
-    run->has_failed = TRUE;
-    run->failed_step = i;
-    end_pending (run, DERUSH_WORKFLOW_STEP_SKIPPED, reason);
-  }
-  return FALSE;
+  delay = run->workflow->retry_delay * pow (run->workflow->backoff_multiplier, step->attempts - 1);
+  step->status = DERUSH_WORKFLOW_STEP_PENDING;
+  step->progress = 0;
+  step->not_before = now + (gint64)MIN (delay, MAX_DELAY);
+  return TRUE;
 }
 
 /**
@@ -402,7 +400,7 @@ derush_workflow_run_fail (DerushWorkflowRun *run, guint i, DerushErrorClass erro
 void
 derush_workflow_run_skip (DerushWorkflowRun *run, guint i, const char *reason)
 {
-  Step *step = &run->steps[i];
+  WorkflowStepState *step = &run->steps[i];
 
   if (step->status != DERUSH_WORKFLOW_STEP_PENDING)
     return;
@@ -416,7 +414,7 @@ derush_workflow_run_skip (DerushWorkflowRun *run, guint i, const char *reason)
 void
 derush_workflow_run_cancel_step (DerushWorkflowRun *run, guint i, gint64 now)
 {
-  Step *step = &run->steps[i];
+  WorkflowStepState *step = &run->steps[i];
 
   end_attempt (step, DERUSH_WORKFLOW_STEP_CANCELLED, now);
   g_free (step->error);
@@ -475,6 +473,51 @@ derush_workflow_run_get_attempts (DerushWorkflowRun *run, guint step)
   return run->steps[step].attempts;
 }
 
+/* Returns: (nullable): what start() was told */
+const char *
+derush_workflow_run_get_job_id (DerushWorkflowRun *run, guint step)
+{
+  return run->steps[step].job_id;
+}
+
+/* Remembers to which queue the jobs of the step go. */
+void
+derush_workflow_run_set_queue (DerushWorkflowRun *run, guint step, const char *queue)
+{
+  char *copy = g_strdup (queue);
+
+  g_free (run->steps[step].queue);
+  run->steps[step].queue = copy;
+}
+
+/* Returns: (nullable): what set_queue() was told */
+const char *
+derush_workflow_run_get_queue (DerushWorkflowRun *run, guint step)
+{
+  return run->steps[step].queue;
+}
+
+/* Returns: the milliseconds since it began */
+gint64
+derush_workflow_run_get_elapsed (DerushWorkflowRun *run, gint64 now)
+{
+  return MAX (now - run->started, 0);
+}
+
+const char *
+derush_workflow_run_get_execution_id (DerushWorkflowRun *run)
+{
+  return run->execution_id;
+}
+
+/* What a queue says of a job that others have tried several times. */
+void
+derush_workflow_run_set_attempts (DerushWorkflowRun *run, guint step, guint attempts, gint64 processing_time)
+{
+  run->steps[step].attempts = attempts;
+  run->steps[step].processing_time = processing_time;
+}
+
 /* Returns: (nullable): why it failed, was skipped or cancelled */
 const char *
 derush_workflow_run_get_step_error (DerushWorkflowRun *run, guint step)
@@ -509,7 +552,7 @@ derush_workflow_run_get_progress (DerushWorkflowRun *run, gint64 now, DerushWork
   progress->current_step = 0;
   progress->total_steps = run->workflow->steps->len;
   for (guint i = 0; i < run->workflow->steps->len; i++) {
-    Step *step = &run->steps[i];
+    WorkflowStepState *step = &run->steps[i];
     double weight = MAX (definition_of (run, i)->estimated_duration, 0.001);
 
     if (has_ended (step) || step->attempts > 0)
@@ -556,7 +599,7 @@ derush_workflow_run_describe_steps (DerushWorkflowRun *run, gboolean with_return
   JsonArray *array = json_array_new ();
 
   for (guint i = 0; i < run->workflow->steps->len; i++) {
-    Step *step = &run->steps[i];
+    WorkflowStepState *step = &run->steps[i];
     JsonObject *object = json_object_new ();
 
     json_object_set_string_member (object, "id", definition_of (run, i)->id);
@@ -566,7 +609,7 @@ derush_workflow_run_describe_steps (DerushWorkflowRun *run, gboolean with_return
     json_object_set_int_member (object, "attempts", step->attempts);
     json_object_set_int_member (object, "processingTime", step->processing_time);
     set_text (object, "error", step->error);
-    if (step->status == DERUSH_WORKFLOW_STEP_FAILED)
+    if (step->status == DERUSH_WORKFLOW_STEP_FAILED && step->has_class)
       json_object_set_string_member (object, "errorClass", derush_error_class_to_string (step->error_class));
     if (with_return_values && step->return_value)
       json_object_set_object_member (object, "returnvalue", json_object_ref (step->return_value));
@@ -592,7 +635,7 @@ add_warnings (DerushWorkflowRun *run, JsonArray *warnings)
   for (guint i = 0; i < run->workflow->warnings->len; i++)
     json_array_add_string_element (warnings, run->workflow->warnings->pdata[i]);
   for (guint i = 0; i < run->workflow->steps->len; i++) {
-    Step *step = &run->steps[i];
+    WorkflowStepState *step = &run->steps[i];
     JsonArray *own = derush_json_get_array (step->return_value, "warnings");
     const char *id = definition_of (run, i)->id;
 

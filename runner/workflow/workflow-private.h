@@ -27,6 +27,35 @@ JsonNode *workflow_references_resolve (JsonNode *node, WorkflowLookupFunc lookup
 JsonNode *workflow_reference_follow (const WorkflowReference *reference, guint first, JsonObject *object,
                                      GError **error);
 
+/* A run's own view of its steps. */
+typedef struct {
+  DerushWorkflowStatus status;
+  char *job_id;
+  char *queue; /* of that job */
+  guint attempts;
+  double progress; /* of the attempt that runs */
+  gint64 started;
+  gint64 processing_time;
+  gint64 not_before; /* of the next attempt */
+  char *error;       /* why it failed or was skipped */
+  gboolean has_class;
+  DerushErrorClass error_class;
+  JsonObject *return_value;
+} WorkflowStepState;
+
+struct _DerushWorkflowRun {
+  DerushWorkflow *workflow;
+  JsonObject *input;
+  char *execution_id;
+  gint64 started;
+  WorkflowStepState *steps;
+  double progress; /* the highest so far */
+  gboolean has_failed;
+  guint failed_step;
+  gboolean cancelled;
+  guint round; /* how often the whole has been tried again */
+};
+
 /* A copy that can be changed. */
 JsonNode *workflow_copy_node (JsonNode *node);
 

@@ -129,6 +129,7 @@ void derush_workflow_run_report (DerushWorkflowRun *run, guint step, double prog
 void derush_workflow_run_complete (DerushWorkflowRun *run, guint step, JsonObject *return_value, gint64 now);
 gboolean derush_workflow_run_fail (DerushWorkflowRun *run, guint step, DerushErrorClass error_class,
                                    const char *message, gint64 now);
+void derush_workflow_run_give_up (DerushWorkflowRun *run, guint step, const char *message, gint64 now);
 void derush_workflow_run_skip (DerushWorkflowRun *run, guint step, const char *reason);
 void derush_workflow_run_cancel_step (DerushWorkflowRun *run, guint step, gint64 now);
 void derush_workflow_run_cancel (DerushWorkflowRun *run);
@@ -138,6 +139,12 @@ gboolean derush_workflow_run_is_stopping (DerushWorkflowRun *run);
 DerushWorkflowStatus derush_workflow_run_get_status (DerushWorkflowRun *run);
 DerushWorkflowStatus derush_workflow_run_get_step_status (DerushWorkflowRun *run, guint step);
 guint derush_workflow_run_get_attempts (DerushWorkflowRun *run, guint step);
+void derush_workflow_run_set_attempts (DerushWorkflowRun *run, guint step, guint attempts, gint64 processing_time);
+const char *derush_workflow_run_get_job_id (DerushWorkflowRun *run, guint step);
+void derush_workflow_run_set_queue (DerushWorkflowRun *run, guint step, const char *queue);
+const char *derush_workflow_run_get_queue (DerushWorkflowRun *run, guint step);
+const char *derush_workflow_run_get_execution_id (DerushWorkflowRun *run);
+gint64 derush_workflow_run_get_elapsed (DerushWorkflowRun *run, gint64 now);
 const char *derush_workflow_run_get_step_error (DerushWorkflowRun *run, guint step);
 gboolean derush_workflow_run_get_failure (DerushWorkflowRun *run, guint *step, DerushErrorClass *error_class);
 
@@ -159,6 +166,26 @@ void derush_workflow_run_get_progress (DerushWorkflowRun *run, gint64 now, Derus
 
 JsonArray *derush_workflow_run_describe_steps (DerushWorkflowRun *run, gboolean with_return_values);
 JsonObject *derush_workflow_run_get_return_value (DerushWorkflowRun *run, gboolean with_return_values, gint64 now);
+
+/* ── A run in a queue: what a job WORKFLOW_EXECUTION asks for, and how it is kept ── */
+
+DerushWorkflowRun *derush_workflow_run_new_for_job (DerushPlan *plan, const char *job_id, gint64 now, GError **error);
+char *derush_workflow_run_make_job_id (DerushWorkflowRun *run, guint step);
+
+JsonObject *derush_workflow_run_save (DerushWorkflowRun *run);
+void derush_workflow_run_restore (DerushWorkflowRun *run, JsonObject *state);
+void derush_workflow_run_set_return_value (DerushWorkflowRun *run, guint step, JsonObject *return_value);
+
+typedef double (*DerushWorkflowProgressFunc) (const char *step, JsonObject *saved, gpointer user_data);
+gboolean derush_workflow_saved_get_progress (JsonObject *state, gint64 now, DerushWorkflowProgressFunc func,
+                                             gpointer user_data, DerushWorkflowProgress *progress);
+JsonObject *derush_workflow_progress_to_json (const DerushWorkflowProgress *progress, const char *job_id,
+                                              const char *message);
+
+/* ── How long steps took ────────────────────────────────────────────────── */
+
+void derush_workflow_learn (const char *path, DerushWorkflowRun *run);
+void derush_workflow_recall (const char *path, DerushWorkflow *workflow);
 
 /* ── Running one here and now, on slots of its own ──────────────────────── */
 

@@ -307,13 +307,9 @@ test_names_of_types (void)
 static void
 test_types_without_a_plan (void)
 {
-  static const char *const planned[] = {"VIDEO_PROCESSING",
-                                        "THUMBNAIL_GENERATION",
-                                        "HIGHLIGHT_DETECTION",
-                                        "SHORT_CREATION",
-                                        "HIGHLIGHT_CLIP_CREATION",
-                                        "SELF_TEST",
-                                        NULL};
+  static const char *const planned[] = {
+      "VIDEO_PROCESSING",        "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SHORT_CREATION",
+      "HIGHLIGHT_CLIP_CREATION", "WORKFLOW_EXECUTION",   "SELF_TEST",           NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
     const char *type = derush_job_types ()[i];
@@ -369,7 +365,8 @@ static void
 test_manual (void)
 {
   const JobType *const types[] = {&video_processing, &thumbnail_generation,    &highlight_detection,
-                                  &short_creation,   &highlight_clip_creation, &self_test};
+                                  &short_creation,   &highlight_clip_creation, &workflow_execution,
+                                  &self_test};
   g_autofree char *path = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "runner", "jobs", "JOBS.md", NULL);
   g_autofree char *page = NULL;
 
