@@ -236,6 +236,10 @@ void derush_bullmq_control_leave (DerushBullmqControl *control, const char *name
 void derush_bullmq_control_list_async (DerushBullmqControl *control, GAsyncReadyCallback callback, gpointer user_data);
 JsonObject *derush_bullmq_control_list_finish (DerushBullmqControl *control, GAsyncResult *result, GError **error);
 
+void derush_bullmq_control_has_worker_async (DerushBullmqControl *control, const char *queue,
+                                             GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_control_has_worker_finish (DerushBullmqControl *control, const char *queue, GAsyncResult *result,
+                                                  GError **error);
 void derush_bullmq_control_set_progress (DerushBullmqControl *control, const char *queue, const char *id,
                                          const char *progress_json);
 void derush_bullmq_control_wake_async (DerushBullmqControl *control, const char *queue, const char *id,

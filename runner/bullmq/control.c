@@ -524,6 +524,50 @@ derush_bullmq_control_list_finish (DerushBullmqControl *self, GAsyncResult *resu
   return names;
 }
 
+/**
+ * derush_bullmq_control_has_worker_async:
+ * @control: one side
+ * @queue: a queue
+ * @callback: called when Redis has answered
+ * @user_data: for @callback
+ *
+ * Asks whether any worker, ours or one in Node, takes jobs from @queue now.
+ */
+void
+derush_bullmq_control_has_worker_async (DerushBullmqControl *self, const char *queue, GAsyncReadyCallback callback,
+                                        gpointer user_data)
+{
+  BullmqCommand *command = bullmq_command_new ("CLIENT");
+
+  bullmq_command_add (command, "LIST", -1);
+  ask (self, command, callback, user_data);
+}
+
+/**
+ * derush_bullmq_control_has_worker_finish:
+ * @control: one side
+ * @queue: the queue
+ * @result: what the callback was given
+ * @error: return location for an error, such as that of a server that does not say who is connected
+ *
+ * Returns: whether there is one
+ */
+gboolean
+derush_bullmq_control_has_worker_finish (DerushBullmqControl *self, const char *queue, GAsyncResult *result,
+                                         GError **error)
+{
+  g_autoptr (JsonNode) node = g_task_propagate_pointer (G_TASK (result), error);
+  g_autofree char *encoded = g_base64_encode ((const guchar *)queue, strlen (queue)), *name = NULL;
+  const char *text = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL, *found;
+
+  /* The names that workers give their connections, alone or before `:w:` and a name of their own. */
+  name = g_strconcat (" name=", self->prefix, ":", encoded, NULL);
+  for (found = text ? strstr (text, name) : NULL; found; found = strstr (found + 1, name))
+    if (found[strlen (name)] == ' ' || g_str_has_prefix (found + strlen (name), ":w:"))
+      return TRUE;
+  return FALSE;
+}
+
 /* ── Jobs that others run ───────────────────────────────────────────────── */
 
 /**

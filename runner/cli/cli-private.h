@@ -101,6 +101,14 @@ int derush_cli_report_failed (DerushCliReport *report, DerushErrorClass error_cl
 int derush_cli_report_completed (DerushCliReport *report, JsonObject *return_value);
 void derush_cli_report_clear (DerushCliReport *report);
 
+/* ── Workflows that daemons run ── */
+
+JsonArray *derush_cli_executions (DerushConfig *config, GError **error);
+JsonObject *derush_cli_execution (DerushConfig *config, const char *name, GError **error);
+void derush_cli_print_executions (JsonArray *executions);
+void derush_cli_print_execution (JsonObject *execution);
+int derush_cli_workflow_cancel (GStrv arguments);
+
 /* ── What people read ── */
 
 void derush_cli_print_result (JsonObject *return_value);

@@ -260,8 +260,9 @@ describe (DerushWorkflow *workflow)
   return object;
 }
 
+/* @executions: (nullable): %NULL if nobody could be asked */
 static void
-print_list (GPtrArray *workflows, gboolean json)
+print_list (GPtrArray *workflows, JsonArray *executions, gboolean json)
 {
   g_autoptr (JsonObject) answer = json_object_new ();
   JsonArray *array = json_array_new ();
@@ -276,8 +277,15 @@ print_list (GPtrArray *workflows, gboolean json)
     else
       printf ("%-30s %s\n", workflow->id, workflow->description ? workflow->description : workflow->name);
   }
-  if (!json)
+  if (!json) {
+    if (executions)
+      derush_cli_print_executions (executions);
     return;
+  }
+  if (executions)
+    json_object_set_array_member (answer, "executions", json_array_ref (executions));
+  else
+    json_object_set_null_member (answer, "executions");
   text = derush_json_object_to_string (answer);
   puts (text);
 }
@@ -287,20 +295,31 @@ list_workflows (GStrv given)
 {
   g_auto (GStrv) arguments = g_strdupv (given);
   g_autoptr (GPtrArray) faults = g_ptr_array_new_with_free_func (g_free), workflows = NULL;
+  g_autoptr (DerushConfig) config = NULL;
+  g_autoptr (JsonArray) executions = NULL;
+  g_autoptr (GError) error = NULL;
   gboolean json = FALSE;
   const GOptionEntry entries[] = {
       {"json", 0, 0, G_OPTION_ARG_NONE, &json, N_ ("Print one JSON object"), NULL},
       G_OPTION_ENTRY_NULL,
   };
 
-  if (!derush_cli_parse (&arguments, NULL, _ ("Lists the workflows that can be run by name."), NULL, entries))
+  if (!derush_cli_parse (&arguments, NULL,
+                         _ ("Lists the workflows that can be run by name, and those that daemons run now."), NULL,
+                         entries))
     return DERUSH_CLI_USAGE;
   if (arguments[1])
     return derush_cli_usage_error ("workflow list", "%s", _ ("this takes no arguments"));
   workflows = derush_workflow_list (faults);
   for (guint i = 0; i < faults->len; i++)
     fprintf (stderr, _ ("derush: warning: %s\n"), (const char *)faults->pdata[i]);
-  print_list (workflows, json);
+  config = derush_cli_load_config ();
+  if (!config)
+    return DERUSH_CLI_USAGE;
+  executions = derush_cli_executions (config, &error);
+  print_list (workflows, executions, json);
+  if (!executions)
+    fprintf (stderr, _ ("derush: what daemons run is not shown: %s\n"), error->message);
   return fflush (stdout) == 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
 }
 
@@ -324,6 +343,25 @@ print_workflow (DerushWorkflow *workflow)
   }
 }
 
+/* Returns: FALSE if daemons know no such execution either */
+static gboolean
+show_execution (const char *name, gboolean json)
+{
+  g_autoptr (DerushConfig) config = derush_cli_load_config ();
+  g_autoptr (JsonObject) execution = config ? derush_cli_execution (config, name, NULL) : NULL;
+
+  if (!execution)
+    return FALSE;
+  if (json) {
+    g_autofree char *text = derush_json_object_to_string (execution);
+
+    puts (text);
+  } else {
+    derush_cli_print_execution (execution);
+  }
+  return TRUE;
+}
+
 static int
 show_workflow (GStrv given)
 {
@@ -332,15 +370,19 @@ show_workflow (GStrv given)
   g_autoptr (GError) error = NULL;
   gboolean json = FALSE;
   const GOptionEntry entries[] = {
-      {"json", 0, 0, G_OPTION_ARG_NONE, &json, N_ ("Print the definition as JSON"), NULL},
+      {"json", 0, 0, G_OPTION_ARG_NONE, &json, N_ ("Print it as JSON"), NULL},
       G_OPTION_ENTRY_NULL,
   };
 
-  if (!derush_cli_parse (&arguments, _ ("NAME|FILE"), _ ("Checks a workflow and shows its steps."), NULL, entries))
+  if (!derush_cli_parse (&arguments, _ ("NAME|FILE|EXECUTION"),
+                         _ ("Checks a workflow and shows its steps, or shows how far the steps of one are that runs."),
+                         NULL, entries))
     return DERUSH_CLI_USAGE;
   if (g_strv_length (arguments) != 2)
-    return derush_cli_usage_error ("workflow show", "%s", _ ("one NAME or FILE, please"));
+    return derush_cli_usage_error ("workflow show", "%s", _ ("one NAME, FILE or EXECUTION, please"));
   workflow = derush_workflow_load (arguments[1], &error);
+  if (!workflow && !strchr (arguments[1], '/') && show_execution (arguments[1], json))
+    return fflush (stdout) == 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
   if (!workflow) {
     fprintf (stderr, "derush: %s\n", error->message);
     return DERUSH_CLI_FAILED;
@@ -363,7 +405,8 @@ derush_cli_workflow (GStrv given)
   static const struct {
     const char *name;
     int (*function) (GStrv arguments);
-  } commands[] = {{"run", run_workflow}, {"list", list_workflows}, {"show", show_workflow}};
+  } commands[] = {
+      {"run", run_workflow}, {"list", list_workflows}, {"show", show_workflow}, {"cancel", derush_cli_workflow_cancel}};
   const char *word = given[1];
 
   for (guint i = 0; word && i < G_N_ELEMENTS (commands); i++) {
@@ -380,14 +423,15 @@ derush_cli_workflow (GStrv given)
     fputs (_ ("Usage:\n"
               "  derush workflow run NAME|FILE INPUT [-o DIR] [-p NAME=VALUE]… [--skip STEP]… [--json]\n"
               "  derush workflow list [--json]\n"
-              "  derush workflow show NAME|FILE [--json]\n"
+              "  derush workflow show NAME|FILE|EXECUTION [--json]\n"
+              "  derush workflow cancel EXECUTION [--json]\n"
               "\n"
-              "Runs, lists and shows workflows: jobs that depend on each other.\n"),
+              "Runs, lists, shows and cancels workflows: jobs that depend on each other.\n"),
            stdout);
     return DERUSH_CLI_COMPLETED;
   }
   if (word)
-    return derush_cli_usage_error ("workflow", _ ("there is no command “workflow %s”; there are run, list and show"),
-                                   word);
-  return derush_cli_usage_error ("workflow", "%s", _ ("run, list or show?"));
+    return derush_cli_usage_error ("workflow",
+                                   _ ("there is no command “workflow %s”; there are run, list, show and cancel"), word);
+  return derush_cli_usage_error ("workflow", "%s", _ ("run, list, show or cancel?"));
 }

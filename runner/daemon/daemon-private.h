@@ -96,6 +96,10 @@ void derush_daemon_workflow_start (DerushDaemon *daemon, DerushBullmqJob *job, D
 /* The queue for the steps of @job_type of a workflow that came from @queue. */
 const char *derush_daemon_route (const char *queue, const char *job_type);
 
+/* The class of a step's failure, for the stack of its job, where the workflow finds it. */
+char *derush_daemon_step_describe_class (DerushErrorClass error_class, const char *debug);
+gboolean derush_daemon_step_read_class (JsonObject *job, DerushErrorClass *error_class);
+
 /* Says on the workflow's job how far the whole is, now that a step has got further. */
 void derush_daemon_workflow_report (DerushDaemon *daemon, DerushBullmqJob *step);
 

@@ -113,10 +113,12 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
   gboolean can_retry = derush_error_class_can_retry (error_class);
   gboolean will_retry = can_retry && job->attempt < derush_bullmq_job_get_attempts (job->job);
   g_autofree char *reason = derush_log_redact (what);
-  g_autofree char *stack = NULL;
+  g_autofree char *stack = NULL, *described = NULL;
   JsonObject *fields;
 
   g_strdelimit (reason, "\r\n", ' ');
+  if (job->is_step)
+    debug = described = derush_daemon_step_describe_class (error_class, debug);
   stack = stack_of (step, input, debug);
   if (!quiet) {
     fields = log_fields (job);

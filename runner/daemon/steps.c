@@ -19,6 +19,38 @@ derush_daemon_route (const char *queue, const char *job_type)
   return g_strcmp0 (usual, derush_job_type_get_queue ("WORKFLOW_EXECUTION")) == 0 ? queue : usual;
 }
 
+/* ── Why a step failed ──────────────────────────────────────────────────── */
+
+#define CLASS "class: "
+
+char *
+derush_daemon_step_describe_class (DerushErrorClass error_class, const char *debug)
+{
+  return g_strconcat (CLASS, derush_error_class_to_string (error_class), debug ? "\n" : NULL, debug, NULL);
+}
+
+/*
+ * @job: (nullable): as derush_bullmq_queue_get_job_finish() has it
+ *
+ * Returns: %FALSE if it does not say, as when a worker of the backend's own ran it
+ */
+gboolean
+derush_daemon_step_read_class (JsonObject *job, DerushErrorClass *error_class)
+{
+  JsonArray *stacks = derush_json_get_array (job, "stacktrace");
+  guint n = stacks ? json_array_get_length (stacks) : 0;
+  JsonNode *last = n > 0 ? json_array_get_element (stacks, n - 1) : NULL;
+  const char *text = last && JSON_NODE_HOLDS_VALUE (last) ? json_node_get_string (last) : NULL, *line;
+  g_autofree char *name = NULL;
+
+  line = text ? strstr (text, "\n    " CLASS) : NULL;
+  if (!line)
+    return FALSE;
+  line += strlen ("\n    " CLASS);
+  name = g_strndup (line, strcspn (line, "\n"));
+  return derush_error_class_from_string (name, error_class);
+}
+
 /* ── How far the whole is ───────────────────────────────────────────────── */
 
 typedef struct {

@@ -405,6 +405,32 @@ on_looked_up (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
+look_up (Child *child)
+{
+  DerushBullmqQueue *queue = derush_daemon_get_queue (child->self->daemon, child->queue);
+
+  derush_workflow_run_set_queue (child->self->run, child->step, child->queue);
+  derush_bullmq_queue_get_job_async (queue, child->id, NULL, on_looked_up, child);
+}
+
+static void
+on_worker_known (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Child *child = user_data;
+  Execution *self = child->self;
+  g_autoptr (GError) error = NULL;
+
+  if (!derush_bullmq_control_has_worker_finish (self->daemon->control, child->queue, result, &error) && !error) {
+    derush_log (DERUSH_LOG_WARN, log_fields (self),
+                "Nobody takes jobs from the queue %s: the step %s goes to the queue of the workflow", child->queue,
+                definition_of (self, child->step)->id);
+    g_free (child->queue);
+    child->queue = g_strdup (derush_bullmq_job_get_queue (self->job));
+  }
+  look_up (child);
+}
+
+static void
 start_step (Execution *self, guint step, JsonObject *data)
 {
   g_autofree char *id = derush_workflow_run_make_job_id (self->run, step);
@@ -412,9 +438,11 @@ start_step (Execution *self, guint step, JsonObject *data)
 
   child->data = derush_json_object_to_string (data);
   derush_workflow_run_start (self->run, step, id, derush_time_now_ms ());
-  derush_workflow_run_set_queue (self->run, step, child->queue);
-  derush_bullmq_queue_get_job_async (derush_daemon_get_queue (self->daemon, child->queue), id, NULL, on_looked_up,
-                                     child);
+  /* In a queue that nobody works on, the step would wait for ever. */
+  if (strcmp (child->queue, derush_bullmq_job_get_queue (self->job)) == 0)
+    look_up (child);
+  else
+    derush_bullmq_control_has_worker_async (self->daemon->control, child->queue, on_worker_known, child);
 }
 
 /* Two steps that measure one film at once would both decode it; the second finds what the first has measured. */
@@ -602,10 +630,13 @@ on_child_read (GObject *source, GAsyncResult *result, gpointer user_data)
   Execution *self = ended->child.self;
   g_autoptr (JsonObject) job =
       derush_bullmq_queue_get_job_finish (derush_daemon_get_queue (self->daemon, ended->child.queue), result, NULL);
+  DerushErrorClass error_class;
   gint64 begun = derush_json_get_int (job, "processedOn", 0), over = derush_json_get_int (job, "finishedOn", 0),
          attempts = derush_json_get_int (job, "attemptsMade", 1),
          time = over >= begun && begun > 0 ? over - begun : derush_json_get_int (ended->value, "processingTime", 0);
 
+  if (!ended->value && derush_daemon_step_read_class (job, &error_class))
+    derush_workflow_run_set_error_class (self->run, ended->child.step, error_class);
   end_step (self, ended->child.step, ended->value, ended->reason);
   derush_workflow_run_set_attempts (self->run, ended->child.step, CLAMP (attempts, 1, G_MAXINT), MAX (time, 0));
   g_clear_pointer (&ended->value, json_object_unref);
@@ -639,33 +670,60 @@ has_text (JsonArray *array, const char *text)
   return FALSE;
 }
 
+/* What the queue knows of a step's job. */
+typedef struct {
+  char *id;
+  char *key;
+  gboolean processed, pending;
+  const char *reason; /* why it failed */
+} Known;
+
+static void
+known_clear (Known *known)
+{
+  g_free (known->id);
+  g_free (known->key);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Known, known_clear)
+
+static gboolean
+look_for_child (Execution *self, JsonObject *children, const char *queue, Known *known)
+{
+  g_free (known->key);
+  known->key = derush_bullmq_job_get_child_key (self->job, queue, known->id);
+  known->processed = json_object_has_member (json_object_get_object_member (children, "processed"), known->key);
+  known->pending = has_text (json_object_get_array_member (children, "unprocessed"), known->key);
+  known->reason = derush_json_get_string (json_object_get_object_member (children, "ignored"), known->key, NULL);
+  return known->processed || known->pending || known->reason;
+}
+
 static void
 take_child (Execution *self, guint step, JsonObject *children)
 {
   DerushWorkflowStatus status = derush_workflow_run_get_step_status (self->run, step);
-  const char *known = derush_workflow_run_get_job_id (self->run, step), *reason;
-  g_autofree char *id = known ? g_strdup (known) : derush_workflow_run_make_job_id (self->run, step), *key = NULL;
+  const char *job_id = derush_workflow_run_get_job_id (self->run, step), *own = derush_bullmq_job_get_queue (self->job);
+  g_auto (Known) known = {.id = job_id ? g_strdup (job_id) : derush_workflow_run_make_job_id (self->run, step)};
   g_autoptr (JsonObject) value = NULL;
-  gboolean processed, pending;
 
   if (status > DERUSH_WORKFLOW_STEP_COMPLETED)
     return;
-  key = derush_bullmq_job_get_child_key (self->job, queue_of (self, step), id);
-  processed = json_object_has_member (json_object_get_object_member (children, "processed"), key);
-  pending = has_text (json_object_get_array_member (children, "unprocessed"), key);
-  reason = derush_json_get_string (json_object_get_object_member (children, "ignored"), key, NULL);
-  if (processed || status == DERUSH_WORKFLOW_STEP_COMPLETED)
-    value = return_value_of (self, children, key);
+  /* A daemon that died before it could say so may have put it into the queue of the workflow. */
+  if (!look_for_child (self, children, queue_of (self, step), &known) && status == DERUSH_WORKFLOW_STEP_PENDING &&
+      look_for_child (self, children, own, &known))
+    derush_workflow_run_set_queue (self->run, step, own);
+  if (known.processed || status == DERUSH_WORKFLOW_STEP_COMPLETED)
+    value = return_value_of (self, children, known.key);
   if (status == DERUSH_WORKFLOW_STEP_COMPLETED) {
     derush_workflow_run_set_return_value (self->run, step, value);
     return;
   }
-  /* Added by a daemon that died before it could say so. */
-  if (status == DERUSH_WORKFLOW_STEP_PENDING && (processed || pending || reason))
-    derush_workflow_run_start (self->run, step, id, derush_time_now_ms ());
-  if (processed || (reason && !pending))
-    read_ended (self, step, id, value, reason);
-  else if (status == DERUSH_WORKFLOW_STEP_RUNNING && !pending)
+  if (status == DERUSH_WORKFLOW_STEP_PENDING && (known.processed || known.pending || known.reason)) {
+    derush_workflow_run_start (self->run, step, known.id, derush_time_now_ms ());
+    derush_workflow_run_set_queue (self->run, step, queue_of (self, step));
+  }
+  if (known.processed || (known.reason && !known.pending))
+    read_ended (self, step, known.id, value, known.reason);
+  else if (status == DERUSH_WORKFLOW_STEP_RUNNING && !known.pending)
     end_step (self, step, NULL, _ ("its job was removed from the queue"));
 }
 

@@ -480,6 +480,14 @@ derush_workflow_run_get_job_id (DerushWorkflowRun *run, guint step)
   return run->steps[step].job_id;
 }
 
+/* Why it is about to fail for good, if anybody knows. */
+void
+derush_workflow_run_set_error_class (DerushWorkflowRun *run, guint step, DerushErrorClass error_class)
+{
+  run->steps[step].has_class = TRUE;
+  run->steps[step].error_class = error_class;
+}
+
 /* Remembers to which queue the jobs of the step go. */
 void
 derush_workflow_run_set_queue (DerushWorkflowRun *run, guint step, const char *queue)
@@ -531,7 +539,8 @@ derush_workflow_run_get_failure (DerushWorkflowRun *run, guint *step, DerushErro
   if (!run->has_failed)
     return FALSE;
   *step = run->failed_step;
-  *error_class = run->steps[run->failed_step].error_class;
+  *error_class =
+      run->steps[run->failed_step].has_class ? run->steps[run->failed_step].error_class : DERUSH_ERROR_INTERNAL;
   return TRUE;
 }
 

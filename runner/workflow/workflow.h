@@ -141,6 +141,7 @@ DerushWorkflowStatus derush_workflow_run_get_step_status (DerushWorkflowRun *run
 guint derush_workflow_run_get_attempts (DerushWorkflowRun *run, guint step);
 void derush_workflow_run_set_attempts (DerushWorkflowRun *run, guint step, guint attempts, gint64 processing_time);
 const char *derush_workflow_run_get_job_id (DerushWorkflowRun *run, guint step);
+void derush_workflow_run_set_error_class (DerushWorkflowRun *run, guint step, DerushErrorClass error_class);
 void derush_workflow_run_set_queue (DerushWorkflowRun *run, guint step, const char *queue);
 const char *derush_workflow_run_get_queue (DerushWorkflowRun *run, guint step);
 const char *derush_workflow_run_get_execution_id (DerushWorkflowRun *run);

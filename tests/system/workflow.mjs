@@ -159,7 +159,7 @@ async function usage(film) {
   fs.writeFileSync(large, ' '.repeat(10 << 20));
   fs.writeFileSync(deep, '['.repeat(1000));
   const cases = [
-    [[], 2, /run, list or show/],
+    [[], 2, /run, list, show or cancel/],
     [['walk'], 2, /“workflow walk”/],
     [['run'], 2, /NAME or FILE/],
     [['run', 'video_transformation_basic'], 2, /NAME or FILE/],
