@@ -106,6 +106,7 @@ GPtrArray *rows_progress (const char *id, int percent, const char *stage);
 GPtrArray *rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms);
 GPtrArray *rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled,
                         gint64 duration_ms);
+GPtrArray *rows_execution (const DerushStoreExecution *execution);
 Statement *rows_select_job (const char *id);
 JsonObject *rows_read_job (GPtrArray *row);
 

@@ -5,7 +5,7 @@
  * @title: results
  * @short_description: the result store: jobs and assets in SQLite or PostgreSQL
  *
- * The tables are those of the backend that adds the jobs (jobs, video_formats, thumbnails, highlights, …). Writing never
+ * The tables are those of the backend that adds the jobs (jobs, video_formats, thumbnails, highlights, workflow_executions, …). Writing never
  * blocks the caller and never fails a job: rows are written in order by a thread of the store's own, which reconnects
  * for as long as it takes.
  */
@@ -36,6 +36,36 @@ void derush_store_job_completed (DerushStore *store, const char *id, DerushPlan 
                                  gint64 duration_ms);
 void derush_store_job_failed (DerushStore *store, const char *id, const char *reason, gboolean will_retry,
                               gboolean cancelled, gint64 duration_ms);
+
+/**
+ * DerushStoreExecution:
+ * @id: what the rows of the jobs of its steps have as `workflowId`
+ * @workflow: the workflow's id
+ * @job: `<queue>:<job id>`
+ * @status: `RUNNING`, `COMPLETED`, `FAILED` or `CANCELLED`
+ * @input: (nullable): what it runs on
+ * @output: (nullable): what it returned
+ * @steps: (nullable): how its steps are
+ * @metadata: (nullable): the job's
+ * @error: (nullable): why it failed
+ * @started: in ms since 1970
+ * @ended: in ms since 1970; 0: it runs
+ */
+typedef struct {
+  const char *id;
+  const char *workflow;
+  const char *job;
+  const char *status;
+  JsonObject *input;
+  JsonObject *output;
+  JsonArray *steps;
+  JsonNode *metadata;
+  const char *error;
+  gint64 started;
+  gint64 ended;
+} DerushStoreExecution;
+
+void derush_store_execution (DerushStore *store, const DerushStoreExecution *execution);
 
 /* For `derush status`: the row as an object, or NULL without an error when there is none. Blocks. */
 JsonObject *derush_store_get_job (DerushStore *store, const char *id, GError **error);

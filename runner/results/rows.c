@@ -36,6 +36,17 @@ static const char fail_job[] =
     "UPDATE jobs SET \"status\" = $1, \"error\" = $2, \"completedAt\" = $3, \"duration\" = $4, \"updatedAt\" = $5 "
     "WHERE \"id\" = $6";
 
+/* The end of a run belongs to its beginning, so both are one statement. */
+static const char put_execution[] =
+    "INSERT INTO workflow_executions (\"id\", \"status\", \"input\", \"output\", \"steps\", \"startedAt\", "
+    "\"completedAt\", \"duration\", \"error\", \"metadata\", \"createdAt\", \"updatedAt\", \"workflowId\", \"jobId\") "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (\"id\") DO UPDATE SET "
+    "\"status\" = excluded.\"status\", \"input\" = excluded.\"input\", \"output\" = excluded.\"output\", "
+    "\"steps\" = excluded.\"steps\", \"startedAt\" = excluded.\"startedAt\", "
+    "\"completedAt\" = excluded.\"completedAt\", \"duration\" = excluded.\"duration\", \"error\" = excluded.\"error\", "
+    "\"metadata\" = excluded.\"metadata\", \"updatedAt\" = excluded.\"updatedAt\", "
+    "\"workflowId\" = excluded.\"workflowId\", \"jobId\" = excluded.\"jobId\"";
+
 static const char insert_format[] =
     "INSERT INTO video_formats (\"id\", \"format\", \"quality\", \"resolution\", \"fps\", \"bitrate\", \"filePath\", "
     "\"fileSize\", \"duration\", \"width\", \"height\", \"isOptimized\", \"createdAt\", \"updatedAt\", \"videoId\", "
@@ -342,6 +353,50 @@ rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean c
   statement_add_integer (statement, duration_ms);
   add_time (statement, now);
   statement_add_text (statement, id);
+  g_ptr_array_add (statements, statement);
+  return statements;
+}
+
+static void
+add_time_or_null (Statement *statement, gint64 time_ms)
+{
+  if (time_ms > 0)
+    add_time (statement, time_ms);
+  else
+    statement_add_text (statement, NULL);
+}
+
+GPtrArray *
+rows_execution (const DerushStoreExecution *execution)
+{
+  GPtrArray *statements = statements_new ();
+  Statement *statement = statement_new (put_execution);
+  g_autofree char *metadata = execution->metadata ? derush_json_node_to_string (execution->metadata) : NULL,
+                  *steps = NULL;
+  gint64 now = derush_time_now_ms ();
+
+  if (execution->steps) {
+    g_autoptr (JsonNode) node = json_node_init_array (json_node_alloc (), execution->steps);
+
+    steps = derush_json_node_to_string (node);
+  }
+  statement_add_text (statement, execution->id);
+  statement_add_text (statement, execution->status);
+  add_object (statement, execution->input);
+  add_object (statement, execution->output);
+  statement_add_text (statement, steps);
+  add_time_or_null (statement, execution->started);
+  add_time_or_null (statement, execution->ended);
+  if (execution->ended > 0)
+    statement_add_real (statement, MAX (execution->ended - execution->started, 0) / 1000.0);
+  else
+    statement_add_text (statement, NULL);
+  statement_add_text (statement, execution->error);
+  statement_add_text (statement, metadata);
+  add_time (statement, execution->started > 0 ? execution->started : now);
+  add_time (statement, now);
+  statement_add_text (statement, execution->workflow);
+  statement_add_text (statement, execution->job);
   g_ptr_array_add (statements, statement);
   return statements;
 }

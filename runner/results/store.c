@@ -501,6 +501,21 @@ derush_store_job_failed (DerushStore *store, const char *id, const char *reason,
 }
 
 /**
+ * derush_store_execution:
+ * @store: (nullable): a store
+ * @execution: a run of a workflow, as it is now
+ *
+ * Writes the run's own row.
+ */
+void
+derush_store_execution (DerushStore *store, const DerushStoreExecution *execution)
+{
+  if (!store)
+    return;
+  enqueue (store, NULL, operation_new (rows_execution (execution), NULL));
+}
+
+/**
  * derush_store_get_job:
  * @store: a store
  * @id: the key of the row

@@ -15,7 +15,7 @@
 
 /* Members of the input that every step's data has, but for those that it names itself. */
 static const char *const ids[] = {"videoId", "mediaId", "id", NULL};
-static const char *const others[] = {"userId", "projectId", "outputDir", "metadata", NULL};
+static const char *const others[] = {"userId", "projectId", "outputDir", "metadata", "timeoutMs", NULL};
 
 static DerushWorkflowStep *
 definition_of (DerushWorkflowRun *run, guint i)
@@ -503,6 +503,12 @@ const char *
 derush_workflow_run_get_queue (DerushWorkflowRun *run, guint step)
 {
   return run->steps[step].queue;
+}
+
+JsonObject *
+derush_workflow_run_get_input (DerushWorkflowRun *run)
+{
+  return run->input;
 }
 
 /* Returns: the milliseconds since it began */

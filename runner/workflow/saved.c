@@ -181,8 +181,10 @@ begin_round (DerushWorkflowRun *run)
  *
  * Makes @run what the other one was. If that had failed or was cancelled and has ended, a new round begins: the steps
  * that have completed stay so, and the rest is tried again.
+ *
+ * Returns: whether a new round begins
  */
-void
+gboolean
 derush_workflow_run_restore (DerushWorkflowRun *run, JsonObject *state)
 {
   JsonObject *steps = derush_json_get_object (state, "steps");
@@ -200,9 +202,10 @@ derush_workflow_run_restore (DerushWorkflowRun *run, JsonObject *state)
   run->has_failed = failed && derush_workflow_find_step (run->workflow, failed, &run->failed_step);
   run->cancelled = derush_json_get_boolean (state, "cancelled", FALSE);
   if (!derush_workflow_run_has_ended (run) || !derush_workflow_run_is_stopping (run))
-    return;
+    return FALSE;
   run->has_failed = run->cancelled = FALSE;
   begin_round (run);
+  return TRUE;
 }
 
 void

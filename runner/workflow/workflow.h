@@ -3,7 +3,8 @@
 /**
  * SECTION:workflow
  * @title: workflow
- * @short_description: definitions of workflows, the graph of their steps, and running one on slots of its own
+ * @short_description: definitions of workflows, the graph of their steps, running one on slots of its own, and keeping one
+ *   that a queue runs
  *
  * A workflow is a graph of jobs. Its definition is JSON:
  * `{id, name, steps: [{id, jobType, jobData, dependencies, estimatedDuration, maxRetries, onFailure}],
@@ -19,6 +20,11 @@
  * milliseconds times `backoffMultiplier` to the power of the retries before. If it still fails and its `onFailure` is
  * `fail`, the workflow fails: what runs is cancelled and what waits is skipped. If its `onFailure` is `skip`, the rest
  * goes on: steps whose data refers to it are skipped, and those that refer to these; steps that only come after it run.
+ *
+ * A run in a queue is the job WORKFLOW_EXECUTION, and each step a child of it, `EXECUTION-STEP`, with BullMQ's own
+ * `attempts` and `backoff` for its retries. Between two looks at it the job waits in Redis (`waiting-children`); what
+ * derush_workflow_run_save() makes of the run is in its data then, what the steps returned is where BullMQ keeps it. So
+ * any daemon can go on with it after any other.
  */
 
 #pragma once
@@ -145,6 +151,7 @@ void derush_workflow_run_set_error_class (DerushWorkflowRun *run, guint step, De
 void derush_workflow_run_set_queue (DerushWorkflowRun *run, guint step, const char *queue);
 const char *derush_workflow_run_get_queue (DerushWorkflowRun *run, guint step);
 const char *derush_workflow_run_get_execution_id (DerushWorkflowRun *run);
+JsonObject *derush_workflow_run_get_input (DerushWorkflowRun *run);
 gint64 derush_workflow_run_get_elapsed (DerushWorkflowRun *run, gint64 now);
 const char *derush_workflow_run_get_step_error (DerushWorkflowRun *run, guint step);
 gboolean derush_workflow_run_get_failure (DerushWorkflowRun *run, guint *step, DerushErrorClass *error_class);
@@ -174,7 +181,7 @@ DerushWorkflowRun *derush_workflow_run_new_for_job (DerushPlan *plan, const char
 char *derush_workflow_run_make_job_id (DerushWorkflowRun *run, guint step);
 
 JsonObject *derush_workflow_run_save (DerushWorkflowRun *run);
-void derush_workflow_run_restore (DerushWorkflowRun *run, JsonObject *state);
+gboolean derush_workflow_run_restore (DerushWorkflowRun *run, JsonObject *state);
 void derush_workflow_run_set_return_value (DerushWorkflowRun *run, guint step, JsonObject *return_value);
 
 typedef double (*DerushWorkflowProgressFunc) (const char *step, JsonObject *saved, gpointer user_data);

@@ -9,7 +9,8 @@ import { cutSample, ffprobe, isFastStart, listFiles, litShare, main, readCues, r
   openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
 import { queryPostgres, querySqlite, startPostgres } from './databases.mjs';
 
-const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION', 'HIGHLIGHT_CLIP_CREATION'];
+const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION', 'HIGHLIGHT_CLIP_CREATION',
+  'WORKFLOW_EXECUTION'];
 
 const own = {
   VIDEO_PROCESSING: {
@@ -57,11 +58,23 @@ const own = {
     returns: { clips: [{ highlightId: '', filePath: '', startTime: 0, endTime: 0, duration: 0, fileSize: 0 }],
       compilation: { filePath: '', duration: 0 } },
   },
+  WORKFLOW_EXECUTION: {
+    data: { templateId: 'video_transformation_basic', executionId: 'x1', userId: 'u1', input: { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT' } },
+    also: [{ workflowDefinition: { id: 'mine', name: 'Mine', steps: [
+      { id: 'process', jobType: 'VIDEO_PROCESSING', jobData: {}, dependencies: [], estimatedDuration: 300, maxRetries: 3 },
+      { id: 'thumbs', jobType: 'THUMBNAIL_GENERATION', jobData: {}, dependencies: ['process'] }],
+    retryPolicy: { maxRetries: 3, retryDelay: 5000, backoffMultiplier: 2 } },
+    input: { videoId: 'v1', videoUrl: '$FILM', outputDir: '$OUT' } }],
+    returns: { executionId: 'x1', status: 'COMPLETED', duration: 0,
+      steps: [{ id: '', jobType: '', jobId: '', status: 'COMPLETED', attempts: 1, processingTime: 0 }] },
+  },
 };
 
 function readShared() {
   const all = JSON.parse(fs.readFileSync(path.join(process.env.DERUSH_SHARED, 'jobs/jobs.json'), 'utf8'));
 
+  // Of a step that may fail there is an error.
+  for (const step of all.WORKFLOW_EXECUTION.returns.steps) delete step.error;
   return Object.fromEntries(types.map(type => [type, all[type]]));
 }
 
@@ -259,7 +272,19 @@ async function checkClips(result, { highlights, highlightIds, merge }, film) {
   await assertDecodes(result.compilation.filePath);
 }
 
-const check = { HIGHLIGHT_CLIP_CREATION: checkClips, SHORT_CREATION: checkShorts, VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
+async function checkWorkflow(result, data) {
+  assert.equal(result.status, 'COMPLETED');
+  if (data.executionId) assert.equal(result.executionId, data.executionId);
+  for (const { id, jobId, status, error } of result.steps) {
+    assert.equal(jobId, `${result.executionId}-${id}`);
+    if (id === 'transcription') assert.match(error ?? '', status === 'FAILED' ? /TRANSCRIPTION/ : /^$/);
+    else assert.deepEqual([status, error], ['COMPLETED', null], id);
+  }
+  for (const { role, path: file } of result.outputs)
+    if (['video', 'short', 'clip'].includes(role)) await assertDecodes(file);
+}
+
+const check = { WORKFLOW_EXECUTION: checkWorkflow, HIGHLIGHT_CLIP_CREATION: checkClips, SHORT_CREATION: checkShorts, VIDEO_PROCESSING: checkVideo, THUMBNAIL_GENERATION: checkThumbnails, HIGHLIGHT_DETECTION: checkHighlights };
 
 // ── Running ─────────────────────────────────────────────────────────────────
 
@@ -356,7 +381,7 @@ async function alone() {
   const whole = await describe(sampleFilm);
   const short = await describe(await cutSample(path.join(bench.folder, 'short.mp4'), 6, 20));
   const middle = await describe(await cutSample(path.join(bench.folder, 'middle.mp4'), 18, 20, { copy: true }));
-  const films = { VIDEO_PROCESSING: [whole, short, middle] };
+  const films = { VIDEO_PROCESSING: [whole, short, middle], WORKFLOW_EXECUTION: [short, short] };
 
   await walk(bench, own, (type, i) => films[type]?.[i] ?? whole);
   await bench.close();

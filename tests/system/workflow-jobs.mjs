@@ -91,7 +91,7 @@ async function whole(film) {
     const [picture] = value.outputs.filter(({ role }) => role === 'thumbnail');
     assert.equal((await ffprobe(picture.path)).streams[0].height, 90);
   });
-  await test('the rows of the whole and of its steps belong together', async () => {
+  await test('the rows of the whole, of its job and of its steps belong together', async () => {
     const rows = await until(async () => {
       const found = await querySqlite(environment.DERUSH_STATE_DIR, 'SELECT type, status FROM jobs WHERE "workflowId" = \'x1\' ORDER BY type');
       return found.some(row => row.join(' ') === 'WORKFLOW_EXECUTION COMPLETED') && found;
@@ -99,6 +99,10 @@ async function whole(film) {
 
     assert.deepEqual(rows.map(row => row.join(' ')), ['HIGHLIGHT_DETECTION COMPLETED', 'SHORT_CREATION COMPLETED',
       'THUMBNAIL_GENERATION COMPLETED', 'TRANSCRIPTION FAILED', 'VIDEO_PROCESSING COMPLETED', 'WORKFLOW_EXECUTION COMPLETED']);
+    const [[status, workflow, steps, error]] = await querySqlite(environment.DERUSH_STATE_DIR,
+      'SELECT status, "workflowId", steps, error FROM workflow_executions WHERE id = \'x1\'');
+    assert.deepEqual([status, workflow, error], ['COMPLETED', 'video_transformation_advanced', null]);
+    assert.equal(JSON.parse(steps).length, 5);
   });
 }
 

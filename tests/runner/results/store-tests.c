@@ -351,7 +351,7 @@ test_opening_again (void)
     close_store (store);
   }
   assert_count ("jobs", 3);
-  assert_count ("derush_migrations", 1);
+  assert_count ("derush_migrations", 2);
 }
 
 static gpointer
@@ -381,7 +381,32 @@ test_two_stores_at_once (void)
     g_thread_join (threads[i]);
   assert_count ("jobs WHERE \"status\" = 'COMPLETED'", 300);
   assert_count ("video_formats", 300);
-  assert_count ("derush_migrations", 1);
+  assert_count ("derush_migrations", 2);
+}
+
+static void
+test_executions (void)
+{
+  DerushStore *store = open_store ();
+  g_autoptr (JsonObject) input = parse ("{'videoUrl':'/a.mp4'}"), output = parse ("{'success':true}");
+  g_autoptr (JsonArray) steps = json_array_new ();
+  g_autofree char *status = NULL, *duration = NULL, *begun = NULL;
+  DerushStoreExecution row = {
+      .id = "x'1", .workflow = "w", .job = "q:1", .status = "RUNNING", .input = input, .steps = steps, .started = 1000};
+
+  derush_store_execution (store, &row);
+  row.status = "COMPLETED";
+  row.output = output;
+  row.ended = 3500;
+  derush_store_execution (store, &row);
+  close_store (store);
+  assert_count ("workflow_executions", 1);
+  status = look_up ("SELECT \"status\" FROM workflow_executions WHERE \"jobId\" = 'q:1' AND \"workflowId\" = 'w'");
+  duration = look_up ("SELECT \"duration\" FROM workflow_executions");
+  begun = look_up ("SELECT \"startedAt\" FROM workflow_executions");
+  g_assert_cmpstr (status, ==, "COMPLETED");
+  g_assert_cmpfloat (g_ascii_strtod (duration, NULL), ==, 2.5);
+  g_assert_nonnull (strstr (begun, "1970-01-01"));
 }
 
 static void
@@ -420,6 +445,7 @@ store_tests_add (const char *prefix, UseEmptyStore empty, OpenDatabase open)
       {"of-many-progresses-the-newest-is-there", test_progress_is_coalesced},
       {"opening-again-keeps-what-is-there", test_opening_again},
       {"two-stores-at-once-lose-nothing", test_two_stores_at_once},
+      {"a-run-of-a-workflow-has-one-row", test_executions},
       {"without-a-store-nothing-happens", test_no_store},
   };
 
