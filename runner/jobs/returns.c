@@ -236,6 +236,26 @@ collect_versions (DerushPlan *plan, JsonObject *results)
   return versions;
 }
 
+/* Step → CPU seconds and pictures decoded, of the steps that a worker did. */
+static JsonObject *
+collect_cost (DerushPlan *plan, JsonObject *results)
+{
+  JsonObject *cost = json_object_new ();
+
+  for (guint i = 0; i < plan->steps->len; i++) {
+    DerushPlanStep *step = g_ptr_array_index (plan->steps, i);
+    JsonObject *spent = derush_json_get_object (derush_json_get_object (results, step->name), "cost"), *item;
+
+    if (!spent)
+      continue;
+    item = json_object_new ();
+    set_seconds (item, "cpuTime", derush_json_get_number (spent, "cpuTime", 0));
+    copy_member (spent, "decodedFrames", item, NULL);
+    json_object_set_object_member (cost, step->name, item);
+  }
+  return cost;
+}
+
 /**
  * derush_plan_return_value:
  * @plan: a plan whose steps have all finished
@@ -269,6 +289,7 @@ derush_plan_return_value (DerushPlan *plan, JsonObject *results, GPtrArray *outp
   json_object_set_array_member (value, "outputs", describe_outputs (outputs));
   json_object_set_array_member (value, "warnings", collect_warnings (plan, results, warnings));
   json_object_set_object_member (value, "versions", collect_versions (plan, results));
+  json_object_set_object_member (value, "cost", collect_cost (plan, results));
   if (plan->metadata)
     json_object_set_member (value, "metadata", json_copy_finite (plan->metadata));
   return value;

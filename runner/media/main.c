@@ -7,17 +7,41 @@
 #include <locale.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
 /* In pixels: more than any picture has. */
 #define UNBOUNDED 16384
 
+static double
+cpu_seconds (void)
+{
+  struct rusage usage;
+
+  if (getrusage (RUSAGE_SELF, &usage) != 0)
+    return 0;
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* What the step cost becomes a part of its result, so that a job can say where its time went. */
+static void
+add_cost (JsonObject *result, double cpu, gint decoded)
+{
+  JsonObject *cost = json_object_new ();
+
+  json_object_set_double_member (cost, "cpuTime", cpu);
+  json_object_set_int_member (cost, "decodedFrames", decoded);
+  json_object_set_object_member (result, "cost", cost);
+}
+
 static JsonObject *
 handle (DerushStepRequest *request, gpointer user_data, GError **error)
 {
   const DerushStepInput *source = derush_step_request_get_input (request, "source");
   const DerushStepInput *analysis = derush_step_request_get_input (request, "analysis");
+  gint decoded = 0;
   DerushMediaJob job = {
       .request = request,
       .action = derush_step_request_get_action (request),
@@ -27,8 +51,11 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
       .source = {.fd = -1},
       .analysis = {.fd = -1},
       .cancellable = derush_step_request_get_cancellable (request),
+      .decoded = &decoded,
   };
   DerushMediaAction action = derush_media_action_find (job.action);
+  double before = cpu_seconds ();
+  JsonObject *result;
 
   if (source)
     job.source = *source;
@@ -39,7 +66,10 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
                  job.action);
     return NULL;
   }
-  return action (&job, error);
+  result = action (&job, error);
+  if (result)
+    add_cost (result, cpu_seconds () - before, g_atomic_int_get (&decoded));
+  return result;
 }
 
 static int

@@ -32,6 +32,7 @@ GQuark derush_media_error_quark (void);
  * @cancellable: ends the action within a second
  * @progress_from: the share of the step that was done before what runs now
  * @progress_left: the share that comes after it
+ * @decoded: (nullable): counts the pictures that decoders were given, atomically
  */
 typedef struct {
   DerushStepRequest *request;
@@ -44,6 +45,7 @@ typedef struct {
   GCancellable *cancellable;
   double progress_from;
   double progress_left;
+  gint *decoded;
 } DerushMediaJob;
 
 /**

@@ -50,6 +50,23 @@ autoplug_continue (GstElement *bin, GstPad *pad, GstCaps *caps, DerushMediaPipel
   return FALSE;
 }
 
+static GstPadProbeReturn
+count_picture (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  g_atomic_int_inc ((gint *)data);
+  return GST_PAD_PROBE_OK;
+}
+
+/* What a decoder is given is counted, not what it gives: before a place that was sought it decodes and keeps to itself. */
+static void
+count_pictures (DerushMediaPipeline *self, GstElement *element)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "sink");
+
+  if (pad && self->job->decoded)
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, count_picture, self->job->decoded, NULL);
+}
+
 /* One thread costs about a tenth less CPU than several, and every slot has another film to decode; only pictures that one
  * thread cannot keep up with get more. */
 static void
@@ -60,6 +77,9 @@ deep_element_added (GstBin *bin, GstBin *sub_bin, GstElement *element, DerushMed
   if (factory && g_str_has_prefix (GST_OBJECT_NAME (factory), "avdec_") &&
       g_object_class_find_property (G_OBJECT_GET_CLASS (element), "max-threads"))
     g_object_set (element, "max-threads", self->decoder_threads, NULL);
+  if (factory && gst_element_factory_list_is_type (factory, GST_ELEMENT_FACTORY_TYPE_DECODER |
+                                                                GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO))
+    count_pictures (self, element);
   derush_media_name_colours (element);
 }
 

@@ -22,11 +22,11 @@ class Failed(Exception):
     pass
 
 
-def measure(command, environment=None, cwd=None):
-    """Runs a command to its end; only processes that it waits for are counted."""
+def measure(command, environment=None, cwd=None, output=None):
+    """Runs a command to its end; only processes that it waits for are counted. `output`: a file for its stdout."""
     log = tempfile.TemporaryFile()
     begin = time.monotonic()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output or log, stderr=log, cwd=cwd,
                              env={**os.environ, **(environment or {})})
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.monotonic() - begin
@@ -37,11 +37,11 @@ def measure(command, environment=None, cwd=None):
     return {'cpu_s': round(usage.ru_utime + usage.ru_stime, 3), 'wall_s': round(wall, 3), 'max_rss_kb': usage.ru_maxrss}
 
 
-def pairs(rounds, ours, peer):
+def pairs(rounds, ours, peer, ours_first=False):
     """Alternates `ours` and `peer`, the first of each pair in turn, and takes the median of the ratios of CPU seconds."""
     found = []
     for i in range(rounds):
-        order = (('peer', peer), ('ours', ours)) if i % 2 == 0 else (('ours', ours), ('peer', peer))
+        order = (('peer', peer), ('ours', ours)) if (i % 2 == 0) != ours_first else (('ours', ours), ('peer', peer))
         found.append({name: function() for name, function in order})
         found[-1]['ratio'] = round(found[-1]['ours']['cpu_s'] / max(found[-1]['peer']['cpu_s'], 0.001), 3)
         print('  pair %d of %d: ours %.3f s, peer %.3f s, ratio %.2f' % (
@@ -153,6 +153,130 @@ def bench_transcode(options, folders):
     return [whole, alone]
 
 
+WORKFLOW = 'video_transformation_advanced'
+LOOKING = ('probe', 'highlights', 'thumbnails', 'storyboard')
+
+
+class Workflow:
+    """Our workflow, and the same files by one ffmpeg command for each."""
+
+    def __init__(self, film, folders):
+        self.film = film
+        self.folders = folders
+        self.form, self.video, self.audio = probe(film)
+        self.duration = float(self.form['duration'])
+        numerator, _, denominator = self.video['avg_frame_rate'].partition('/')
+        self.frames = int(self.video.get('nb_frames', 0)) or round(self.duration * int(numerator) / int(denominator or 1))
+        self.ours = []  # the steps of each run, by name
+        self.peer = []
+        self.files = {}
+
+    def keep(self, side, name, path):
+        form, made, sound = probe(path)
+        self.files.setdefault(name, {})[side] = {
+            'bytes': int(form.get('size', 0)), 'width': made['width'], 'height': made['height'], 'frames': int(made.get('nb_frames', 1)),
+            'duration': round(float(form.get('duration', 0)), 3), 'sound': sound['codec_name'] if sound else None}
+
+    def run(self, skipped):
+        folder, environment = self.folders.fresh()
+        with open(os.path.join(folder, 'lines'), 'w+') as lines:
+            figures = measure(['derush', 'workflow', 'run', WORKFLOW, self.film, '-o', os.path.join(folder, 'out'), '--json'] +
+                              [word for step in skipped for word in ('--skip', step)], environment, output=lines)
+            lines.seek(0)
+            answer = json.loads(lines.read().splitlines()[-1])['returnvalue']
+        return figures, {step['id']: step.get('returnvalue') or {} for step in answer['steps']}, folder
+
+    def run_whole(self):
+        figures, steps, folder = self.run(['transcription'])
+        self.ours.append({'%s: %s' % (step, part): cost for step, value in steps.items() for part, cost in value.get('cost', {}).items()})
+        self.shorts = [(short['startTime'], short['endTime'] - short['startTime']) for short in steps['shorts']['shorts']]
+        self.keep('ours', 'transcode', steps['process']['outputPath'])
+        for i, short in enumerate(steps['shorts']['shorts']):
+            self.keep('ours', 'short%d' % (i + 1), short['filePath'])
+        for i, still in enumerate(steps['thumbnails']['thumbnails']):
+            self.keep('ours', 'thumbnail%d' % (i + 1), still['filePath'])
+        shutil.rmtree(folder)
+        return figures
+
+    def run_looking(self):
+        figures, _, folder = self.run(['process', 'shorts', 'transcription'])
+        shutil.rmtree(folder)
+        return figures
+
+    def commands(self):
+        """What a person types; sizes, settings, and the parts of the film that became shorts are ours."""
+        start = ['ffmpeg', '-v', 'error', '-nostdin', '-y']
+        both = ['-map', '0:v:0'] + (['-map', '0:a:0'] if self.audio else [])
+        encode = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-pix_fmt', 'yuv420p'] + \
+            (['-c:a', 'aac', '-b:a', '128k'] if self.audio else []) + ['-movflags', '+faststart']
+        loudness = ['-af', 'ebur128=metadata=1,astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=RMS_level+Peak_level,'
+                    'ametadata=mode=print:file=loudness.log'] if self.audio else []
+        batch = max(2, min(100, self.frames // 5))
+        crop = "crop='min(iw,ih*9/16)':'min(ih,iw*16/9)',scale=1080:1920,setsar=1,format=yuv420p"
+        found = {
+            'probe': ['ffprobe', '-v', 'error', '-show_format', '-show_streams', '-of', 'json', self.film],
+            'transcode': start + ['-i', self.film] + both + ['-vf', 'scale=-2:720,format=yuv420p'] + encode + ['transcode.mp4'],
+            'highlights': start + ['-i', self.film] + both + ['-vf', "select='gt(scene,0.3)',metadata=mode=print:file=scenes.log"] +
+            loudness + ['-f', 'null', '-'],
+            'thumbnails': start + ['-i', self.film, '-map', '0:v:0', '-vf', "thumbnail=%d,select='not(mod(n,%d))',scale=640:-2" % (
+                batch, max(1, self.frames // batch // 5)), '-vsync', 'vfr', '-frames:v', '5', '-q:v', '3', 'thumbnail%d.jpg'],
+            'storyboard': start + ['-i', self.film, '-map', '0:v:0', '-vf', 'fps=100/%s,scale=160:-2,tile=10x10' % self.form['duration'],
+                                   '-frames:v', '1', '-q:v', '3', 'storyboard.jpg'],
+        }
+        for i, (begin, length) in enumerate(getattr(self, 'shorts', [])):
+            name = 'short%d' % (i + 1)
+            found[name] = start + ['-ss', '%.3f' % begin, '-i', self.film, '-t', '%.3f' % length] + both + ['-vf', crop] + encode + \
+                [name + '.mp4']
+        return found
+
+    def run_peer(self, names=None):
+        folder, _ = self.folders.fresh()
+        steps = {name: measure(command, cwd=folder) for name, command in self.commands().items() if not names or name in names}
+        if not names:
+            self.peer.append(steps)
+        for file in sorted(os.listdir(folder)):
+            name, extension = os.path.splitext(file)
+            if extension in ('.mp4', '.jpg') and not names and name != 'storyboard':
+                self.keep('peer', name, os.path.join(folder, file))
+        shutil.rmtree(folder)
+        return {key: round(join(step[key] for step in steps.values()), 3) for key, join in
+                (('cpu_s', sum), ('wall_s', sum), ('max_rss_kb', max))}
+
+    def describe(self):
+        """For each step the CPU seconds of both sides (the lowest of the runs), and how many pictures ours decoded."""
+        ours = {name: {'cpu_s': round(min(run[name]['cpuTime'] for run in self.ours), 3),
+                       'decoded_frames': self.ours[-1][name]['decodedFrames'],
+                       'decoded_over_source': round(self.ours[-1][name]['decodedFrames'] / max(self.frames, 1), 3)}
+                for name in self.ours[-1]}
+        peer = {name: {'cpu_s': min(run[name]['cpu_s'] for run in self.peer)} for name in self.peer[-1]}
+        return {'source_frames': self.frames, 'ours_steps': ours, 'peer_steps': peer, 'files': self.files}
+
+
+def print_workflow(row, to):
+    for name, step in row['ours_steps'].items():
+        print('  ours %-24s %8.3f s  %6d frames decoded, %.3f of the film' % (
+            name, step['cpu_s'], step['decoded_frames'], step['decoded_over_source']), file=to)
+    print('  ours %-24s %33.3f of the film' % ('all steps', sum(s['decoded_over_source'] for s in row['ours_steps'].values())), file=to)
+    for name, step in row['peer_steps'].items():
+        print('  peer %-24s %8.3f s' % (name, step['cpu_s']), file=to)
+    for name, sides in row['files'].items():
+        print('  %-12s %s' % (name, '; '.join('%s %dx%d, %d frames, %.3f s, %d bytes' % (
+            side, f['width'], f['height'], f['frames'], f['duration'], f['bytes']) for side, f in sides.items())), file=to)
+
+
+def bench_workflow(options, folders):
+    """The advanced workflow without transcription against one ffmpeg command for each of its files"""
+    workflow = Workflow(options.film, folders)
+    whole = summary('derush workflow run %s --skip transcription' % WORKFLOW, 'one ffmpeg command a file, same shorts and settings',
+                    pairs(options.rounds, workflow.run_whole, workflow.run_peer, ours_first=True))
+    whole.update(workflow.describe())
+    looking = summary('its thumbnails, storyboard and highlights alone', 'ffmpeg: ' + ', '.join(LOOKING),
+                      pairs(max(options.rounds, 3), workflow.run_looking, lambda: workflow.run_peer(LOOKING)))
+    whole['looking_ratio'] = looking['ratio']
+    print_workflow(whole, sys.stderr)
+    return [whole, looking]
+
+
 def bench_noop(options, folders):
     """Jobs without work against BullMQ's own worker"""
     rows = []
@@ -209,7 +333,7 @@ def bench_start(options, folders):
                     pairs(rounds, self_test, lambda: measure(['gst-launch-1.0', '-q', 'videotestsrc', 'num-buffers=1', '!', 'fakesink'])))]
 
 
-BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'noop': bench_noop, 'start': bench_start}
+BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start}
 
 
 def print_table(results):
@@ -225,14 +349,16 @@ def print_table(results):
 
 def main():
     parser = argparse.ArgumentParser(prog='./dev bench', description='Benchmarks; without NAME all of them.')
-    parser.add_argument('name', nargs='*', metavar='NAME', help='one of: ' + ', '.join(BENCHES))
+    parser.add_argument('name', nargs='*', metavar='NAME', help='one of: ' + ', '.join(BENCHES) + '; or a film')
     parser.add_argument('--json', action='store_true', help='print one JSON object as the last line')
     parser.add_argument('--list', action='store_true', help='name the benchmarks')
     parser.add_argument('--film', default=SAMPLE, help='the film (default: the sample)')
     parser.add_argument('--rounds', type=int, default=3, help='pairs of each (default: 3)')
     parser.add_argument('--jobs', type=int, default=10000, help='jobs of noop (default: 10000)')
     options = parser.parse_args()
-    options.film = os.path.abspath(options.film)
+    films = [name for name in options.name if name not in BENCHES and os.path.isfile(name)]
+    options.name = [name for name in options.name if name not in films]
+    options.film = os.path.abspath(films[-1] if films else options.film)
     if options.list:
         for name, function in BENCHES.items():
             print('%-10s %s' % (name, function.__doc__))
