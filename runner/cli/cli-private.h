@@ -27,6 +27,7 @@ int derush_cli_add (GStrv arguments);
 int derush_cli_status (GStrv arguments);
 int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
+int derush_cli_export (GStrv arguments);
 int derush_cli_pipeline (GStrv arguments);
 int derush_cli_config (GStrv arguments);
 

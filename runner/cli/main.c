@@ -21,6 +21,7 @@ static const Command commands[] = {
     {"status", derush_cli_status, N_ ("Show the queues, or one job")},
     {"workflow", derush_cli_workflow, N_ ("Run a workflow of several jobs here and now, or list them")},
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
+    {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},
     {"pipeline", derush_cli_pipeline, N_ ("Print a pipeline for gst-launch-1.0")},
     {"config", derush_cli_config, N_ ("Show the settings and where they come from")},
 };

@@ -59,6 +59,31 @@ plan_analysis (DerushPlan *plan, JsonObject *values, Checker *checker)
   plan_add_step (plan, "shots", DERUSH_STEP_MEDIA, 0.05);
 }
 
+/* What an editor has to know of the film: the picture upright and in square pixels, its rate, and the sound. */
+static void
+describe_streams (const Finished *finished, JsonObject *value)
+{
+  JsonObject *probe = derush_json_get_object (finished->results, "probe");
+  JsonObject *video = derush_json_get_object (probe, "video"), *audio = derush_json_get_object (probe, "audio");
+
+  if (video) {
+    JsonObject *picture = json_object_new ();
+
+    copy_member (video, "displayWidth", picture, "width");
+    copy_member (video, "displayHeight", picture, "height");
+    copy_member (video, "fpsNumerator", picture, NULL);
+    copy_member (video, "fpsDenominator", picture, NULL);
+    json_object_set_object_member (value, "video", picture);
+  }
+  if (audio) {
+    JsonObject *sound = json_object_new ();
+
+    copy_member (audio, "rate", sound, NULL);
+    copy_member (audio, "channels", sound, NULL);
+    json_object_set_object_member (value, "audio", sound);
+  }
+}
+
 static void
 analysis_returns (DerushPlan *plan, const Finished *finished, JsonObject *value)
 {
@@ -70,6 +95,7 @@ analysis_returns (DerushPlan *plan, const Finished *finished, JsonObject *value)
   set_whole (value, "frames", derush_json_get_number (result, "frames", 0));
   if (!derush_json_get_array (value, "shots"))
     json_object_set_array_member (value, "shots", json_array_new ());
+  describe_streams (finished, value);
   json_object_set_string_member (value, "analysisPath", finished->analysis_path ? finished->analysis_path : "");
 }
 
