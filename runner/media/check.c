@@ -14,6 +14,8 @@
 #define BRIGHT 0.08
 #define BLACK 0.02
 #define DURATION_TOLERANCE 0.25
+/* The end is what is missing where something went wrong: what begins in so many last seconds is decoded as a whole. */
+#define TAIL 3.0
 
 static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
@@ -65,57 +67,93 @@ find_maker (DerushMediaJob *job, const char *file)
   return NULL;
 }
 
+/* What was found in a new film. */
+typedef struct {
+  guint64 frames;
+  double end;
+  double brightness;
+} Found;
+
 static gboolean
-compare (JsonObject *made, DerushMediaInfo *info, guint64 frames, double end, double brightness, const char *file,
-         GError **error)
+is_black (JsonObject *made, const Found *found)
+{
+  return derush_json_get_number (made, "brightness", 0) > BRIGHT && found->brightness >= 0 && found->brightness < BLACK;
+}
+
+static gboolean
+compare (JsonObject *made, DerushMediaInfo *info, const Found *found, const char *file, GError **error)
 {
   double duration = derush_json_get_number (made, "duration", 0);
   gint64 expected = derush_json_get_int (made, "frames", -1);
 
-  if (fabs (duration - end) > DURATION_TOLERANCE + (info->fps > 0 ? 1 / info->fps : 0.1))
-    return refuse (error, _ ("The new film “%s” lasts %.2f s by its header but plays for %.2f s"), file, duration, end);
-  if (expected >= 0 && ABS (expected - (gint64)frames) > 1)
+  if (fabs (duration - found->end) > DURATION_TOLERANCE + (info->fps > 0 ? 1 / info->fps : 0.1))
+    return refuse (error, _ ("The new film “%s” lasts %.2f s by its header but plays for %.2f s"), file, duration,
+                   found->end);
+  if (expected >= 0 && ABS (expected - (gint64)found->frames) > 1)
     return refuse (error, _ ("The new film “%s” has %" PRId64 " pictures, but %" PRId64 " were written"), file,
-                   (gint64)frames, expected);
-  if (derush_json_get_number (made, "brightness", 0) > BRIGHT && brightness >= 0 && brightness < BLACK)
+                   (gint64)found->frames, expected);
+  if (is_black (made, found))
     return refuse (error, _ ("The new film “%s” is black, but its source is not"), file);
   return TRUE;
 }
 
-static JsonObject *
-decode (DerushMediaJob *job, const char *file, GError **error)
+/* H.264 and H.265 have one picture in each packet. */
+static gboolean
+has_picture_in_each_packet (DerushMediaInfo *info)
 {
-  g_autoptr (DerushBrightness) brightness = derush_brightness_new (1);
-  g_autoptr (JsonObject) probe = derush_media_probe (job->source.fd, file, NULL, job->cancellable, error);
-  g_autoptr (DerushMediaInfo) info = probe ? derush_media_info_new_from_result (probe) : NULL;
-  g_autoptr (DerushTemplate) pipeline_template = info ? derush_template_load ("decode", error) : NULL;
+  const char *caps = derush_json_get_string (derush_json_get_object (info->object, "video"), "caps", "");
+
+  return g_str_has_prefix (caps, "video/x-h264") || g_str_has_prefix (caps, "video/x-h265");
+}
+
+static gboolean
+play (DerushMediaJob *job, DerushMediaInfo *info, const char *file, gboolean sparse, Found *found, GError **error)
+{
+  g_autoptr (DerushBrightness) brightness = derush_brightness_new (sparse ? 0 : 1);
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load ("decode", error);
   g_autoptr (DerushMediaPipeline) pipeline =
       pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
-  JsonObject *made = find_maker (job, file);
-  JsonObject *result;
-  guint64 frames;
-  double end;
 
   if (!pipeline)
-    return NULL;
+    return FALSE;
+  if (sparse)
+    derush_media_pipeline_set_sparse (pipeline, TAIL);
   derush_media_pipeline_expect_buffers (pipeline, "video-sink", "sink");
   derush_media_pipeline_expect_buffers (pipeline, "audio-sink", "sink");
   derush_brightness_watch (brightness, derush_media_pipeline_get_element (pipeline, "video-in"));
   if (!derush_media_pipeline_run (pipeline, error))
+    return FALSE;
+  found->frames = sparse ? derush_media_pipeline_get_packets (pipeline)
+                         : derush_media_pipeline_get_buffers (pipeline, "video-sink");
+  found->end = derush_media_pipeline_get_end (pipeline);
+  found->brightness = derush_brightness_get_maximum (brightness);
+  return !derush_media_pipeline_get_break (pipeline) ||
+         refuse (error, _ ("The new film “%s” does not play to its end: %s"), file,
+                 derush_media_pipeline_get_break (pipeline));
+}
+
+/* Every packet is read; of the pictures, key frames and the end are decoded: what else an encoder writes can only be missing,
+ * which shows in their number. Key frames may all be black where a film fades in: then all of it is looked at. */
+static JsonObject *
+decode (DerushMediaJob *job, const char *file, GError **error)
+{
+  g_autoptr (JsonObject) probe = derush_media_probe (job->source.fd, file, NULL, job->cancellable, error);
+  g_autoptr (DerushMediaInfo) info = probe ? derush_media_info_new_from_result (probe) : NULL;
+  JsonObject *made = find_maker (job, file);
+  gboolean sparse = info && has_picture_in_each_packet (info);
+  JsonObject *result;
+  Found found;
+
+  if (!info || !play (job, info, file, sparse, &found, error))
     return NULL;
-  frames = derush_media_pipeline_get_buffers (pipeline, "video-sink");
-  end = derush_media_pipeline_get_end (pipeline);
-  if (derush_media_pipeline_get_break (pipeline)) {
-    refuse (error, _ ("The new film “%s” does not play to its end: %s"), file,
-            derush_media_pipeline_get_break (pipeline));
+  if (sparse && made && is_black (made, &found) && !play (job, info, file, FALSE, &found, error))
     return NULL;
-  }
-  if (made && !compare (made, info, frames, end, derush_brightness_get_maximum (brightness), file, error))
+  if (made && !compare (made, info, &found, file, error))
     return NULL;
   result = json_object_new ();
   json_object_set_boolean_member (result, "ok", TRUE);
-  json_object_set_int_member (result, "frames", (gint64)frames);
-  json_object_set_double_member (result, "duration", end);
+  json_object_set_int_member (result, "frames", (gint64)found.frames);
+  json_object_set_double_member (result, "duration", found.end);
   return result;
 }
 

@@ -209,6 +209,11 @@ void derush_media_pipeline_set_clip (DerushMediaPipeline *self, double start, do
  * run(). */
 void derush_media_pipeline_set_key_frames_only (DerushMediaPipeline *self, gboolean key_frames_only);
 
+/* Reads every packet of the picture, but decodes only key frames, and whole groups of pictures where they begin within the
+ * last @tail seconds. The end and the number of pictures are then those of the packets. Before run(). */
+void derush_media_pipeline_set_sparse (DerushMediaPipeline *self, double tail);
+guint64 derush_media_pipeline_get_packets (DerushMediaPipeline *self);
+
 /* The share of the step's progress that run() covers; 0 to 1 by default. */
 void derush_media_pipeline_set_progress_range (DerushMediaPipeline *self, double from, double to);
 

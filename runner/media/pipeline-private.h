@@ -41,6 +41,11 @@ struct _DerushMediaPipeline {
   gboolean through; /* clips are cut out of the whole film, since it cannot be sought */
   double start;
   gboolean key_frames_only;
+  gboolean sparse;
+  double sparse_tail;
+  gboolean group_is_decoded; /* of the decoder's thread */
+  gint packets;              /* atomic */
+  double packet_end;         /* under the lock */
   double progress_from;
   double progress_to;
   double stall_timeout;
@@ -73,6 +78,9 @@ GstClockTime derush_seconds_to_time (double seconds);
 /* Watches the sink pad of the named element, if there is one. */
 void derush_track_add (DerushMediaPipeline *self, const char *name);
 void derush_track_free (Track *track);
+
+/* Watches what the decoder of the picture is given. */
+void derush_packets_watch (DerushMediaPipeline *self, GstElement *decoder);
 
 /* Every branch waits with its first buffer; see the comment on clips in pipeline.c. */
 void derush_tracks_hold (DerushMediaPipeline *self);

@@ -50,23 +50,6 @@ autoplug_continue (GstElement *bin, GstPad *pad, GstCaps *caps, DerushMediaPipel
   return FALSE;
 }
 
-static GstPadProbeReturn
-count_picture (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  g_atomic_int_inc ((gint *)data);
-  return GST_PAD_PROBE_OK;
-}
-
-/* What a decoder is given is counted, not what it gives: before a place that was sought it decodes and keeps to itself. */
-static void
-count_pictures (DerushMediaPipeline *self, GstElement *element)
-{
-  g_autoptr (GstPad) pad = gst_element_get_static_pad (element, "sink");
-
-  if (pad && self->job->decoded)
-    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, count_picture, self->job->decoded, NULL);
-}
-
 /* One thread costs about a tenth less CPU than several, and every slot has another film to decode; only pictures that one
  * thread cannot keep up with get more. */
 static void
@@ -79,7 +62,7 @@ deep_element_added (GstBin *bin, GstBin *sub_bin, GstElement *element, DerushMed
     g_object_set (element, "max-threads", self->decoder_threads, NULL);
   if (factory && gst_element_factory_list_is_type (factory, GST_ELEMENT_FACTORY_TYPE_DECODER |
                                                                 GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO))
-    count_pictures (self, element);
+    derush_packets_watch (self, element);
   derush_media_name_colours (element);
 }
 
@@ -229,6 +212,19 @@ derush_media_pipeline_set_key_frames_only (DerushMediaPipeline *self, gboolean k
 }
 
 void
+derush_media_pipeline_set_sparse (DerushMediaPipeline *self, double tail)
+{
+  self->sparse = TRUE;
+  self->sparse_tail = tail;
+}
+
+guint64
+derush_media_pipeline_get_packets (DerushMediaPipeline *self)
+{
+  return (guint)g_atomic_int_get (&self->packets);
+}
+
+void
 derush_media_pipeline_set_progress_range (DerushMediaPipeline *self, double from, double to)
 {
   self->progress_from = from;
@@ -291,6 +287,8 @@ derush_media_pipeline_get_end (DerushMediaPipeline *self)
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < self->tracks->len; i++)
     end = MAX (end, ((Track *)g_ptr_array_index (self->tracks, i))->position);
+  if (self->sparse)
+    end = MAX (end, self->packet_end);
   g_mutex_unlock (&self->lock);
   return end;
 }
