@@ -154,6 +154,20 @@ log_warnings (DerushDaemonJob *job, JsonObject *return_value)
   }
 }
 
+/* A row for each step that ran is there already. */
+static void
+log_resumed (DerushDaemonJob *job, JsonObject *return_value)
+{
+  JsonArray *steps = derush_json_get_array (return_value, "resumedSteps");
+  g_autoptr (GString) row = g_string_new (NULL);
+
+  for (guint i = 0; steps && i < json_array_get_length (steps); i++)
+    g_string_append_printf (row, "%s%s", i == 0 ? "taken from an earlier attempt: " : ", ",
+                            json_array_get_string_element (steps, i));
+  if (row->len > 0)
+    derush_bullmq_job_add_log (job->job, row->str);
+}
+
 static void
 complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
 {
@@ -166,6 +180,7 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     json_object_set_object_member (fields, "result", json_object_ref (return_value));
     derush_log (DERUSH_LOG_INFO, fields, "Completed in %.1f s", duration_of (job) / 1000.0);
     derush_store_job_completed (job->daemon->store, job->store_id, job->plan, return_value, duration_of (job));
+    log_resumed (job, return_value);
     log_warnings (job, return_value);
     derush_bullmq_job_set_progress (job->job, "100");
   }
@@ -312,6 +327,8 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
       .job_id = job->id,
       .queue = derush_bullmq_job_get_queue (job->job),
       .attempt = job->attempt,
+      .attempts = derush_bullmq_job_get_attempts (job->job),
+      .checkpoints = TRUE,
       .roots = (const char *const *)job->daemon->roots,
       .progress = on_progress,
       .user_data = job,
@@ -392,6 +409,7 @@ void
 derush_daemon_job_give_back (DerushDaemonJob *job)
 {
   job->giving_back = TRUE;
+  derush_slot_keep_checkpoint (job->slot);
   g_cancellable_cancel (job->cancellable);
 }
 

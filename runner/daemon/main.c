@@ -14,6 +14,9 @@
 #define LAST_GRACE 5
 #define STORE_CLOSE_TIMEOUT 5.0
 
+/* How often it is looked for what unfinished jobs have left, in s. */
+#define SWEEP_INTERVAL 600
+
 typedef struct {
   DerushDaemon daemon;
   GPtrArray *queues; /* of DerushDaemonQueue */
@@ -21,6 +24,7 @@ typedef struct {
   GMainLoop *loop;
   guint signals; /* how often it was asked to end */
   guint timer;
+  guint sweeper;
 } Program;
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
@@ -194,6 +198,7 @@ clean_up (Program *program)
   g_autoptr (GError) error = NULL;
 
   g_clear_handle_id (&program->timer, g_source_remove);
+  g_clear_handle_id (&program->sweeper, g_source_remove);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
   g_clear_pointer (&program->daemon.clients, g_hash_table_unref);
@@ -206,6 +211,32 @@ clean_up (Program *program)
   g_clear_pointer (&program->loop, g_main_loop_unref);
 }
 
+/* Removing a film of many gigabytes may take its time. */
+static void
+sweep_in_thread (GTask *task, gpointer source, gpointer config, GCancellable *cancellable)
+{
+  derush_checkpoints_sweep (config);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+sweep (DerushConfig *config)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+
+  g_task_set_task_data (task, derush_config_ref (config), (GDestroyNotify)derush_config_unref);
+  g_task_run_in_thread (task, sweep_in_thread);
+}
+
+static gboolean
+on_sweep (gpointer user_data)
+{
+  Program *program = user_data;
+
+  sweep (program->daemon.config);
+  return G_SOURCE_CONTINUE;
+}
+
 static void
 serve (Program *program)
 {
@@ -215,6 +246,8 @@ serve (Program *program)
   program->loop = g_main_loop_new (NULL, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     g_unix_signal_add (signals[i], on_signal, program);
+  sweep (program->daemon.config);
+  program->sweeper = g_timeout_add_seconds (SWEEP_INTERVAL, on_sweep, program);
   for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_start (program->queues->pdata[i]);
   derush_bullmq_control_listen (program->daemon.control, on_message, program);

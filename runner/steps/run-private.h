@@ -14,6 +14,7 @@ typedef struct {
   guint failed_starts; /* in a row */
   gint64 start_after;  /* no earlier, by the monotonic clock */
   int pid;             /* of the process, or 0; read by other threads */
+  int keep;            /* whether the job that runs comes back though it is cancelled; set by other threads */
 } DerushRunner;
 
 typedef void (*DerushRunReport) (const char *step, double progress, gpointer user_data);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "steps/checkpoint-private.h"
 #include "steps/publish-private.h"
 #include "steps/run-private.h"
 #include "steps/source-private.h"
@@ -20,6 +21,9 @@
 #define ANALYSIS_STEP "analyse"
 #define RESULT_FILE "result.json"
 
+/* Goes up when plans or results change their meaning without a new version of Derush. */
+#define PLAN_VERSION 1
+
 typedef struct {
   DerushRunner *runner;
   DerushPlan *plan;
@@ -30,6 +34,8 @@ typedef struct {
 
   gint64 deadline;
   char *directory;
+  DerushCheckpoint *checkpoint; /* whose folder @directory is, or %NULL */
+  guint resumed;                /* steps that an earlier attempt has finished */
   DerushSource *source;
   DerushOutputFolder *folder;
   char *analysis_path; /* where the analysis of the source is, or is to be, stored */
@@ -38,6 +44,7 @@ typedef struct {
   GPtrArray *outputs;
   GPtrArray *warnings;
 
+  gboolean no_more_checkpoints;
   DerushPlanStep *step; /* the one that runs */
   double before;        /* the weights of those that have ended */
   double reported;
@@ -65,6 +72,10 @@ check_space (Run *run, const char *path, const char *setting, GError **error)
 
   if (run->source)
     needed = MAX (needed, MIN (run->source->size / 4, SPACE_MAX));
+  if (available >= 0 && available < needed) {
+    derush_checkpoint_make_room (derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), path, needed);
+    available = derush_disk_free (path);
+  }
   if (available < 0 || available >= needed)
     return TRUE;
   g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
@@ -91,6 +102,202 @@ find_analysis (Run *run, GError **error)
   return TRUE;
 }
 
+static JsonObject *
+parameters_of (Run *run, DerushPlanStep *step)
+{
+  JsonObject *parameters = json_object_new (), *limits;
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (step->parameters) {
+    json_object_iter_init (&iter, step->parameters);
+    while (json_object_iter_next (&iter, &name, &node))
+      json_object_set_member (parameters, name, json_node_copy (node));
+  }
+  if (strcmp (step->action, "probe") != 0)
+    return parameters;
+  limits = json_object_new ();
+  json_object_set_int_member (limits, "maxBytes",
+                              derush_config_get_int (run->runner->config, "DERUSH_MAX_INPUT_BYTES"));
+  json_object_set_int_member (limits, "maxPixels", derush_config_get_int (run->runner->config, "DERUSH_MAX_PIXELS"));
+  json_object_set_int_member (limits, "maxDuration",
+                              derush_config_get_int (run->runner->config, "DERUSH_MAX_DURATION"));
+  json_object_set_int_member (limits, "maxStreams", derush_config_get_int (run->runner->config, "DERUSH_MAX_STREAMS"));
+  json_object_set_object_member (parameters, "limits", limits);
+  return parameters;
+}
+
+static void
+add_warning (Run *run, const char *message)
+{
+  if (!g_ptr_array_find_with_equal_func (run->warnings, message, g_str_equal, NULL))
+    g_ptr_array_add (run->warnings, g_strdup (message));
+}
+
+static void
+take_warnings (Run *run, JsonObject *result)
+{
+  JsonArray *warnings = derush_json_get_array (result, "warnings");
+
+  for (guint i = 0; warnings && i < json_array_get_length (warnings); i++) {
+    JsonNode *node = json_array_get_element (warnings, i);
+
+    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+      add_warning (run, json_node_get_string (node));
+  }
+}
+
+/* ── What an earlier attempt has finished ───────────────────────────────── */
+
+/* One step alone is done, or it is not. */
+static gboolean
+keeps_steps (Run *run)
+{
+  return run->options->checkpoints && run->plan->steps->len > 1 && needs_worker (run->plan) &&
+         derush_config_get_int (run->runner->config, "DERUSH_CHECKPOINT_AGE") > 0;
+}
+
+static JsonObject *
+log_fields (Run *run)
+{
+  JsonObject *fields = json_object_new ();
+
+  json_object_set_string_member (fields, "jobId", run->options->job_id);
+  if (run->options->queue)
+    json_object_set_string_member (fields, "queue", run->options->queue);
+  json_object_set_int_member (fields, "attempt", run->options->attempt);
+  return fields;
+}
+
+/* Daemons that serve one queue on one machine share their scratch, and so the folders of its jobs. */
+static char *
+checkpoint_job (Run *run)
+{
+  return g_strdup_printf ("%s\n%s\n%s", derush_config_get_string (run->runner->config, "BULLMQ_PREFIX"),
+                          run->options->queue ? run->options->queue : "", run->options->job_id);
+}
+
+static void
+add_object (GChecksum *checksum, JsonObject *object)
+{
+  g_autofree char *text = object ? derush_json_object_to_string (object) : g_strdup ("");
+
+  g_checksum_update (checksum, (guchar *)text, strlen (text) + 1);
+}
+
+/* Everything that the results of the steps follow from. Of the source, what the file system says stands for its contents:
+ * nobody can set the time of the last change (ctime), and reading the whole of a long film would cost more than many a
+ * step. A source that was only touched is taken for another one. */
+static char *
+checkpoint_key (Run *run)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (GString) head = g_string_new (PACKAGE_VERSION);
+  struct stat status;
+
+  g_string_append_printf (head, "\n%d\n%s\n", PLAN_VERSION, run->plan->job_type);
+  if (run->source && fstat (run->source->fd, &status) == 0)
+    g_string_append_printf (head, "%s\n%" PRId64 " %" PRId64 ".%09ld %" PRId64 ".%09ld\n", run->source->path,
+                            (gint64)status.st_size, (gint64)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                            (gint64)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+  g_checksum_update (checksum, (guchar *)head->str, head->len);
+  add_object (checksum, run->plan->data);
+  for (guint i = 0; i < run->plan->steps->len; i++) {
+    DerushPlanStep *step = run->plan->steps->pdata[i];
+    g_autoptr (JsonObject) parameters = parameters_of (run, step);
+
+    g_checksum_update (checksum, (guchar *)step->name, strlen (step->name) + 1);
+    g_checksum_update (checksum, (guchar *)step->action, strlen (step->action) + 1);
+    add_object (checksum, parameters);
+  }
+  return g_strdup (g_checksum_get_string (checksum));
+}
+
+/* A step that took the stored analysis left none of its own; that one may have been cleared away since. */
+static gboolean
+lacks_analysis (Run *run, DerushCheckpointStep *done)
+{
+  return strcmp (done->name, ANALYSIS_STEP) == 0 && run->plan->needs_analysis && run->analysis < 0 &&
+         !derush_json_get_string (done->result, "file", NULL);
+}
+
+static void
+take_finished (Run *run)
+{
+  GPtrArray *finished = derush_checkpoint_get_steps (run->checkpoint);
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  derush_checkpoint_truncate (run->checkpoint, run->plan->steps->len);
+  for (guint i = 0; i < finished->len; i++) {
+    DerushCheckpointStep *done = finished->pdata[i];
+    DerushPlanStep *step = run->plan->steps->pdata[i];
+
+    if (strcmp (done->name, step->name) != 0 || lacks_analysis (run, done)) {
+      derush_checkpoint_truncate (run->checkpoint, i);
+      break;
+    }
+    json_object_set_object_member (run->results, step->name, json_object_ref (done->result));
+    take_warnings (run, done->result);
+    for (guint k = 0; k < done->warnings->len; k++)
+      add_warning (run, done->warnings->pdata[k]);
+    run->before += step->weight;
+    run->resumed++;
+    g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : "", step->name);
+  }
+  if (run->resumed > 0)
+    derush_log (DERUSH_LOG_INFO, log_fields (run), "Resumed: an earlier attempt has finished %s", names->str);
+}
+
+static gboolean
+open_directory (Run *run, GError **error)
+{
+  if (keeps_steps (run)) {
+    g_autofree char *job = checkpoint_job (run), *key = checkpoint_key (run);
+    g_autoptr (GError) local = NULL;
+
+    run->checkpoint = derush_checkpoint_open (derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), job,
+                                              key, run->cancellable, &local);
+    if (run->checkpoint) {
+      run->directory = g_strdup (derush_checkpoint_get_directory (run->checkpoint));
+      take_finished (run);
+      return TRUE;
+    }
+    if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
+      return FALSE;
+    derush_log (DERUSH_LOG_WARN, log_fields (run), "This attempt starts anew and keeps no steps: %s", local->message);
+  }
+  run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
+  return run->directory != NULL;
+}
+
+/* Whether another attempt of the job can be expected. */
+static gboolean
+comes_back (Run *run, DerushOutcome *outcome)
+{
+  if (outcome->return_value)
+    return FALSE;
+  if (outcome->error_class == DERUSH_ERROR_CANCELLED)
+    return g_atomic_int_get (&run->runner->keep);
+  return derush_error_class_can_retry (outcome->error_class) && run->options->attempt < run->options->attempts;
+}
+
+/* Also of an attempt that failed before it got to its folder. */
+static void
+close_checkpoint (Run *run, DerushOutcome *outcome)
+{
+  gboolean keep = comes_back (run, outcome);
+
+  if (run->checkpoint) {
+    derush_checkpoint_close (g_steal_pointer (&run->checkpoint), keep);
+    g_clear_pointer (&run->directory, g_free);
+  } else if (!keep && keeps_steps (run)) {
+    g_autofree char *job = checkpoint_job (run);
+
+    derush_checkpoint_discard (derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), job);
+  }
+}
+
 static gboolean
 prepare (Run *run, GError **error)
 {
@@ -113,8 +320,7 @@ prepare (Run *run, GError **error)
     return TRUE;
   if (!derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
     return FALSE;
-  run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
-  return run->directory &&
+  return open_directory (run, error) &&
          check_space (run, derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), "DERUSH_SCRATCH", error);
 }
 
@@ -141,42 +347,9 @@ on_progress (double progress, gpointer user_data)
 }
 
 static void
-add_warning (Run *run, const char *message)
-{
-  if (!g_ptr_array_find_with_equal_func (run->warnings, message, g_str_equal, NULL))
-    g_ptr_array_add (run->warnings, g_strdup (message));
-}
-
-static void
 on_warning (const char *message, gpointer user_data)
 {
   add_warning (user_data, message);
-}
-
-static JsonObject *
-parameters_of (Run *run)
-{
-  JsonObject *parameters = json_object_new (), *limits;
-  JsonObjectIter iter;
-  const char *name;
-  JsonNode *node;
-
-  if (run->step->parameters) {
-    json_object_iter_init (&iter, run->step->parameters);
-    while (json_object_iter_next (&iter, &name, &node))
-      json_object_set_member (parameters, name, json_node_copy (node));
-  }
-  if (strcmp (run->step->action, "probe") != 0)
-    return parameters;
-  limits = json_object_new ();
-  json_object_set_int_member (limits, "maxBytes",
-                              derush_config_get_int (run->runner->config, "DERUSH_MAX_INPUT_BYTES"));
-  json_object_set_int_member (limits, "maxPixels", derush_config_get_int (run->runner->config, "DERUSH_MAX_PIXELS"));
-  json_object_set_int_member (limits, "maxDuration",
-                              derush_config_get_int (run->runner->config, "DERUSH_MAX_DURATION"));
-  json_object_set_int_member (limits, "maxStreams", derush_config_get_int (run->runner->config, "DERUSH_MAX_STREAMS"));
-  json_object_set_object_member (parameters, "limits", limits);
-  return parameters;
 }
 
 static void
@@ -198,7 +371,7 @@ request_of (Run *run, int *fds, guint *n_fds)
 
   json_object_set_string_member (request, "type", "run");
   json_object_set_string_member (request, "action", run->step->action);
-  json_object_set_object_member (request, "parameters", parameters_of (run));
+  json_object_set_object_member (request, "parameters", parameters_of (run, run->step));
   json_object_set_object_member (request, "results", json_object_ref (run->results));
   json_object_set_string_member (request, "directory", run->directory);
   if (run->source)
@@ -272,23 +445,26 @@ run_step (Run *run, GError **error)
   }
 }
 
+/* A checkpoint spares the next attempt work; that it could not be written is no reason to fail this one. */
 static void
-take_warnings (Run *run, JsonObject *result)
+keep_step (Run *run, JsonObject *result, guint n_warnings)
 {
-  JsonArray *warnings = derush_json_get_array (result, "warnings");
+  g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; warnings && i < json_array_get_length (warnings); i++) {
-    JsonNode *node = json_array_get_element (warnings, i);
-
-    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-      add_warning (run, json_node_get_string (node));
-  }
+  if (!run->checkpoint || run->no_more_checkpoints)
+    return;
+  if (derush_checkpoint_add_step (run->checkpoint, run->step->name, result, run->warnings, n_warnings, &error))
+    return;
+  run->no_more_checkpoints = TRUE;
+  derush_log (DERUSH_LOG_WARN, log_fields (run), "Step %s could not be kept for another attempt: %s", run->step->name,
+              error->message);
 }
 
 static gboolean
 run_steps (Run *run, GError **error)
 {
-  for (guint i = 0; i < run->plan->steps->len; i++) {
+  for (guint i = run->resumed; i < run->plan->steps->len; i++) {
+    guint n_warnings = run->warnings->len;
     JsonObject *result;
 
     if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
@@ -300,6 +476,7 @@ run_steps (Run *run, GError **error)
       return FALSE;
     take_warnings (run, result);
     json_object_set_object_member (run->results, run->step->name, result);
+    keep_step (run, result, n_warnings);
     report (run, 1, TRUE);
     run->before += run->step->weight;
   }
@@ -308,13 +485,13 @@ run_steps (Run *run, GError **error)
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
 
-/* The analysis is kept also when a later step failed: the next attempt then measures nothing. */
+/* The analysis is kept also when a later step failed: the next attempt then measures nothing. A checkpoint keeps its own. */
 static void
 store_analysis (Run *run)
 {
   JsonObject *result = derush_json_get_object (run->results, ANALYSIS_STEP);
   const char *file = derush_json_get_string (result, "file", NULL);
-  g_autofree char *path = NULL, *folder = NULL, *name = NULL;
+  g_autofree char *path = NULL, *folder = NULL, *name = NULL, *spare = NULL;
   g_autoptr (GError) error = NULL;
 
   if (!run->analysis_path || !run->directory || !file || strchr (file, '/') || *file == '.' || *file == '\0')
@@ -322,8 +499,9 @@ store_analysis (Run *run)
   path = g_build_filename (run->directory, file, NULL);
   folder = g_path_get_dirname (run->analysis_path);
   name = g_path_get_basename (run->analysis_path);
+  spare = run->checkpoint ? g_strconcat (path, ".cache", NULL) : NULL;
   if (g_mkdir_with_parents (folder, 0700) != 0 || g_file_test (path, G_FILE_TEST_IS_SYMLINK) ||
-      !derush_file_publish (path, folder, name, NULL, &error))
+      (spare && link (path, spare) != 0) || !derush_file_publish (spare ? spare : path, folder, name, NULL, &error))
     derush_log (DERUSH_LOG_WARN, NULL, "The analysis of %s could not be kept for the next job: %s", run->plan->source,
                 error ? error->message : g_strerror (errno));
 }
@@ -372,6 +550,19 @@ spares_source (Run *run, GError **error)
   return TRUE;
 }
 
+static void
+tell_resumed (Run *run, JsonObject *value)
+{
+  JsonArray *names;
+
+  if (run->resumed == 0)
+    return;
+  names = json_array_new ();
+  for (guint i = 0; i < run->resumed; i++)
+    json_array_add_string_element (names, ((DerushPlanStep *)run->plan->steps->pdata[i])->name);
+  json_object_set_array_member (value, "resumedSteps", names);
+}
+
 static JsonObject *
 finish (Run *run, gint64 started, GError **error)
 {
@@ -391,6 +582,7 @@ finish (Run *run, gint64 started, GError **error)
     analysis = run->analysis_path;
   value = derush_plan_return_value (run->plan, run->results, run->outputs, run->warnings, analysis,
                                     (g_get_monotonic_time () - started) / 1000);
+  tell_resumed (run, value);
   if (!shorten (run, &value, error) || !spares_source (run, error) ||
       !derush_output_folder_publish (run->folder, run->outputs, run->directory, run->cancellable, error))
     return NULL;
@@ -465,6 +657,7 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
   else
     describe_failure (&run, outcome, error);
   derush_runner_check_process (runner);
+  close_checkpoint (&run, outcome);
   clean_up (&run);
   return outcome;
 }

@@ -243,13 +243,15 @@ derush_slot_new (DerushConfig *config, const char *name)
  * derush_slot_free:
  * @slot: a slot
  *
- * Cancels what is running, whose callback is still called, ends the worker and removes the slot's folder.
+ * Cancels what is running, whose callback is still called, ends the worker and removes the slot's folder. What finished
+ * steps of the job made is kept, as by derush_slot_keep_checkpoint().
  */
 void
 derush_slot_free (DerushSlot *slot)
 {
   g_mutex_lock (&slot->lock);
   slot->quit = TRUE;
+  derush_slot_keep_checkpoint (slot);
   if (slot->running)
     g_cancellable_cancel (slot->running);
   g_mutex_unlock (&slot->lock);
@@ -308,6 +310,7 @@ derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunOption
   run->options.roots = (const char *const *)run->roots;
   run->cancellable = g_cancellable_new ();
   run->context = g_main_context_ref_thread_default ();
+  g_atomic_int_set (&slot->runner.keep, FALSE);
   g_task_set_task_data (task, run, (GDestroyNotify)run_free);
   if (cancellable)
     g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_object_ref (run->cancellable), g_object_unref);
@@ -330,6 +333,19 @@ DerushOutcome *
 derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result)
 {
   return g_task_propagate_pointer (G_TASK (result), NULL);
+}
+
+/**
+ * derush_slot_keep_checkpoint:
+ * @slot: a slot whose job is about to be cancelled, only to be run again
+ *
+ * Keeps what the finished steps of that job made, as after a failure that can be retried. Without this a job that is
+ * cancelled leaves nothing.
+ */
+void
+derush_slot_keep_checkpoint (DerushSlot *slot)
+{
+  g_atomic_int_set (&slot->runner.keep, TRUE);
 }
 
 /**

@@ -36,6 +36,9 @@ typedef void (*DerushRunProgress) (const char *step, double progress, gpointer u
  * @job_id: names the job's folder and its log lines
  * @queue: (nullable): for the log lines
  * @attempt: counted from 1
+ * @attempts: how many there may be; with @checkpoints only
+ * @checkpoints: what finished steps made is kept for the next attempt of the job of this id and queue, which then starts
+ *     at its first unfinished step
  * @roots: (nullable) (array zero-terminated=1): the folders that the job may read and write; %NULL: no limit
  * @in_full: the return value is not for Redis: it is neither shortened nor kept in a file, and only a folder that the job
  *     itself names is made
@@ -46,6 +49,8 @@ typedef struct {
   const char *job_id;
   const char *queue;
   guint attempt;
+  guint attempts;
+  gboolean checkpoints;
   const char *const *roots;
   gboolean in_full;
   DerushRunProgress progress;
@@ -96,6 +101,13 @@ DerushOutcome *derush_plan_answer (DerushPlan *plan);
 
 /* Makes a return value small enough for Redis by cutting its longest lists; FALSE if it was small already. */
 gboolean derush_return_value_shorten (JsonObject **value);
+
+/* What runs is about to be cancelled, but only to be run again: its finished steps are kept, as after a failure that can
+ * be retried. */
+void derush_slot_keep_checkpoint (DerushSlot *slot);
+
+/* Removes what jobs have left that did not come back for DERUSH_CHECKPOINT_AGE seconds. Blocks; any thread may call it. */
+void derush_checkpoints_sweep (DerushConfig *config);
 
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);

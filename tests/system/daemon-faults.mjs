@@ -8,6 +8,7 @@ import { cutSample, descendants, ffprobe, isAlive, listFiles, main, openQueue, r
 
 const folder = temporaryFolder('faults');
 const film = path.join(folder, 'film.mp4');
+const short = path.join(folder, 'short.mp4');
 
 /** Nothing but the slots' own empty folders is left in the scratch of a daemon that runs. */
 function assertNoJobFolders(daemon) {
@@ -34,6 +35,7 @@ main(async () => {
   const queue = await openQueue(redis);
 
   await cutSample(film, 20);
+  await cutSample(short, 10);
 
   await test('a media worker killed in mid-encode fails only that attempt, and the next job completes', async () => {
     const daemon = await startDaemon(redis, { roots: [folder] });
@@ -152,6 +154,88 @@ main(async () => {
       environment: { WORKER_LOCK_DURATION: '1000', WORKER_STALLED_INTERVAL: '500' } });
     await queue.finished(job);
     assert.equal(fs.readdirSync(path.join(first.folder, 'scratch')).length, 1);
+    assert.equal((await second.stop()).status, 0);
+    assert.deepEqual(fs.readdirSync(path.join(first.folder, 'scratch')), []);
+  });
+
+  const rows = async job => (await queue.queue.getJobLogs(job.id)).logs;
+  const begun = async job => (await rows(job)).flatMap(row => /step (\S+),/.exec(row)?.[1] ?? []);
+  const kept = daemon => fs.readdirSync(path.join(daemon.folder, 'scratch')).filter(name => name.startsWith('job-'))
+    .map(name => path.join(daemon.folder, 'scratch', name));
+  // The last step is short: from the moment on at which the one before it is safe.
+  const whenTranscoded = async daemon => {
+    for (;;) {
+      try {
+        if (fs.readFileSync(path.join(kept(daemon)[0], 'checkpoint.json'), 'utf8').includes('"name":"transcode"')) return;
+      } catch {}
+      await sleep(1);
+    }
+  };
+  const killWorker = daemon => process.kill(daemon.mediaWorkers()[0].pid, 'SIGKILL');
+  const made = folder => path.join(folder, 'files', listFiles(path.join(folder, 'files'))[0]);
+  const quick = out => ({ videoId: 'v1', videoUrl: short, outputDir: out, quality: 'low', resolution: '720p' });
+  const inTurn = ['probe', 'transcode', 'check'];
+
+  await test('a worker killed in the last step costs that step only; a changed source costs all; the end removes what was kept', async () => {
+    const daemon = await startDaemon(redis, { roots: [folder] });
+    const client = redis.client();
+    const out = outputFolder('resumed');
+
+    const job = await queue.add('VIDEO_PROCESSING', quick(out), { attempts: 2, backoff: 1000 });
+    await whenTranscoded(daemon);
+    killWorker(daemon);
+    await until(async () => await job.getState() === 'delayed', 'the second attempt');
+    const { ino, mtimeMs } = fs.statSync(made(kept(daemon)[0]));
+    const value = await queue.finished(job);
+    assert.deepEqual(await begun(job), [...inTurn, 'check']);
+    assert.deepEqual(value.resumedSteps, ['probe', 'transcode']);
+    assert.match((await rows(job)).join('\n'), /taken from an earlier attempt: probe, transcode/);
+    assert.ok(daemon.log().some(line => /^Resumed: .*probe, transcode/.test(line.message) && line.jobId === job.id && line.attempt === 2));
+    assert.deepEqual([fs.statSync(value.outputPath).ino, fs.statSync(value.outputPath).mtimeMs], [ino, mtimeMs], 'the very file of the first attempt');
+    assert.ok(Number((await ffprobe(value.outputPath)).format.duration) > 9);
+    assert.equal(await client.hget(`bull:video-processing:${job.id}`, 'progress'), '100');
+    assertNoJobFolders(daemon);
+
+    const changed = await queue.add('VIDEO_PROCESSING', quick(out), { attempts: 2, backoff: 1000 });
+    await whenTranscoded(daemon);
+    killWorker(daemon);
+    await until(async () => await changed.getState() === 'delayed', 'the second attempt');
+    fs.appendFileSync(short, Buffer.from([0, 0, 0, 8, 0x66, 0x72, 0x65, 0x65]));
+    assert.equal((await queue.finished(changed)).resumedSteps, undefined);
+    assert.deepEqual(await begun(changed), [...inTurn, ...inTurn]);
+    assertNoJobFolders(daemon);
+
+    const last = await queue.add('VIDEO_PROCESSING', quick(out));
+    await whenTranscoded(daemon);
+    killWorker(daemon);
+    await assert.rejects(queue.finished(last), /killed by signal 9/);
+    assertNoJobFolders(daemon);
+    assert.equal((await daemon.stop()).status, 0);
+    assert.deepEqual(fs.readdirSync(path.join(daemon.folder, 'scratch')), []);
+  });
+
+  await test('after a daemon was killed in the last step another one goes on there, and sweeps what never comes back', async () => {
+    const environment = { WORKER_LOCK_DURATION: '1000', WORKER_STALLED_INTERVAL: '500' };
+    const first = await startDaemon(redis, { roots: [folder], environment });
+    const job = await queue.add('VIDEO_PROCESSING', quick(outputFolder('another')));
+
+    await whenTranscoded(first);
+    first.kill('SIGKILL');
+    await first.ended;
+    const { ino } = fs.statSync(made(kept(first)[0]));
+    const old = path.join(first.folder, 'scratch', `job-${'0'.repeat(64)}`);
+    fs.mkdirSync(path.join(old, 'files'), { recursive: true });
+    fs.writeFileSync(path.join(old, 'files', 'film.mp4'), 'a film');
+    fs.writeFileSync(path.join(old, 'lock'), '');
+    fs.utimesSync(path.join(old, 'lock'), 1e9, 1e9);
+    const second = await startDaemon(redis, { roots: [folder], folder: first.folder, environment });
+    const value = await queue.finished(job);
+    const steps = await begun(job);
+    assert.deepEqual(steps.slice(0, 2), ['probe', 'transcode']);
+    assert.deepEqual([...new Set(steps.slice(2))], ['check'], 'no more of what was done');
+    assert.deepEqual(value.resumedSteps, ['probe', 'transcode']);
+    assert.equal(fs.statSync(value.outputPath).ino, ino);
+    await until(() => !fs.existsSync(old), 'the sweep');
     assert.equal((await second.stop()).status, 0);
     assert.deepEqual(fs.readdirSync(path.join(first.folder, 'scratch')), []);
   });

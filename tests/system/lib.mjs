@@ -374,7 +374,7 @@ export function listFiles(folder) {
 
 /** What jobs have left in @scratch; a slot keeps its folder and a lock while it lives. */
 export function workingFiles(scratch) {
-  return fs.existsSync(scratch) ? fs.readdirSync(scratch).flatMap(slot =>
+  return fs.existsSync(scratch) ? fs.readdirSync(scratch).flatMap(slot => !slot.startsWith('slot-') ? [slot] :
     fs.readdirSync(path.join(scratch, slot)).filter(name => name.startsWith('job')).map(name => path.join(slot, name))) : [];
 }
 

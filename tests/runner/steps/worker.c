@@ -154,6 +154,22 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
     g_set_error (error, DERUSH_STEPS_ERROR, error_class, "It went wrong on purpose");
     return NULL;
   }
+  /* Fails until @path is there. */
+  if (strcmp (action, "gate") == 0 &&
+      !g_file_test (derush_json_get_string (parameters, "path", ""), G_FILE_TEST_EXISTS)) {
+    DerushErrorClass error_class = DERUSH_ERROR_RESOURCE;
+
+    derush_error_class_from_string (derush_json_get_string (parameters, "class", NULL), &error_class);
+    write_file (request, "half.txt", "half", NULL);
+    if (derush_json_get_boolean (parameters, "hang", FALSE)) {
+      /* Later than the last report: what comes sooner is left out. */
+      sleep_cancellably (request, 0.2, FALSE);
+      derush_step_request_progress (request, 0.5);
+      sleep_cancellably (request, 600, FALSE);
+    }
+    g_set_error (error, DERUSH_STEPS_ERROR, error_class, "The gate is closed");
+    return NULL;
+  }
   if (strcmp (action, "full") == 0) {
     int fd = open ("/dev/full", O_WRONLY | O_CLOEXEC);
 
