@@ -16,7 +16,6 @@
 #include "bullmq/connection-private.h"
 
 #include <string.h>
-#include <glib/gi18n-lib.h>
 
 #define STREAM ":derush:control"
 #define NAMES ":derush:executions"

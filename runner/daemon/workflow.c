@@ -388,6 +388,17 @@ describe_owner (Execution *self)
   return derush_json_object_to_string (owner);
 }
 
+/* Job ids are unique in their queue only, executions everywhere. */
+static char *
+name_execution (Execution *self)
+{
+  const char *queue = derush_bullmq_job_get_queue (self->job);
+
+  return strcmp (queue, derush_job_type_get_queue (self->plan->job_type)) == 0
+             ? g_strdup (self->id)
+             : g_strconcat (queue, "-", self->id, NULL);
+}
+
 static void
 store_beginning (Execution *self)
 {
@@ -411,7 +422,7 @@ derush_daemon_workflow_start (DerushDaemon *daemon, DerushBullmqJob *job, Derush
   self->store_id = g_strdup_printf ("%s:%s", derush_bullmq_job_get_queue (job), self->id);
   self->owner = describe_owner (self);
   if (!plan->workflow_id)
-    plan->workflow_id = g_strdup (self->id);
+    plan->workflow_id = name_execution (self);
   self->begins = TRUE;
   if (make_run (self, &error)) {
     store_beginning (self);

@@ -279,9 +279,9 @@ async function daemons() {
     assert.deepEqual(statuses(value.steps), { a: 'COMPLETED', said: 'FAILED', b: 'COMPLETED' });
     assert.match(value.steps[1].error, /TRANSCRIPTION/);
     const stuck = await own.add('WORKFLOW_EXECUTION', { workflowDefinition: define(['x', 'y'].map(id => selfTest(id, { durationMs: 600000 }))) });
-    await until(async () => (await own.queue.getJob(`${stuck.id}-x`))?.processedOn, 'the step');
+    await until(async () => (await own.queue.getJob(`lonely-${stuck.id}-x`))?.processedOn, 'the step');
     // The workflow waits behind its own step for the only place.
-    assert.equal((await derush('cancel', stuck.id)).status, 0);
+    assert.equal((await derush('cancel', `lonely-${stuck.id}`)).status, 0);
     assert.match((await own.queue.getJob(stuck.id)).failedReason, /cancelled/);
     await only.stop();
     await own.close();
