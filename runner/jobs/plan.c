@@ -304,8 +304,10 @@ derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, 
   if (!type)
     return NULL;
   if (!type->plan) {
-    g_set_error (error, DERUSH_JOBS_ERROR, DERUSH_ERROR_UNSUPPORTED,
-                 _ ("%s is not available in this version of Derush"), type->name);
+    g_set_error (
+        error, DERUSH_JOBS_ERROR, DERUSH_ERROR_UNSUPPORTED,
+        _ ("%s is not available in this version of Derush; leave it out, or let a worker of your own serve it"),
+        type->name);
     return NULL;
   }
   checker_init (&checker, flags);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What `./dev try [VIDEO] [--output DIR]` runs: a producer as a Node backend would write it, with a Redis and a derushd of
-// its own. Shows a bar for each step and ends with a table of the files made. Leaves nothing running, whatever happens.
+// its own, that has one workflow done: the film smaller, thumbnails, highlights, shorts and a transcription. Shows a bar for
+// each step and ends with a table of the files made. Leaves nothing running, whatever happens.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { listFiles, onInterrupt, openQueue, removeFolder, sampleFilm, sleep, startDaemon, startRedis, temporaryFolder } from './lib.mjs';
+import { listFiles, onInterrupt, openQueue, removeFolder, sampleFilm, sleep, sourceDirectory, startDaemon, startRedis, temporaryFolder } from './lib.mjs';
 
+const workflow = JSON.parse(fs.readFileSync(path.join(sourceDirectory, 'pipelines/workflows/video_transformation_advanced.json'), 'utf8'));
 const steps = new Map();   // "JOB STEP" → {job, step, fraction, state}
 const terminal = process.stderr.isTTY && process.env.TERM !== 'dumb';
 let drawn = 0, lastDrawn = 0;
@@ -129,6 +131,7 @@ function readArguments() {
   }
 }
 
+const executionId = 'try';
 const { film, output: wanted } = readArguments();
 const started = { redis: null, daemon: null, queue: null };
 let output, madeOutput = false, ending = null;
@@ -171,21 +174,22 @@ async function main() {
   }
   started.redis = await startRedis({ detached: true });
   started.daemon = await startDaemon(started.redis, { folder: temporaryFolder('try-daemon'), roots: [path.dirname(film), output],
-    detached: true, environment: { DERUSH_SHUTDOWN_TIMEOUT: '1' } });
+    queues: ['video-processing', 'ai-processing'], detached: true, environment: { DERUSH_SHUTDOWN_TIMEOUT: '1' } });
   started.queue = await openQueue(started.redis);
 
-  const videoId = path.parse(film).name;
-  const common = { videoId, videoUrl: film, outputDir: output };
-  const jobs = {
-    VIDEO_PROCESSING: { ...common, outputFormat: 'mp4', quality: 'medium', resolution: '720p' },
-    THUMBNAIL_GENERATION: { ...common, thumbnailRequest: { count: 5, width: 640, format: 'jpg', mode: 'best', storyboard: true } },
-    HIGHLIGHT_DETECTION: { ...common, highlightRequest: { maxHighlights: 5 } },
-  };
-  const types = new Map();
-  const results = {};
+  // Each step of a workflow is a job of its own, called after the workflow's and the step.
+  const types = new Map(workflow.steps.map(({ id, jobType }) => [`${executionId}-${id}`, jobType]));
+  const { queue, events } = started.queue;
 
-  started.queue.events.on('progress', ({ jobId, data }) => {
-    if (types.has(jobId)) onProgress(started.queue.queue, jobId, types.get(jobId), data).catch(() => {});
+  events.on('progress', ({ jobId, data }) => {
+    if (types.has(jobId)) onProgress(queue, jobId, types.get(jobId), data).catch(() => {});
+  });
+  events.on('completed', ({ jobId }) => {
+    const type = types.get(jobId);
+    if (type) onProgress(queue, jobId, type, 100).catch(() => {}).then(() => end(type, ''));
+  });
+  events.on('failed', ({ jobId }) => {
+    if (types.has(jobId)) end(types.get(jobId), 'failed');
   });
   started.daemon.ended.then(({ status, signal, stderr }) => {
     if (!ending) {
@@ -198,25 +202,30 @@ async function main() {
   lost.catch(() => {});
 
   process.stderr.write(`${film}\n`);
-  const waiting = Object.entries(jobs).map(async ([type, data]) => {
-    const jobId = `try-${type}`;
-    types.set(jobId, type);
-    const job = await started.queue.add(type, data, { jobId });
-    try {
-      results[type] = await started.queue.finished(job, 24 * 3600 * 1000);
-      await onProgress(started.queue.queue, jobId, type, 100).catch(() => {});
-      end(type, '');
-    } catch (error) {
-      end(type, 'failed');
-      throw new Error(`${type}: ${error.message}`);
-    }
-  });
-  const ended = await Promise.race([Promise.allSettled(waiting), lost]);
-  const failed = ended.filter(({ status }) => status === 'rejected');
+  const job = await started.queue.add('WORKFLOW_EXECUTION', { templateId: workflow.id, executionId,
+    input: { videoId: path.parse(film).name, videoUrl: film, outputDir: output } });
+  let value, failure;
+  try {
+    value = await Promise.race([started.queue.finished(job, 24 * 3600 * 1000), lost]);
+  } catch (error) {
+    failure = error.message;
+  }
 
-  printResults(Object.fromEntries(Object.keys(jobs).filter(type => results[type]).map(type => [type, results[type]])));
-  for (const { reason } of failed) process.stderr.write(`\n${reason.message}\n`);
-  return failed.length === 0 ? 0 : 1;
+  const results = {};
+  for (const [jobId, type] of types) {
+    const step = failure === 'derushd is gone' ? null : await queue.getJob(jobId);
+    if (!step?.returnvalue) continue;
+    await onProgress(queue, jobId, type, 100).catch(() => {});
+    end(type, '');
+    results[type] = step.returnvalue;
+  }
+  const skipped = (value?.steps ?? []).filter(({ status }) => status !== 'COMPLETED');
+  for (const { jobType } of skipped) show(jobType, '', 0, 'skipped, see below');
+  draw(true);
+  printResults(results);
+  for (const { jobType, error } of skipped) console.log(`\nSkipped ${jobType}: ${error}`);
+  if (failure) process.stderr.write(`\n${failure}\n`);
+  return failure ? 1 : 0;
 }
 
 let status = 1;
