@@ -15,10 +15,22 @@ static const char *const refused_features[] = {
     "urisourcebin",
 };
 
+void
+derush_media_refuse_playlists (void)
+{
+  GstRegistry *registry = gst_registry_get ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (refused_features); i++) {
+    g_autoptr (GstPluginFeature) feature = gst_registry_lookup_feature (registry, refused_features[i]);
+
+    if (feature)
+      gst_plugin_feature_set_rank (feature, GST_RANK_NONE);
+  }
+}
+
 gboolean
 derush_media_init (int *argc, char ***argv, GError **error)
 {
-  GstRegistry *registry;
   const char *path = g_getenv ("GST_PLUGIN_PATH");
   g_autofree char *home = g_strdup (g_getenv ("HOME"));
   gboolean ready;
@@ -39,12 +51,6 @@ derush_media_init (int *argc, char ***argv, GError **error)
     g_unsetenv ("HOME");
   if (!ready)
     return FALSE;
-  registry = gst_registry_get ();
-  for (guint i = 0; i < G_N_ELEMENTS (refused_features); i++) {
-    g_autoptr (GstPluginFeature) feature = gst_registry_lookup_feature (registry, refused_features[i]);
-
-    if (feature)
-      gst_plugin_feature_set_rank (feature, GST_RANK_NONE);
-  }
+  derush_media_refuse_playlists ();
   return TRUE;
 }

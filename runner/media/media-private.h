@@ -292,6 +292,7 @@ void derush_transcode_fit (int source_width, int source_height, const char *aspe
 
 /* gst_init(), our elements, no playlists and no network. */
 gboolean derush_media_init (int *argc, char ***argv, GError **error);
+void derush_media_refuse_playlists (void);
 
 /* A source that reads a descriptor by pread(): see source.c. */
 GstElement *derush_fd_source_new (const char *name, int fd);

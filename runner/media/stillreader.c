@@ -16,6 +16,7 @@
 /* A duration that is beyond the end by more than this, in seconds, was counted from a late start. */
 #define LATE_START 10.0
 #define NEIGHBOUR_DISTANCE 0.2
+#define KEY_FRAME_RANGE 0.01
 
 struct _DerushStillReader {
   DerushMediaJob *job;
@@ -24,6 +25,7 @@ struct _DerushStillReader {
   GstAppSink *sink;
   DerushStillMeter *meter;
   gboolean seekable;
+  gboolean key_frames_only; /* the decoder gets nothing else */
   double duration;
   double first;       /* time of the first frame */
   double offset;      /* of times when the film is played from its start, against those after a seek */
@@ -211,10 +213,16 @@ go_to (DerushStillReader *self, double from, gboolean from_key_frame, GError **e
 {
   GstSeekFlags flags = from_key_frame ? GST_SEEK_FLAG_KEY_UNIT | GST_SEEK_FLAG_SNAP_BEFORE : GST_SEEK_FLAG_ACCURATE;
   g_autoptr (GError) failure = NULL;
+  double to = -1;
 
+  if (self->key_frames_only) {
+    flags |= GST_SEEK_FLAG_TRICKMODE | GST_SEEK_FLAG_TRICKMODE_KEY_UNITS;
+    /* Else the ones behind it would be decoded as well, before anybody asks for them. */
+    to = from + KEY_FRAME_RANGE;
+  }
   if (self->seekable) {
     g_clear_pointer (&self->pending, gst_sample_unref);
-    if (derush_media_pipeline_seek (self->pipeline, flags, from, -1, &failure))
+    if (derush_media_pipeline_seek (self->pipeline, flags, from, to, &failure))
       return TRUE;
     if (g_cancellable_is_cancelled (self->job->cancellable)) {
       g_propagate_error (error, g_steal_pointer (&failure));
@@ -359,6 +367,36 @@ gboolean
 derush_still_reader_get_frame (DerushStillReader *self, double time, DerushStillFrame *frame, GError **error)
 {
   return find_frame (self, time, time, frame, error);
+}
+
+static gboolean
+take_frame (GstSample *sample, double time, gpointer data)
+{
+  DerushStillFrame *frame = data;
+
+  frame->sample = gst_sample_ref (sample);
+  frame->time = time;
+  frame->context = (DerushStillContext){-1, G_MAXDOUBLE};
+  return FALSE;
+}
+
+gboolean
+derush_still_reader_get_key_frame (DerushStillReader *self, double time, DerushStillFrame *frame, GError **error)
+{
+  gboolean read;
+
+  derush_still_frame_clear (frame);
+  derush_still_meter_reset (self->meter);
+  self->key_frames_only = TRUE;
+  read = derush_still_reader_read (self, time, TRUE, take_frame, frame, error);
+  self->key_frames_only = FALSE;
+  if (!read)
+    return FALSE;
+  if (frame->sample && derush_still_meter_push (self->meter, frame->sample, frame->time, &frame->features))
+    return TRUE;
+  g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no picture at %.3f s or before"),
+               self->job->source.display, time);
+  return FALSE;
 }
 
 gboolean

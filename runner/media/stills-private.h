@@ -60,6 +60,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DerushStillFrame, derush_still_frame_clear)
 /* The frame that is on the screen at @time; the last one when the film has ended by then. */
 gboolean derush_still_reader_get_frame (DerushStillReader *self, double time, DerushStillFrame *frame, GError **error);
 
+/* The key frame at or before @time, and nothing else is decoded for it; where a film cannot be entered in the middle, the
+ * frame at @time. */
+gboolean derush_still_reader_get_key_frame (DerushStillReader *self, double time, DerushStillFrame *frame,
+                                            GError **error);
+
 /* The frame that is on the screen when the film ends. */
 gboolean derush_still_reader_get_last_frame (DerushStillReader *self, DerushStillFrame *frame, GError **error);
 

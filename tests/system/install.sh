@@ -40,6 +40,9 @@ try 'derush pipeline finds the installed templates' sh -c 'derush pipeline | gre
 try 'derush run makes a film' sh -c "derush run VIDEO_PROCESSING '$film' -o '$work/out' -p quality=low && ffprobe -v error '$work'/out/*.mp4"
 try 'derush run makes thumbnails' sh -c "derush run THUMBNAIL_GENERATION '$film' -o '$work/out' -p count=2 && ffprobe -v error '$work'/out/*-thumbnail-001.jpg"
 try 'derush run finds highlights' sh -c "derush run HIGHLIGHT_DETECTION '$film' -o '$work/out' --json | grep -q '\"highlights\"'"
+try 'the thumbnailer makes a picture with the plugins that were listed at the installation' sh -c "
+  [ -s '$prefix/libexec/derush/thumbnailer/registry.bin' ] && derush-thumbnailer -s 128 '$film' '$work/thumb.png' && ffprobe -v error '$work/thumb.png'"
+try 'the desktop finds it' grep -q "^Exec=$prefix/bin/derush-thumbnailer -s" "$prefix/share/thumbnailers/derush.thumbnailer"
 try 'man pages, completions, translations and the licence of BullMQ are installed' sh -c "
   ls '$prefix'/share/man/man1/derush.1* '$prefix'/share/man/man8/derushd.8* '$prefix/share/bash-completion/completions/derush' \
      '$prefix/share/locale/fr/LC_MESSAGES/derush.mo' && find '$prefix/share' -iname '*licen*' | grep -qi bullmq"
