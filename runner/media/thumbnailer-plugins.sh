@@ -12,7 +12,7 @@ esac
 rm -rf "$folder"
 mkdir -p "$folder"
 while read -r name; do
-  if [ -e "$plugins/libgst$name.so" ]; then ln -s "$plugins/libgst$name.so" "$folder/"; fi
+  if [ -e "$plugins/libgst$name.so" ]; then ln -s "$plugins/libgst$name.so" "$folder/gst$name.so"; fi
 done < "$list"
 env -u GST_PLUGIN_PATH -u GST_PLUGIN_PATH_1_0 GST_PLUGIN_SYSTEM_PATH_1_0="$folder" GST_REGISTRY="$folder/registry.bin" \
   GST_REGISTRY_1_0="$folder/registry.bin" GST_REGISTRY_FORK=no gst-inspect-1.0 > /dev/null

@@ -333,7 +333,17 @@ def bench_start(options, folders):
                     pairs(rounds, self_test, lambda: measure(['gst-launch-1.0', '-q', 'videotestsrc', 'num-buffers=1', '!', 'fakesink'])))]
 
 
-BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start}
+def bench_thumbnailer(options, folders):
+    """A file manager's picture of a film against ffmpegthumbnailer, which takes the frame at 10 % whatever it shows"""
+    picture = lambda: os.path.join(folders.fresh()[0], 'picture.png')
+    rounds = max(options.rounds, 5)
+    found = pairs(rounds, lambda: measure(['derush-thumbnailer', '-s', '256', options.film, picture()]),
+                  lambda: measure(['ffmpegthumbnailer', '-s', '256', '-i', options.film, '-o', picture()]))
+    return [summary('derush-thumbnailer -s 256', 'ffmpegthumbnailer -s 256', found)]
+
+
+BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start,
+           'thumbnailer': bench_thumbnailer}
 
 
 def print_table(results):
