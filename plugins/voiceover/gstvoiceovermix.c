@@ -31,6 +31,14 @@
  * |[
  * gst-launch-1.0 voiceovermix name=mix duck-gain=-18 voice_0::offset=3000000000 voice_0::volume=1.2 ! audioconvert ! wavenc ! filesink location=mixed.wav audiotestsrc wave=pink-noise num-buffers=500 ! mix.program_0 audiotestsrc num-buffers=100 ! mix.voice_0
  * ]|
+ * ## A voice over a clip of GStreamer Editing Services
+ * ```
+ * ges-launch-1.0 +clip film.mp4 +effect "audio audioconvert ! audioresample ! audio/x-raw,rate=48000 ! mix.program_0 voiceovermix name=mix filesrc location=voice.wav ! wavparse ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! mix.voice_0"
+ * ```
+ * An effect has one input, and a mixer with two kinds of pads does not say which: name both, as here, with elements that
+ * are linked from the beginning (not `decodebin`, which leaves what follows it as a second input). With the bare name of
+ * an element that has more than one template for requested inputs GES 1.22 does not come back, so this one is no
+ * `Effect` by class, and editors that offer effects by their class leave it out.
  */
 
 #include "config.h"

@@ -4,8 +4,10 @@
 #include "cli/cli-private.h"
 #include "cli/export-private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <glib/gi18n.h>
 
 static const struct {
@@ -104,6 +106,33 @@ add_highlights (GPtrArray *ranges, JsonObject *result)
   g_ptr_array_sort (ranges, compare_starts);
 }
 
+/* The film's path, or what comes closest: of a film that is not a local file, the path within its URL. */
+static char *
+local_path (const char *file)
+{
+  g_autofree char *scheme = g_uri_parse_scheme (file), *path = NULL;
+  g_autoptr (GUri) url = NULL;
+
+  if (scheme && strcmp (scheme, "file") == 0)
+    path = g_filename_from_uri (file, NULL, NULL);
+  else if (scheme && strstr (file, "://"))
+    url = g_uri_parse (file, G_URI_FLAGS_PARSE_RELAXED, NULL);
+  if (url && g_uri_get_path (url)[0])
+    return g_strdup (g_uri_get_path (url));
+  return g_canonicalize_filename (path ? path : file, NULL);
+}
+
+/* Whether writing to @output would be the end of the film. */
+static gboolean
+is_same_file (const char *file, const char *output)
+{
+  g_autofree char *path = local_path (file);
+  struct stat film, written;
+
+  return stat (path, &film) == 0 && stat (output, &written) == 0 && film.st_dev == written.st_dev &&
+         film.st_ino == written.st_ino;
+}
+
 static DerushExport *
 collect (const Order *order, const char *file, JsonObject *analysis, JsonObject *highlights)
 {
@@ -112,9 +141,10 @@ collect (const Order *order, const char *file, JsonObject *analysis, JsonObject 
   JsonObject *audio = derush_json_get_object (analysis, "audio");
   gint64 numerator = derush_json_get_int (video, "fpsNumerator", 0);
   gint64 denominator = derush_json_get_int (video, "fpsDenominator", 1);
+  gboolean remote = strstr (file, "://") && g_uri_peek_scheme (file) && strcmp (g_uri_peek_scheme (file), "file") != 0;
 
-  export->path = g_canonicalize_filename (file, NULL);
-  export->uri = g_filename_to_uri (export->path, NULL, NULL);
+  export->path = local_path (file);
+  export->uri = remote ? g_strdup (file) : g_filename_to_uri (export->path, NULL, NULL);
   export->duration = derush_json_get_number (analysis, "duration", 0);
   export->width = video ? derush_json_get_int (video, "width", 0) : 0;
   export->height = video ? derush_json_get_int (video, "height", 0) : 0;
@@ -145,8 +175,10 @@ write_out (const Order *order, DerushExport *export)
   g_autoptr (GError) error = NULL;
 
   if (!order->output || strcmp (order->output, "-") == 0) {
-    fputs (text, stdout);
-    return fflush (stdout) == 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
+    if (fputs (text, stdout) >= 0 && fflush (stdout) == 0)
+      return DERUSH_CLI_COMPLETED;
+    fprintf (stderr, _ ("derush: Could not write to standard output: %s\n"), g_strerror (errno));
+    return DERUSH_CLI_FAILED;
   }
   if (derush_file_write_atomically (order->output, text, -1, &error))
     return DERUSH_CLI_COMPLETED;
@@ -215,6 +247,8 @@ derush_cli_export (GStrv given)
   order.output = output;
   if (!read_order (&order))
     return DERUSH_CLI_USAGE;
+  if (output && is_same_file (arguments[1], output))
+    return derush_cli_usage_error ("export", _ ("“%s” is the film itself; name another file with -o"), output);
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_USAGE;

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { daemonEnvironment, ffmpeg, ffprobe, listFiles, main, run, sampleFilm, temporaryFolder, test } from './lib.mjs';
 
 const folder = temporaryFolder('export');
@@ -70,12 +71,17 @@ async function formats() {
 async function failures() {
   const silent = path.join(folder, 'silent.mp4');
   await ffmpeg('-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=30000/1001', '-t', '3', '-pix_fmt', 'yuv420p', silent);
+  const link = path.join(folder, 'link.mp4');
+  fs.symlinkSync(silent, link);
   const before = listFiles(folder).length;
+  const bytes = fs.readFileSync(silent);
   const cases = [
     [[film], 2, /--to/],
     [[film, '--to', 'fcpxml'], 2, /“fcpxml”.*xges/],
     [[film, '--to', 'edl', '--what', 'faces'], 2, /“faces”/],
     [['--to', 'edl'], 2, /FILE/],
+    [[silent, '--to', 'edl', '-o', silent], 2, /silent\.mp4” is the film itself/],
+    [[pathToFileURL(silent).href, '--to', 'edl', '-o', link], 2, /link\.mp4” is the film itself/],
     [[path.join(folder, 'none.mp4'), '--to', 'edl'], 1, /none\.mp4/],
     [[film, '--to', 'edl', '-o', path.join(folder, 'none', 'x.edl')], 1, /none\/x\.edl/],
   ];
@@ -88,6 +94,20 @@ async function failures() {
       assert.match(stderr, message);
       assert.equal(listFiles(folder).length, before);
     });
+  await test('no export was written over its film', () => assert.ok(bytes.equals(fs.readFileSync(silent))));
+  await test('a film named by its URL is found by its path', async () => {
+    const { status, stdout, stderr } = await derush(pathToFileURL(silent).href, '--to', 'otio');
+    assert.equal(status, 0, stderr);
+    const timeline = JSON.parse(stdout);
+    assert.equal(timeline.name, 'silent.mp4');
+    assert.equal(timeline.tracks.children[0].children[0].media_reference.target_url, pathToFileURL(silent).href);
+  });
+  await test('an existing file is replaced', async () => {
+    const output = path.join(folder, 'old.vtt');
+    fs.writeFileSync(output, 'old');
+    assert.equal((await derush(silent, '--to', 'vtt', '-o', output)).status, 0);
+    assert.match(fs.readFileSync(output, 'utf8'), /^WEBVTT\n/);
+  });
   await test('a film without sound, in which nothing stands out, has its shots as clips and drop-frame timecodes', async () => {
     const { status, stdout, stderr } = await derush(silent, '--to', 'edl');
     assert.equal(status, 0, stderr);
@@ -102,6 +122,23 @@ async function effects() {
     const made = await edit(['+clip', `file://${sampleFilm}`, 'inpoint=26.0', 'duration=1.0', '+effect', 'shortcrop'], output);
     const video = made.streams.find(stream => stream.codec_type === 'video');
     assert.ok(Math.abs(Number(video.duration) - 1) < 0.05);
+  });
+  await test('a voice is mixed over a clip of editing services, which makes room for it', async () => {
+    const [program, voice, output] = ['program.mp4', 'voice.wav', 'mixed.mp4'].map(name => path.join(folder, name));
+    await ffmpeg('-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=25', '-f', 'lavfi', '-i', 'sine=frequency=300', '-t', '6',
+      '-pix_fmt', 'yuv420p', '-ar', '48000', '-ac', '2', program);
+    await ffmpeg('-f', 'lavfi', '-i', 'sine=frequency=3000:duration=2', '-ar', '44100', voice);
+    const input = 'audioconvert ! audioresample ! audio/x-raw,rate=48000 ! mix';
+    await edit(['+clip', `file://${program}`, 'inpoint=1.0', 'duration=4.0', '+effect',
+      `audio ${input}.program_0 voiceovermix name=mix filesrc location=${voice} ! wavparse ! ${input}.voice_0`], output);
+    const level = async (start, frequency) => {
+      const { stderr } = await run('ffmpeg', ['-nostdin', '-ss', `${start}`, '-t', '0.5', '-i', output, '-vn', '-af',
+        `bandpass=f=${frequency}:width_type=h:w=100,volumedetect`, '-f', 'null', '-']);
+      return Number(stderr.match(/mean_volume: (\S+) dB/)[1]);
+    };
+    const depth = await level(3.2, 300) - await level(0.8, 300);
+    assert.ok(Math.abs(depth - 14) < 1, `${depth} dB`);
+    assert.ok(await level(0.8, 3000) - await level(3.2, 3000) > 40);
   });
 }
 
