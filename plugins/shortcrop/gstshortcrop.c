@@ -37,6 +37,12 @@
  * |[
  * gst-launch-1.0 -m filesrc location=video.mp4 ! decodebin3 ! videoconvert ! shortcrop aspect-ratio=9/16 path-location=crop.json ! fakesink
  * ]|
+ * ## A vertical timeline of GStreamer Editing Services
+ * ```
+ * ges-launch-1.0 --video-caps video/x-raw,width=1080,height=1920 +clip film.mp4 set-width 1080 set-height 1920 set-posx 0 set-posy 0 +effect shortcrop
+ * ```
+ * GES gives a clip the size that its source has, and would squash what was cropped into that: the clip needs its size
+ * said, as here.
  */
 
 #include "config.h"

@@ -117,11 +117,20 @@ async function failures() {
 }
 
 async function effects() {
-  await test('the crop is an effect of editing services', async () => {
-    const output = path.join(folder, 'effect.mp4');
-    const made = await edit(['+clip', `file://${sampleFilm}`, 'inpoint=26.0', 'duration=1.0', '+effect', 'shortcrop'], output);
+  await test('the crop is an effect of editing services, and what is square remains so', async () => {
+    const [source, output] = ['square.mp4', 'effect.mp4'].map(name => path.join(folder, name));
+    await ffmpeg('-f', 'lavfi', '-i', 'color=gray:size=640x360:rate=25,drawbox=x=260:y=120:w=120:h=120:color=white:t=fill',
+      '-t', '2', '-pix_fmt', 'yuv420p', source);
+    const made = await edit(['--track-types=video', '--video-caps', 'video/x-raw,width=202,height=360,framerate=25/1',
+      '+clip', `file://${source}`, 'duration=1.0', 'set-width', '202', 'set-height', '360', 'set-posx', '0', 'set-posy', '0',
+      '+effect', 'shortcrop'], output);
     const video = made.streams.find(stream => stream.codec_type === 'video');
-    assert.ok(Math.abs(Number(video.duration) - 1) < 0.05);
+    assert.deepEqual([video.width, video.height, Number(video.nb_frames)], [202, 360, 25]);
+    const raw = path.join(folder, 'effect.gray');
+    await ffmpeg('-i', output, '-frames:v', '1', '-f', 'rawvideo', '-pix_fmt', 'gray', raw);
+    const white = [...fs.readFileSync(raw)].flatMap((luma, i) => luma > 190 ? [i] : []);
+    const sides = [i => i % 202, i => Math.floor(i / 202)].map(place => new Set(white.map(place)).size);
+    for (const side of sides) assert.ok(Math.abs(side - 120) <= 4, `${sides.join('×')}`);
   });
   await test('a voice is mixed over a clip of editing services, which makes room for it', async () => {
     const [program, voice, output] = ['program.mp4', 'voice.wav', 'mixed.mp4'].map(name => path.join(folder, name));
