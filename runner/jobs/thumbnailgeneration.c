@@ -133,12 +133,19 @@ plan_thumbnail_generation (DerushPlan *plan, JsonObject *values, Checker *checke
   g_autoptr (JsonObject) layout = json_object_new ();
   gboolean storyboard = check_storyboard (values, checker, !given, base, layout);
   gint64 count = derush_json_get_int (values, "count", 5);
-  JsonObject *thumbnails;
+  JsonObject *thumbnails, *analyse, *pages;
 
   plan->needs_analysis = best;
   plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
-  if (best)
-    plan_add_step (plan, "analyse", DERUSH_STEP_MEDIA, storyboard ? 0.55 : 0.75);
+  if (best) {
+    analyse = plan_add_step (plan, "analyse", DERUSH_STEP_MEDIA, storyboard ? 0.55 : 0.75);
+    /* Where all of the film has to be decoded for both, the pages are made by the way. */
+    if (storyboard) {
+      pages = json_object_new ();
+      copy_members (layout, pages);
+      json_object_set_object_member (analyse, "storyboard", pages);
+    }
+  }
   thumbnails = plan_add_step (plan, "thumbnails", DERUSH_STEP_MEDIA,
                               0.95 - (best ? (storyboard ? 0.55 : 0.75) : 0) - (storyboard ? 0.20 : 0));
   if (storyboard)

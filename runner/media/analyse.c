@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "media-private.h"
+#include "storyboard-private.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -26,19 +27,48 @@ describe (const DerushAnalysis *analysis, gboolean cached)
   return result;
 }
 
+/* The storyboard that the job wants too, if all of the film is decoded for it; %NULL without an error: it is not. */
+static DerushStoryboard *
+plan_storyboard (DerushMediaJob *job, DerushMediaInfo *info, GError **error)
+{
+  JsonObject *wanted = derush_json_get_object (job->parameters, "storyboard");
+
+  return wanted && derush_storyboard_needs_all_frames (info) ? derush_storyboard_new (job, info, wanted, error) : NULL;
+}
+
+static DerushMediaPipeline *
+prepare (DerushMediaJob *job, DerushMediaInfo *info, DerushStoryboard *storyboard, GError **error)
+{
+  g_autoptr (DerushTemplate) pipeline_template = NULL;
+
+  if (storyboard)
+    return derush_storyboard_prepare (storyboard, "analyse-storyboard", error);
+  pipeline_template = derush_template_load ("analyse", error);
+  return pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
+}
+
+/* @pages: (out) (nullable): the answer of the step `storyboard`, if its pages were made on the way */
 static gboolean
-measure (DerushMediaJob *job, const char *path, GError **error)
+measure (DerushMediaJob *job, const char *path, JsonObject **pages, GError **error)
 {
   g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, error);
-  g_autoptr (DerushTemplate) pipeline_template = info ? derush_template_load ("analyse", error) : NULL;
-  g_autoptr (DerushMediaPipeline) pipeline =
-      pipeline_template ? derush_media_pipeline_new (job, info, pipeline_template, error) : NULL;
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (DerushStoryboard) storyboard = info ? plan_storyboard (job, info, &failure) : NULL;
+  g_autoptr (DerushMediaPipeline) pipeline = info && !failure ? prepare (job, info, storyboard, error) : NULL;
 
+  if (failure)
+    g_propagate_error (error, g_steal_pointer (&failure));
   if (!pipeline)
     return FALSE;
   g_object_set (derush_media_pipeline_get_element (pipeline, "analyser"), "analysis-location", path, NULL);
   derush_media_pipeline_expect_buffers (pipeline, info->video_id ? "video-in" : "audio-in", "sink");
-  return derush_media_pipeline_run (pipeline, error);
+  if (derush_media_pipeline_run (pipeline, error)) {
+    *pages = storyboard ? derush_storyboard_finish (storyboard, error) : NULL;
+    return !storyboard || *pages;
+  }
+  if (storyboard)
+    derush_storyboard_discard (storyboard);
+  return FALSE;
 }
 
 /* From the analysis alone, so that one that was stored by another job says the same. */
@@ -62,6 +92,7 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
   g_autoptr (DerushAnalysisFile) file = NULL;
   g_autoptr (GError) failure = NULL;
   g_autofree char *path = NULL;
+  JsonObject *pages = NULL, *result;
 
   if (job->analysis.fd >= 0) {
     file = derush_analysis_file_open_fd (job->analysis.fd, &failure);
@@ -76,7 +107,7 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
   path = derush_media_job_path (job, ANALYSIS_FILE, error);
   if (!path)
     return NULL;
-  if (!measure (job, path, error)) {
+  if (!measure (job, path, &pages, error)) {
     g_unlink (path);
     return NULL;
   }
@@ -84,10 +115,14 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
   if (!file) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL, _ ("The analysis of “%s” was not stored: %s"),
                  job->source.display, failure->message);
+    g_clear_pointer (&pages, json_object_unref);
     return NULL;
   }
   warn_of_missing (job, derush_analysis_file_get (file));
-  return describe (derush_analysis_file_get (file), FALSE);
+  result = describe (derush_analysis_file_get (file), FALSE);
+  if (pages)
+    json_object_set_object_member (result, "storyboard", pages);
+  return result;
 }
 
 DerushAnalysisFile *
