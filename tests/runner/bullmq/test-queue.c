@@ -1,76 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "bullmq/bullmq.h"
-
-#include <signal.h>
-#include <sys/prctl.h>
-
-#define PASSWORD "of the tests"
+#include "test-server.h"
 
 typedef struct {
-  char *folder;
-  GSubprocess *server;
-  DerushRedisAddress *address;
+  TestServer server;
   DerushBullmqQueue *queue;
   GAsyncResult *result;
 } Fixture;
 
-static guint16
-free_port (void)
-{
-  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
-  guint16 port = g_socket_listener_add_any_inet_port (listener, NULL, NULL);
-
-  g_socket_listener_close (listener);
-  return port;
-}
-
-/* The server does not outlive a test that crashes. */
-static void
-end_with_parent (gpointer user_data)
-{
-  prctl (PR_SET_PDEATHSIG, SIGKILL);
-}
-
 static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autoptr (GError) error = NULL;
-  g_autofree char *port = NULL;
-
-  fixture->folder = g_dir_make_tmp ("derush-queue-XXXXXX", NULL);
-  fixture->address = g_new0 (DerushRedisAddress, 1);
-  fixture->address->host = g_strdup ("localhost");
-  fixture->address->port = free_port ();
-  fixture->address->password = g_strdup (PASSWORD);
-  fixture->address->db = 3;
-  port = g_strdup_printf ("%u", fixture->address->port);
-  if (data == NULL) {
-    g_autoptr (GSubprocessLauncher) launcher =
-        g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE);
-
-    g_subprocess_launcher_set_child_setup (launcher, end_with_parent, NULL, NULL);
-    fixture->server =
-        g_subprocess_launcher_spawn (launcher, &error, "redis-server", "--port", port, "--bind", "127.0.0.1",
-                                     "--requirepass", PASSWORD, "--save", "", "--dir", fixture->folder, NULL);
-    g_assert_no_error (error);
-  }
-  fixture->queue = derush_bullmq_queue_new (fixture->address, NULL, "work");
+  test_server_start (&fixture->server, data == NULL);
+  fixture->queue = derush_bullmq_queue_new (fixture->server.address, NULL, "work");
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
   derush_bullmq_queue_free (fixture->queue);
-  derush_redis_address_free (fixture->address);
-  if (fixture->server) {
-    g_subprocess_send_signal (fixture->server, SIGTERM);
-    g_subprocess_wait (fixture->server, NULL, NULL);
-    g_object_unref (fixture->server);
-  }
-  g_assert_true (derush_directory_remove (fixture->folder, NULL));
-  g_free (fixture->folder);
+  test_server_stop (&fixture->server);
 }
 
 static void
@@ -179,6 +129,34 @@ test_same_id (Fixture *fixture, gconstpointer data)
   }
 }
 
+static gboolean
+remove_job (Fixture *fixture, const char *id, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  derush_bullmq_queue_remove_async (fixture->queue, id, TRUE, NULL, on_result, fixture);
+  result = wait_for_result (fixture);
+  return derush_bullmq_queue_remove_finish (fixture->queue, result, error);
+}
+
+static void
+test_remove (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *waiting = add (fixture, "{}", NULL, NULL), *delayed = add (fixture, "{}", "{\"delay\":60000}", NULL);
+  const char *const ids[] = {waiting, delayed, "no such"};
+  g_autoptr (JsonObject) counts = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++) {
+    g_assert_true (remove_job (fixture, ids[i], &error));
+    g_assert_no_error (error);
+    g_assert_null (get_job (fixture, ids[i], &error));
+    g_assert_no_error (error);
+  }
+  counts = get_counts (fixture, NULL);
+  g_assert_cmpint (derush_json_get_int (counts, "total", -1), ==, 0);
+}
+
 static void
 test_unknown_job (Fixture *fixture, gconstpointer data)
 {
@@ -244,6 +222,7 @@ main (int argc, char **argv)
 #define ADD(name, data, func) g_test_add ("/bullmq/queue/" name, Fixture, data, set_up, func, tear_down)
   ADD ("adds-jobs-as-node-does", NULL, test_add);
   ADD ("adds-an-id-only-once", NULL, test_same_id);
+  ADD ("removes-jobs-that-wait-and-knows-no-others", NULL, test_remove);
   ADD ("an-unknown-job-is-none", NULL, test_unknown_job);
   ADD ("bad-options-are-refused", NULL, test_bad_options);
   ADD ("without-a-server-it-gives-up", "none", test_no_server);
