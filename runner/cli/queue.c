@@ -140,7 +140,7 @@ static void
 show_progress (DerushCliProgress *display, JsonObject *job)
 {
   JsonObject *progress = derush_json_get_object (job, "progress");
-  const char *step = derush_json_get_string (progress, "step", derush_json_get_string (progress, "message", NULL));
+  const char *step = derush_json_get_string (progress, "step", NULL);
   double percent =
       progress ? derush_json_get_number (progress, "progress", 0) : derush_json_get_number (job, "progress", 0);
 

@@ -137,6 +137,12 @@ run_job (DerushConfig *config, DerushCliJob *job, Running *running)
   if (!plan)
     return derush_cli_report_failed (&running->report, derush_error_get_class (error), NULL, job->input, error->message,
                                      NULL, error->message);
+  if (strcmp (plan->job_type, "WORKFLOW_EXECUTION") == 0) {
+    const char *said =
+        _ ("A workflow is no single job: use derush workflow run, or derush add for one that daemons run");
+
+    return derush_cli_report_failed (&running->report, DERUSH_ERROR_UNSUPPORTED, NULL, job->input, said, NULL, said);
+  }
   for (guint i = 0; i < plan->warnings->len; i++)
     derush_cli_report_warning (&running->report, g_ptr_array_index (plan->warnings, i));
 

@@ -101,6 +101,7 @@ char *derush_daemon_step_describe_class (DerushErrorClass error_class, const cha
 gboolean derush_daemon_step_read_class (JsonObject *job, DerushErrorClass *error_class);
 
 /* Says on the workflow's job how far the whole is, now that a step has got further. */
+double derush_daemon_workflow_read_progress (JsonObject *job);
 void derush_daemon_workflow_report (DerushDaemon *daemon, DerushBullmqJob *step);
 
 G_END_DECLS

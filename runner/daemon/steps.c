@@ -53,12 +53,22 @@ derush_daemon_step_read_class (JsonObject *job, DerushErrorClass *error_class)
 
 /* ── How far the whole is ───────────────────────────────────────────────── */
 
+/* Of the job of a workflow: 0 to 1. */
+double
+derush_daemon_workflow_read_progress (JsonObject *job)
+{
+  JsonObject *progress = derush_json_get_object (job, "progress");
+
+  return CLAMP (derush_json_get_number (progress, "progress", 0) / 100, 0, 1);
+}
+
 typedef struct {
   DerushDaemon *daemon;
   char *queue;
   char *id;
   char *step;
   JsonObject *state;
+  double before;        /* the progress that was told last */
   GHashTable *progress; /* step's id → double, of those that run */
   guint n_missing;
 } Report;
@@ -93,14 +103,16 @@ static void
 answered (Report *report)
 {
   DerushWorkflowProgress progress;
+  g_autoptr (JsonObject) object = NULL;
+  g_autofree char *text = NULL, *store_id = NULL;
 
   if (--report->n_missing > 0)
     return;
   if (derush_workflow_saved_get_progress (report->state, derush_time_now_ms (), look_up, report, &progress)) {
-    g_autoptr (JsonObject) object = derush_workflow_progress_to_json (&progress, report->id, report->step);
-    g_autofree char *text = derush_json_object_to_string (object),
-                    *store_id = g_strdup_printf ("%s:%s", report->queue, report->id);
-
+    progress.progress = MAX (progress.progress, report->before);
+    object = derush_workflow_progress_to_json (&progress, report->id, report->step);
+    text = derush_json_object_to_string (object);
+    store_id = g_strdup_printf ("%s:%s", report->queue, report->id);
     derush_bullmq_control_set_progress (report->daemon->control, report->queue, report->id, text);
     derush_store_job_progress (report->daemon->store, store_id, (int)(progress.progress * 100), report->step);
   }
@@ -158,6 +170,7 @@ on_workflow (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   report->state = json_object_ref (state);
+  report->before = derush_daemon_workflow_read_progress (job);
   report->n_missing = 1;
   json_object_iter_init (&iter, steps);
   while (json_object_iter_next (&iter, &id, &node))

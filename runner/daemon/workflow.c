@@ -11,6 +11,7 @@
 
 #include <string.h>
 #include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
 
 /* The longest return value that is read back from the file of one that was shortened. */
 #define MAX_RESULT_BYTES (16 * 1024 * 1024)
@@ -110,6 +111,14 @@ execution_decide (Execution *self)
 
 /* ── What has happened ──────────────────────────────────────────────────── */
 
+static gboolean
+is_small_file (const char *path)
+{
+  GStatBuf info;
+
+  return g_stat (path, &info) == 0 && S_ISREG (info.st_mode) && info.st_size <= MAX_RESULT_BYTES;
+}
+
 /* What steps refer to is all of a return value, not what was left of it for the queue. */
 static JsonObject *
 whole_return_value (Execution *self, JsonObject *value)
@@ -122,7 +131,7 @@ whole_return_value (Execution *self, JsonObject *value)
   if (file)
     path = self->daemon->roots ? derush_path_confine (file, (const char *const *)self->daemon->roots, NULL)
                                : g_strdup (file);
-  if (path && g_file_get_contents (path, &text, &length, NULL) && length <= MAX_RESULT_BYTES)
+  if (path && is_small_file (path) && g_file_get_contents (path, &text, &length, NULL))
     whole = derush_json_parse_object (text, length, NULL);
   return whole ? whole : json_object_ref (value);
 }
@@ -195,6 +204,50 @@ read_ended (Execution *self, guint step, const char *id, JsonObject *value, cons
                                      on_child_read, ended);
 }
 
+/* How far a step is that runs; nothing depends on the answer. */
+static void
+on_step_read (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Child *child = user_data;
+  Execution *self = child->self;
+  g_autoptr (JsonObject) job =
+      derush_bullmq_queue_get_job_finish (derush_daemon_get_queue (self->daemon, child->queue), result, NULL);
+
+  derush_workflow_run_report (self->run, child->step, derush_json_get_number (job, "progress", 0) / 100);
+  child_free (child);
+  execution_answered (self, execution_decide);
+}
+
+static void
+read_running (Execution *self, guint step, const char *id)
+{
+  Child *child = child_new (self, step, id);
+
+  derush_bullmq_queue_get_job_async (derush_daemon_get_queue (self->daemon, child->queue), id, NULL, on_step_read,
+                                     child);
+}
+
+static void
+on_self_read (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Execution *self = user_data;
+  DerushBullmqQueue *queue = derush_daemon_get_queue (self->daemon, derush_bullmq_job_get_queue (self->job));
+  g_autoptr (JsonObject) job = derush_bullmq_queue_get_job_finish (queue, result, NULL);
+
+  derush_workflow_run_raise_progress (self->run, derush_daemon_workflow_read_progress (job));
+  execution_answered (self, execution_decide);
+}
+
+/* What those have told who run the steps. */
+static void
+read_self (Execution *self)
+{
+  DerushBullmqQueue *queue = derush_daemon_get_queue (self->daemon, derush_bullmq_job_get_queue (self->job));
+
+  self->n_missing++;
+  derush_bullmq_queue_get_job_async (queue, self->id, NULL, on_self_read, self);
+}
+
 static gboolean
 has_text (JsonArray *array, const char *text)
 {
@@ -259,6 +312,8 @@ take_child (Execution *self, guint step, JsonObject *children)
     read_ended (self, step, known.id, value, known.reason);
   else if (status == DERUSH_WORKFLOW_STEP_RUNNING && !known.pending)
     end_step (self, step, NULL, _ ("its job was removed from the queue"));
+  else if (known.pending)
+    read_running (self, step, known.id);
 }
 
 static void
@@ -273,6 +328,7 @@ on_children (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   self->n_missing = 1;
+  read_self (self);
   for (guint i = 0; i < execution_get_n_steps (self); i++)
     take_child (self, i, children);
   execution_answered (self, execution_decide);

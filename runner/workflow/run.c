@@ -317,6 +317,19 @@ derush_workflow_run_report (DerushWorkflowRun *run, guint i, double progress)
   run->steps[i].progress = CLAMP (progress, 0, 1);
 }
 
+/**
+ * derush_workflow_run_raise_progress:
+ * @run: a run
+ * @progress: of the whole, 0 to 1, as others have seen it
+ *
+ * It will not be less from now on.
+ */
+void
+derush_workflow_run_raise_progress (DerushWorkflowRun *run, double progress)
+{
+  run->progress = CLAMP (progress, run->progress, 1);
+}
+
 void
 derush_workflow_run_complete (DerushWorkflowRun *run, guint i, JsonObject *return_value, gint64 now)
 {

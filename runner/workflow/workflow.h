@@ -132,6 +132,7 @@ JsonObject *derush_workflow_run_get_data (DerushWorkflowRun *run, guint step, GE
 
 void derush_workflow_run_start (DerushWorkflowRun *run, guint step, const char *job_id, gint64 now);
 void derush_workflow_run_report (DerushWorkflowRun *run, guint step, double progress);
+void derush_workflow_run_raise_progress (DerushWorkflowRun *run, double progress);
 void derush_workflow_run_complete (DerushWorkflowRun *run, guint step, JsonObject *return_value, gint64 now);
 gboolean derush_workflow_run_fail (DerushWorkflowRun *run, guint step, DerushErrorClass error_class,
                                    const char *message, gint64 now);

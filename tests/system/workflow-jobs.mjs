@@ -107,7 +107,10 @@ async function whole(film) {
 }
 
 async function order() {
-  await test('a step begins when its own dependencies have ended, whatever else runs', async () => {
+  await test('a step begins when its own dependencies have ended, whatever else runs, and the progress never falls', async () => {
+    const seen = [];
+    const listen = ({ data }) => { if (typeof data === 'object') seen.push(data.progress); };
+    video.events.on('progress', listen);
     const job = await add({ executionId: 'order', workflowDefinition: define([
       selfTest('long', { durationMs: 2500 }), selfTest('first'), selfTest('second', {}, { dependencies: ['first'] }),
       selfTest('last', {}, { dependencies: ['second', 'long'] })]) });
@@ -116,6 +119,8 @@ async function order() {
 
     assert.equal(value.status, 'COMPLETED');
     assert.ok(second.finishedOn < long.finishedOn);
+    video.events.off('progress', listen);
+    assert.ok(seen.length >= 4 && seen.every((one, i) => one >= (seen[i - 1] ?? 0)), String(seen));
   });
   await test('maxConcurrentSteps is kept', async () => {
     const job = await add({ executionId: 'narrow', workflowDefinition: define(['a', 'b', 'c'].map(id => selfTest(id, { durationMs: 150 })),
