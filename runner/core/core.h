@@ -5,7 +5,7 @@
  * @title: core
  * @short_description: what every room of the runner may use
  *
- * Error classes, configuration, JSON logs, JSON helpers and files. Depends on GLib and json-glib only.
+ * Error classes, configuration, JSON logs, metrics, JSON helpers and files. Depends on GLib and json-glib only.
  */
 
 #pragma once
@@ -81,6 +81,33 @@ void derush_log_set_level (DerushLogLevel level);
 void derush_log_add_secret (const char *secret);
 char *derush_log_redact (const char *text);
 void derush_log (DerushLogLevel level, JsonObject *fields, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
+/* ── Metrics ────────────────────────────────────────────────────────────── */
+
+/**
+ * DerushMetric:
+ *
+ * A counter, gauge or histogram of the process, with labels. Registering and changing one is cheap and may be done in any
+ * thread; registering the same name again finds the same metric.
+ */
+typedef struct _DerushMetric DerushMetric;
+
+typedef void (*DerushMetricsFunc) (gpointer user_data);
+
+DerushMetric *derush_metrics_counter (const char *name, const char *help, ...) G_GNUC_NULL_TERMINATED;
+DerushMetric *derush_metrics_gauge (const char *name, const char *help, ...) G_GNUC_NULL_TERMINATED;
+DerushMetric *derush_metrics_histogram (const char *name, const char *help, const double *bounds, guint n_bounds,
+                                        ...) G_GNUC_NULL_TERMINATED;
+void derush_metric_add (DerushMetric *metric, double amount, ...) G_GNUC_NULL_TERMINATED;
+void derush_metric_set (DerushMetric *metric, double value, ...) G_GNUC_NULL_TERMINATED;
+void derush_metric_observe (DerushMetric *metric, double value, ...) G_GNUC_NULL_TERMINATED;
+double derush_metric_get (DerushMetric *metric, ...) G_GNUC_NULL_TERMINATED;
+void derush_metric_forget (DerushMetric *metric, ...) G_GNUC_NULL_TERMINATED;
+guint derush_metrics_add_collector (DerushMetricsFunc func, gpointer user_data);
+void derush_metrics_remove_collector (guint id);
+void derush_metrics_watch_process (const char *worker, GPid pid);
+void derush_metrics_unwatch_process (const char *worker);
+char *derush_metrics_to_text (void);
 
 /* ── JSON ───────────────────────────────────────────────────────────────── */
 
