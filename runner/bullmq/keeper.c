@@ -31,6 +31,23 @@ typedef struct {
   GPtrArray *jobs;
 } Batch;
 
+static const double bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+
+static DerushMetric *
+renewal_seconds (void)
+{
+  return derush_metrics_histogram ("derush_lock_renewal_seconds",
+                                   "How long Redis took to renew the locks of the running jobs.", bounds,
+                                   G_N_ELEMENTS (bounds), NULL);
+}
+
+static DerushMetric *
+locks_lost (void)
+{
+  return derush_metrics_counter ("derush_locks_lost_total", "Jobs that were stopped because their lock was lost.",
+                                 NULL);
+}
+
 static gboolean
 lose_in_owner (gpointer user_data)
 {
@@ -46,9 +63,11 @@ lose (BullmqKeeper *self, DerushBullmqJob *job)
   g_mutex_lock (&self->mutex);
   held = g_hash_table_contains (self->renewed, job);
   g_mutex_unlock (&self->mutex);
-  if (held)
-    g_main_context_invoke_full (self->owner, G_PRIORITY_HIGH, lose_in_owner, derush_bullmq_job_ref (job),
-                                (GDestroyNotify)derush_bullmq_job_unref);
+  if (!held)
+    return;
+  derush_metric_add (locks_lost (), 1, NULL);
+  g_main_context_invoke_full (self->owner, G_PRIORITY_HIGH, lose_in_owner, derush_bullmq_job_ref (job),
+                              (GDestroyNotify)derush_bullmq_job_unref);
 }
 
 static void
@@ -81,6 +100,8 @@ on_extended (const BullmqAnswer *said, gpointer user_data)
   gint64 took = (g_get_monotonic_time () - self->asked) / 1000;
 
   self->asking = FALSE;
+  if (said->reply)
+    derush_metric_observe (renewal_seconds (), (g_get_monotonic_time () - self->asked) / (double)G_USEC_PER_SEC, NULL);
   if (said->reply && said->reply->type == REDIS_REPLY_ARRAY) {
     for (guint i = 0; i < batch->jobs->len; i++) {
       if (is_among (batch->jobs->pdata[i], said->reply))
@@ -184,6 +205,8 @@ bullmq_keeper_new (const DerushRedisAddress *address, const char *base, gint64 l
 {
   BullmqKeeper *self = g_new0 (BullmqKeeper, 1);
 
+  renewal_seconds ();
+  locks_lost ();
   self->address = derush_redis_address_copy (address);
   self->base = g_strdup (base);
   self->lock_duration = lock_duration;

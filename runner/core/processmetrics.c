@@ -19,10 +19,12 @@ typedef struct {
 /*
  * Watched: a process that has a place, such as a slot
  *   pid   0 while there is none
+ *   last  its CPU seconds when it was last seen, for it may be gone before anybody looks again
  *   spent CPU seconds of those that were there before
  */
 typedef struct {
   GPid pid;
+  double last;
   double spent;
 } Watched;
 
@@ -135,12 +137,14 @@ worker_up (void)
 }
 
 static void
-collect_watched (const char *name, const Watched *process)
+collect_watched (const char *name, Watched *process)
 {
   Usage usage = {0};
   gboolean runs = process->pid > 0 && read_usage (process->pid, &usage);
 
-  derush_metric_set (worker_cpu (), process->spent + usage.cpu, name, NULL);
+  if (runs)
+    process->last = usage.cpu;
+  derush_metric_set (worker_cpu (), process->spent + process->last, name, NULL);
   derush_metric_set (worker_memory (), usage.resident, name, NULL);
   derush_metric_set (worker_up (), runs, name, NULL);
 }
@@ -186,7 +190,9 @@ derush_metrics_watch_process (const char *worker, GPid pid)
     g_hash_table_insert (watched, g_strdup (worker), process);
   }
   if (process->pid > 0 && read_usage (process->pid, &usage))
-    process->spent += usage.cpu;
+    process->last = usage.cpu;
+  process->spent += process->last;
+  process->last = 0;
   process->pid = pid;
   g_mutex_unlock (&lock);
   if (pid > 0)

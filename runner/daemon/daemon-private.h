@@ -82,6 +82,20 @@ void derush_daemon_job_give_back (DerushDaemonJob *job);
 gboolean derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id);
 void derush_daemon_job_cancel (DerushDaemonJob *job);
 
+/* ── Metrics ────────────────────────────────────────────────────────────── */
+
+/* What Prometheus is told of jobs. @type: (nullable): the job's type, or the name that stands in its place. */
+void derush_daemon_metrics_job_taken (DerushBullmqJob *job);
+void derush_daemon_metrics_job_runs (DerushBullmqJob *job, const char *type, gboolean runs);
+void derush_daemon_metrics_job_ended (DerushBullmqJob *job, const char *type, const char *state, gint64 duration_ms);
+void derush_daemon_metrics_job_failed (DerushBullmqJob *job, const char *type, DerushErrorClass error_class,
+                                       gboolean will_retry, gint64 duration_ms);
+
+/* Looks at the queues of @settings (element-type DerushQueueSetting) and at the disk every few seconds. */
+typedef struct _DerushDaemonMetrics DerushDaemonMetrics;
+DerushDaemonMetrics *derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings);
+void derush_daemon_metrics_free (DerushDaemonMetrics *metrics);
+
 /* ── A workflow ─────────────────────────────────────────────────────────── */
 
 /* The member of the data of a job WORKFLOW_EXECUTION that says how far it is. */

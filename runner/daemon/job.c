@@ -131,6 +131,7 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
     derush_store_job_failed (job->daemon->store, job->store_id, reason, will_retry,
                              error_class == DERUSH_ERROR_CANCELLED, duration_of (job));
   }
+  derush_daemon_metrics_job_failed (job->job, type_of (job), error_class, will_retry, duration_of (job));
   derush_bullmq_job_fail (job->job, reason, stack, can_retry);
   if (error_class == DERUSH_ERROR_CANCELLED)
     derush_bullmq_control_forget_cancel (job->daemon->control, derush_bullmq_job_get_queue (job->job), job->id);
@@ -184,6 +185,7 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     log_warnings (job, return_value);
     derush_bullmq_job_set_progress (job->job, "100");
   }
+  derush_daemon_metrics_job_ended (job->job, type_of (job), "completed", duration_of (job));
   derush_bullmq_job_complete (job->job, text);
   if (job->is_step)
     derush_bullmq_job_wake_parent (job->job);
@@ -195,6 +197,8 @@ let_go (DerushDaemonJob *job)
 {
   derush_log (DERUSH_LOG_WARN, log_fields (job),
               job->giving_back ? "Stopped and given back to the queue" : "Stopped, because its lock was lost");
+  derush_daemon_metrics_job_ended (job->job, type_of (job), job->giving_back ? "given-back" : "lost",
+                                   duration_of (job));
   derush_bullmq_job_give_back (job->job);
 }
 
@@ -207,6 +211,7 @@ on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
   gboolean lost = g_cancellable_is_cancelled (derush_bullmq_job_get_cancellable (job->job));
 
   job->ended (job, job->user_data);
+  derush_daemon_metrics_job_runs (job->job, job->plan->job_type, FALSE);
   if (lost || (job->giving_back && !outcome->return_value && outcome->error_class == DERUSH_ERROR_CANCELLED))
     let_go (job);
   else if (outcome->return_value)
@@ -342,6 +347,7 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
   job->lost_handler = g_cancellable_connect (derush_bullmq_job_get_cancellable (job->job), G_CALLBACK (on_lock_lost),
                                              g_object_ref (job->cancellable), g_object_unref);
   look_for_cancel (job);
+  derush_daemon_metrics_job_runs (job->job, job->plan->job_type, TRUE);
   job->slot = derush_daemon_queue_take_slot (queue);
   derush_slot_run_async (job->slot, job->plan, &options, job->cancellable, on_run_ended, job);
 }
@@ -377,6 +383,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
   job->started = g_get_monotonic_time ();
   job->percent = -1;
   job->is_step = json_object_has_member (derush_bullmq_job_get_opts (bullmq_job), DERUSH_STEP_OPTION);
+  derush_daemon_metrics_job_taken (bullmq_job);
   data = read_data (bullmq_job, &error);
   if (data)
     job->plan = derush_plan_new (derush_bullmq_job_get_name (bullmq_job), data, daemon->flags, &error);

@@ -25,6 +25,7 @@ typedef struct {
   guint signals; /* how often it was asked to end */
   guint timer;
   guint sweeper;
+  DerushDaemonMetrics *metrics;
 } Program;
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
@@ -181,6 +182,7 @@ set_up (Program *program, GError **error)
   for (guint i = 0; i < settings->len; i++)
     g_ptr_array_add (program->queues, derush_daemon_queue_new (daemon, address, settings->pdata[i]));
   program->open = program->queues->len;
+  program->metrics = derush_daemon_metrics_new (daemon, settings);
   for (guint i = 0; i < settings->len; i++) {
     DerushQueueSetting *setting = settings->pdata[i];
     JsonObject *fields = json_object_new ();
@@ -199,6 +201,7 @@ clean_up (Program *program)
 
   g_clear_handle_id (&program->timer, g_source_remove);
   g_clear_handle_id (&program->sweeper, g_source_remove);
+  g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
   g_clear_pointer (&program->daemon.clients, g_hash_table_unref);

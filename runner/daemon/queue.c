@@ -120,7 +120,7 @@ derush_daemon_queue_take_slot (DerushDaemonQueue *queue)
   for (guint i = 0; i < queue->slots->len; i++)
     if (!derush_slot_is_busy (queue->slots->pdata[i]))
       return queue->slots->pdata[i];
-  name = g_strdup_printf ("slot-%u", queue->slots->len + 1);
+  name = g_strdup_printf ("%s-%u", queue->name, queue->slots->len + 1);
   slot = derush_slot_new (queue->daemon->config, name);
   g_ptr_array_add (queue->slots, slot);
   return slot;

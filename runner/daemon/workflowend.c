@@ -71,6 +71,7 @@ execution_fail (Execution *self, DerushErrorClass error_class, const char *messa
   derush_log (DERUSH_LOG_ERROR, fields, "%s", reason);
   derush_store_job_failed (self->daemon->store, self->store_id, reason, FALSE, error_class == DERUSH_ERROR_CANCELLED,
                            elapsed (self));
+  derush_daemon_metrics_job_failed (self->job, self->plan->job_type, error_class, FALSE, elapsed (self));
   derush_bullmq_job_fail (self->job, reason, NULL, FALSE);
   execution_free (self);
 }
@@ -93,6 +94,7 @@ complete (Execution *self)
   derush_store_job_completed (self->daemon->store, self->store_id, self->plan, value, elapsed (self));
   execution_store (self, value, NULL);
   text = derush_json_object_to_string (value);
+  derush_daemon_metrics_job_ended (self->job, self->plan->job_type, "completed", elapsed (self));
   derush_bullmq_job_complete (self->job, text);
   json_object_unref (value);
   execution_free (self);

@@ -32,6 +32,7 @@ typedef struct {
 
 struct _DerushStore {
   gatomicrefcount references;
+  guint collector;
   Database *database; /* of the thread, once it runs */
   GThread *thread;
   GMutex lock;
@@ -46,6 +47,32 @@ struct _DerushStore {
   gboolean abandoned; /* end now */
   char *trouble;      /* why the database is not written, if it is not */
 };
+
+/* ── Metrics ────────────────────────────────────────────────────────────── */
+
+static DerushMetric *
+lost_operations (void)
+{
+  return derush_metrics_counter ("derush_store_lost_operations_total",
+                                 "Changes of jobs that the database will never see.", NULL);
+}
+
+static void
+collect_metrics (gpointer user_data)
+{
+  DerushStore *store = user_data;
+  DerushMetric *up = derush_metrics_gauge ("derush_store_up", "Whether the result store can be written: 1 or 0.", NULL),
+               *operations = derush_metrics_gauge ("derush_store_waiting_operations",
+                                                   "Changes of jobs that wait to be written to the database.", NULL),
+               *bytes =
+                   derush_metrics_gauge ("derush_store_waiting_bytes", "Size of what waits for the database.", NULL);
+
+  g_mutex_lock (&store->lock);
+  derush_metric_set (up, store->trouble == NULL, NULL);
+  derush_metric_set (operations, store->waiting.length + store->writing, NULL);
+  derush_metric_set (bytes, store->waiting_bytes, NULL);
+  g_mutex_unlock (&store->lock);
+}
 
 /* ── Operations ─────────────────────────────────────────────────────────── */
 
@@ -100,6 +127,7 @@ drop_oldest (DerushStore *store)
         derush_log (DERUSH_LOG_WARN, NULL,
                     "The result store has been away for so long that the oldest rows are given up (%s)",
                     store->trouble ? store->trouble : "it is too slow");
+      derush_metric_add (lost_operations (), 1, NULL);
       forget (store, link);
       operation_unref (operation);
     }
@@ -219,6 +247,8 @@ write_operation (DerushStore *store, Operation *operation, Failure *failure, GEr
     return FALSE;
   }
   derush_log (DERUSH_LOG_ERROR, NULL, "A row of the result store is lost: %s", refused->message);
+  if (!operation->select)
+    derush_metric_add (lost_operations (), 1, NULL);
   if (operation->select && !operation->error)
     operation->error = g_steal_pointer (&refused);
   return run (store, "ROLLBACK TO SAVEPOINT operation", failure, error) &&
@@ -383,6 +413,8 @@ derush_store_open (DerushConfig *config, GError **error)
     set_trouble (store, connect_error->message);
   store->thread = g_thread_new ("derush-results", write_thread, store);
   g_thread_unref (store->thread);
+  lost_operations ();
+  store->collector = derush_metrics_add_collector (collect_metrics, store);
   return store;
 }
 
@@ -402,6 +434,7 @@ derush_store_close (DerushStore *store, double timeout, GError **error)
 
   if (!store)
     return TRUE;
+  derush_metrics_remove_collector (store->collector);
   g_mutex_lock (&store->lock);
   store->stopping = TRUE;
   g_cond_broadcast (&store->changed);

@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 /* What a slot's thread owns. */
 typedef struct {
   DerushConfig *config;
+  const char *name; /* (nullable): of the worker, for people */
   DerushScratch *scratch;
   DerushProcess *process;
   guint failed_starts; /* in a row */

@@ -460,6 +460,20 @@ keep_step (Run *run, JsonObject *result, guint n_warnings)
               error->message);
 }
 
+/* Whether the film was measured, or somebody had done so before. */
+static void
+count_analysis (Run *run, JsonObject *result)
+{
+  DerushMetric *asked;
+
+  if (strcmp (run->step->name, ANALYSIS_STEP) != 0 || !run->plan->needs_analysis)
+    return;
+  asked = derush_metrics_counter ("derush_analysis_cache_requests_total",
+                                  "Jobs that wanted the analysis of a film: it was stored (hit) or made (miss).",
+                                  "result", NULL);
+  derush_metric_add (asked, 1, derush_json_get_boolean (result, "cached", FALSE) ? "hit" : "miss", NULL);
+}
+
 static gboolean
 run_steps (Run *run, GError **error)
 {
@@ -475,6 +489,7 @@ run_steps (Run *run, GError **error)
     if (!result)
       return FALSE;
     take_warnings (run, result);
+    count_analysis (run, result);
     json_object_set_object_member (run->results, run->step->name, result);
     keep_step (run, result, n_warnings);
     report (run, 1, TRUE);

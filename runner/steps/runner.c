@@ -14,6 +14,8 @@ static void
 drop_process (DerushRunner *runner)
 {
   g_atomic_int_set (&runner->pid, 0);
+  if (runner->name && runner->process)
+    derush_metrics_watch_process (runner->name, 0);
   g_clear_pointer (&runner->process, derush_process_free);
 }
 
@@ -64,6 +66,8 @@ derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, c
     if (runner->process) {
       runner->failed_starts = 0;
       g_atomic_int_set (&runner->pid, derush_process_get_pid (runner->process));
+      if (runner->name)
+        derush_metrics_watch_process (runner->name, derush_process_get_pid (runner->process));
       derush_log (DERUSH_LOG_DEBUG, NULL, "Started media worker %d in %d ms", derush_process_get_pid (runner->process),
                   (int)((g_get_monotonic_time () - started) / 1000));
       break;
@@ -107,5 +111,7 @@ void
 derush_runner_clear (DerushRunner *runner)
 {
   drop_process (runner);
+  if (runner->name)
+    derush_metrics_unwatch_process (runner->name);
   g_clear_pointer (&runner->scratch, derush_scratch_free);
 }

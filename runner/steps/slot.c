@@ -222,7 +222,7 @@ wake (DerushSlot *slot)
 /**
  * derush_slot_new:
  * @config: the settings
- * @name: for log lines
+ * @name: of the worker, for log lines and metrics, such as `video-processing-1`; unique in the process
  *
  * Returns: (transfer full): a slot that has started nothing yet
  */
@@ -233,9 +233,10 @@ derush_slot_new (DerushConfig *config, const char *name)
 
   slot->name = g_strdup (name);
   slot->runner.config = derush_config_ref (config);
+  slot->runner.name = slot->name;
   slot->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   g_mutex_init (&slot->lock);
-  slot->thread = g_thread_new (name, slot_thread, slot);
+  slot->thread = g_thread_new ("slot", slot_thread, slot);
   return slot;
 }
 
