@@ -13,6 +13,9 @@
 /* The shorter side of what a social platform is sent, if the data says nothing of its size. */
 #define SOCIAL_LINES 1080
 
+/* The step only says what was measured before. */
+#define ANALYSIS_WEIGHT 0.01
+
 static const Field fields[] = {
     {"outputFormat", FIELD_CHOICE, "format", .choices = "mp4 m4v=mp4 !mov !mkv !webm !avi !gif !hls"},
     {"format", FIELD_CHOICE, .choices = "mp4 m4v=mp4 !mov !mkv !webm !avi !gif !hls"},
@@ -21,6 +24,7 @@ static const Field fields[] = {
     {"width", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"height", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"enlarge", FIELD_BOOLEAN},
+    {"analyse", FIELD_BOOLEAN},
     {"aspectRatio", FIELD_TEXT, .max = 64},
     {"startTime", FIELD_NUMBER, "start", .min = 0, .max = MAX_TIME},
     {"endTime", FIELD_NUMBER, "end", .min = 0, .max = MAX_TIME},
@@ -156,6 +160,20 @@ check_aspect (JsonObject *values, Checker *checker, gint64 *numerator, gint64 *d
   return NULL;
 }
 
+/* The film is measured while it is decoded for something else, for jobs that come after. A part of it would not do for them. */
+static void
+plan_analysis (DerushPlan *plan, JsonObject *values, JsonObject *transcode)
+{
+  if (!derush_json_get_boolean (values, "analyse", FALSE) || json_object_has_member (transcode, "start") ||
+      json_object_has_member (transcode, "end"))
+    return;
+  plan->needs_analysis = TRUE;
+  json_object_set_boolean_member (transcode, "analyse", TRUE);
+  plan_find_step (plan, "transcode")->weight -= ANALYSIS_WEIGHT;
+  json_object_set_string_member (plan_add_step (plan, "analyse", DERUSH_STEP_MEDIA, ANALYSIS_WEIGHT), "from",
+                                 "transcode");
+}
+
 /* Width and height bound the result; nothing is scaled up without an explicit pair of them or `enlarge`. */
 static void
 check_size (JsonObject *values, JsonObject *parameters, Checker *checker, GString *name)
@@ -238,6 +256,7 @@ plan_video_processing (DerushPlan *plan, JsonObject *values, Checker *checker)
   json_object_set_string_member (transcode, "name", name->str);
   json_object_set_string_member (check, "step", "transcode");
   json_object_set_string_member (check, "file", name->str);
+  plan_analysis (plan, values, transcode);
 }
 
 static void

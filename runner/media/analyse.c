@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "alongside-private.h"
 #include "media-private.h"
 #include "storyboard-private.h"
 
@@ -10,8 +11,6 @@
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
-#define ANALYSIS_FILE "analysis.derush"
-
 /* ── Measuring ──────────────────────────────────────────────────────────── */
 
 static JsonObject *
@@ -20,7 +19,7 @@ describe (const DerushAnalysis *analysis, gboolean cached)
   JsonObject *result = json_object_new ();
 
   if (!cached)
-    json_object_set_string_member (result, "file", ANALYSIS_FILE);
+    json_object_set_string_member (result, "file", DERUSH_ANALYSIS_FILE);
   json_object_set_boolean_member (result, "cached", cached);
   json_object_set_int_member (result, "frames", analysis->n_frames);
   json_object_set_double_member (result, "duration", analysis->duration);
@@ -86,6 +85,18 @@ warn_of_missing (DerushMediaJob *job, const DerushAnalysis *analysis)
     derush_media_job_warn (job, _ ("Only the first %.2f s of %.2f s of the film could be read"), end, info->duration);
 }
 
+/* What another step may have measured on its way; where it has not, nobody needs it here. */
+static JsonObject *
+take_made (DerushMediaJob *job, GError **error)
+{
+  g_autofree char *path = derush_media_job_path (job, DERUSH_ANALYSIS_FILE, error);
+  g_autoptr (DerushAnalysisFile) file = path ? derush_analysis_file_open (path, NULL) : NULL;
+
+  if (!path)
+    return NULL;
+  return file ? describe (derush_analysis_file_get (file), FALSE) : json_object_new ();
+}
+
 JsonObject *
 derush_action_analyse (DerushMediaJob *job, GError **error)
 {
@@ -94,6 +105,8 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
   g_autofree char *path = NULL;
   JsonObject *pages = NULL, *result;
 
+  if (derush_json_get_string (job->parameters, "from", NULL))
+    return take_made (job, error);
   if (job->analysis.fd >= 0) {
     file = derush_analysis_file_open_fd (job->analysis.fd, &failure);
     if (file) {
@@ -104,7 +117,7 @@ derush_action_analyse (DerushMediaJob *job, GError **error)
     derush_media_job_set_debug (job, failure->message);
     g_clear_error (&failure);
   }
-  path = derush_media_job_path (job, ANALYSIS_FILE, error);
+  path = derush_media_job_path (job, DERUSH_ANALYSIS_FILE, error);
   if (!path)
     return NULL;
   if (!measure (job, path, &pages, error)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "alongside-private.h"
 #include "brightness-private.h"
 #include "clips-private.h"
 #include "lastframe-private.h"
@@ -242,7 +243,8 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
       !apply_crop (pipeline_template, job->parameters, error))
     return NULL;
   pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
-  if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error))
+  if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error) ||
+      !derush_alongside_insert (pipeline, job, info, error))
     return NULL;
   output = derush_media_pipeline_get_element (pipeline, derush_template_get_output_element (pipeline_template));
   g_object_set (output, "location", path, NULL);

@@ -27,6 +27,12 @@ static const Shape shapes[] = {
      "{'videoId':'v1','videoUrl':'/f/film.mp4','resolution':'720p','enlarge':true}", "VIDEO_PROCESSING",
      "probe transcode check", "transcode",
      "{'height':720,'enlarge':true,'quality':'medium','format':'mp4','name':'v1-720p.mp4'}"},
+    {"video/is-analysed-on-the-way-when-asked", "VIDEO_PROCESSING",
+     "{'videoId':'v1','videoUrl':'/f/film.mp4','analyse':true}", "VIDEO_PROCESSING", "probe transcode check analyse",
+     "transcode", "{'quality':'medium','format':'mp4','name':'v1-medium.mp4','analyse':true}"},
+    {"video/a-part-of-it-is-not-analysed", "VIDEO_PROCESSING",
+     "{'videoId':'v1','videoUrl':'/f/film.mp4','analyse':true,'endTime':3}", "VIDEO_PROCESSING",
+     "probe transcode check", "transcode", "{'quality':'medium','format':'mp4','name':'v1-3s.mp4','end':3.0}"},
     {"video/the-shape-with-an-input-path", "",
      "{'type':'VIDEO_PROCESSING','videoId':'v1','userId':'u1','inputPath':'/f/film.mp4','outputFormat':'mp4',"
      "'quality':'high'}",

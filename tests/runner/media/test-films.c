@@ -614,6 +614,39 @@ half_a_film_is_worth_a_warning (void)
   g_assert_nonnull (strstr (answer->warnings->str, "breaks off"));
 }
 
+/* A short film is left to the analysis, which makes its storyboard on the way. */
+static void
+what_is_measured_on_the_way_is_what_the_analysis_measures (void)
+{
+  static const struct {
+    const char *name, *seconds;
+    gboolean measured;
+  } tried[] = {{"minute.mp4", "64", TRUE}, {"moment.mp4", "4", FALSE}};
+  g_autofree char *path = g_build_filename (directory, "analysis.derush", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (tried); i++) {
+    g_autofree char *input =
+        g_strdup_printf ("-f lavfi -i testsrc2=s=160x90:r=5:d=%s -f lavfi -i sine=r=16000:d=%s" X264 "-c:a aac",
+                         tried[i].seconds, tried[i].seconds);
+    g_autofree char *film = make (tried[i].name, input);
+    g_autofree char *results = test_worker_probe (worker, film, directory), *on_the_way = NULL, *alone = NULL;
+    g_autoptr (TestAnswer) made = transcode (film, "\"height\":180,\"enlarge\":true,\"analyse\":true"), taken = NULL,
+                           analysed = NULL;
+    gsize lengths[2] = {0, 0};
+
+    taken = test_worker_run (worker, "analyse", "{\"from\":\"transcode\"}", results, film, directory, 0, 60);
+    g_assert_cmpstr (taken->message, ==, NULL);
+    g_assert_cmpint (derush_json_get_int (taken->result, "frames", 0), ==, tried[i].measured ? 64 * 5 : 0);
+    g_assert_cmpint (g_file_get_contents (path, &on_the_way, &lengths[0], NULL), ==, tried[i].measured);
+    analysed = test_worker_run (worker, "analyse", "{}", results, film, directory, 0, 60);
+    g_assert_cmpstr (analysed->message, ==, NULL);
+    g_assert_true (g_file_get_contents (path, &alone, &lengths[1], NULL));
+    if (tried[i].measured)
+      g_assert_cmpmem (on_the_way, lengths[0], alone, lengths[1]);
+    g_unlink (path);
+  }
+}
+
 static void
 a_spoiled_result_is_found_out (void)
 {
@@ -772,6 +805,8 @@ main (int argc, char **argv)
   g_test_add_func ("/media/transcode/bad-cuts-are-named", bad_cuts_are_named);
   g_test_add_func ("/media/transcode/the-header-comes-first", the_header_comes_first);
   g_test_add_func ("/media/transcode/half-a-film-is-worth-a-warning", half_a_film_is_worth_a_warning);
+  g_test_add_func ("/media/transcode/what-is-measured-on-the-way-is-what-the-analysis-measures",
+                   what_is_measured_on_the_way_is_what_the_analysis_measures);
   g_test_add_func ("/media/check/a-spoiled-result-is-found-out", a_spoiled_result_is_found_out);
   g_test_add_func ("/media/worker/the-self-test-ends-as-asked", the_self_test_ends_as_asked);
   g_test_add_func ("/media/worker/what-is-cancelled-stops-and-the-next-request-runs",
