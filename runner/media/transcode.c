@@ -6,6 +6,7 @@
 #include "clips-private.h"
 #include "lastframe-private.h"
 #include "mp4edits-private.h"
+#include "rescale-private.h"
 #include "tonemap-private.h"
 
 #include <fcntl.h>
@@ -229,6 +230,22 @@ apply_crop (DerushTemplate *pipeline_template, JsonObject *parameters, GError **
   return TRUE;
 }
 
+static gboolean
+rescale (DerushMediaPipeline *pipeline, DerushMediaJob *job, DerushMediaInfo *info, GError **error)
+{
+  GstElement *size = derush_media_pipeline_get_element (pipeline, "size");
+  g_autoptr (GstCaps) caps = NULL;
+  int width, height;
+
+  if (!size || derush_json_get_string (job->parameters, "aspectRatio", NULL))
+    return TRUE;
+  g_object_get (size, "caps", &caps, NULL);
+  if (!gst_structure_get (gst_caps_get_structure (caps, 0), "width", G_TYPE_INT, &width, "height", G_TYPE_INT, &height,
+                          NULL))
+    return TRUE;
+  return derush_rescale_insert (pipeline, info, width, height, error);
+}
+
 static DerushMediaPipeline *
 prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, GError **error)
 {
@@ -244,7 +261,7 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
     return NULL;
   pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
   if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error) ||
-      !derush_alongside_insert (pipeline, job, info, error))
+      !derush_alongside_insert (pipeline, job, info, error) || !rescale (pipeline, job, info, error))
     return NULL;
   output = derush_media_pipeline_get_element (pipeline, derush_template_get_output_element (pipeline_template));
   g_object_set (output, "location", path, NULL);
