@@ -463,6 +463,40 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushAudioMeter, derush_audio_meter_free)
 
 void derush_audio_likeness (const DerushAudioBlock *blocks, guint n_blocks, float *speech, float *crowd);
 
+/* ── Bringing sound to a loudness ───────────────────────────────────────── */
+
+/**
+ * DerushMasterGoal:
+ * @loudness: integrated loudness (EBU R 128) that the sound is brought to, in LUFS
+ * @true_peak: what no peak between samples may exceed, in dBTP
+ * @max_gain: the most that it is made louder, in dB: what is nearly silent stays so
+ */
+typedef struct {
+  double loudness;
+  double true_peak;
+  double max_gain;
+} DerushMasterGoal;
+
+/**
+ * DerushMasterPoint:
+ * @time: seconds since the first sample
+ * @gain: factor; linear between two points
+ */
+typedef struct {
+  double time;
+  double gain;
+} DerushMasterPoint;
+
+typedef struct _DerushMaster DerushMaster;
+
+DerushMaster *derush_master_new (guint channels, guint rate);
+void derush_master_free (DerushMaster *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushMaster, derush_master_free)
+void derush_master_add (DerushMaster *self, const float *samples, gsize n_frames);
+double derush_master_get_loudness (DerushMaster *self);
+double derush_master_get_true_peak (DerushMaster *self);
+GArray *derush_master_plan (DerushMaster *self, const DerushMasterGoal *goal, double *gain);
+
 /* ── The analysis of a film ─────────────────────────────────────────────── */
 
 /**

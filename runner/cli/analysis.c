@@ -8,7 +8,8 @@
 #include <glib/gi18n.h>
 
 /* Members of every return value that say nothing about the film. */
-static const char *const job_members[] = {"success", "jobType", "videoId", "processingTime", "outputs", "metadata"};
+static const char *const job_members[] = {"success", "jobType",  "videoId", "processingTime",
+                                          "outputs", "metadata", "cost"};
 
 static void
 on_progress (const char *step, double progress, gpointer user_data)

@@ -213,6 +213,8 @@ short_row (JsonObject *made, const Finished *finished, JsonObject *parameters)
   json_object_set_boolean_member (row, "hasMusic", FALSE);
   json_object_set_string_member (row, "cropPath",
                                  finished_path (finished, derush_json_get_string (made, "cropFile", NULL)));
+  copy_member (made, "loudness", row, NULL);
+  copy_member (made, "truePeak", row, NULL);
   copy_member (made, "id", row, "highlightId");
   return row;
 }

@@ -46,6 +46,7 @@ typedef struct {
   double progress_from;
   double progress_left;
   gint *decoded;
+  const struct _DerushSound *sound; /* (nullable): what the template's `level` does */
 } DerushMediaJob;
 
 /**
@@ -272,10 +273,37 @@ typedef struct {
   int width;
   int height;
   double max_duration;
+  gboolean masters; /* whether sound is brought to @loudness */
+  DerushMasterGoal sound;
 } DerushPlatform;
 
 /* @name: (nullable): such as YOUTUBE_SHORTS; %NULL: 1080 × 1920 of any length */
 gboolean derush_platform_load (DerushPlatform *platform, const char *name, GError **error);
+
+/* ── Sound as platforms want it ─────────────────────────────────────────── */
+
+/**
+ * DerushSound:
+ * @loudness: of what comes out of the codec, in LUFS
+ * @true_peak: of the same, in dBTP
+ * @points: (element-type DerushMasterPoint): the gain; times are stream times
+ */
+typedef struct _DerushSound {
+  double loudness;
+  double true_peak;
+  GArray *points;
+} DerushSound;
+
+void derush_sound_free (DerushSound *sound);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushSound, derush_sound_free)
+
+/* Listens to a part of the film, and to what the codec makes of it. @what: how warnings call the part. %NULL without an
+ * error: there is nothing to bring to a loudness. */
+DerushSound *derush_sound_master (DerushMediaJob *job, DerushMediaInfo *info, const DerushMasterGoal *goal,
+                                  double start, double end, const char *what, GError **error);
+
+/* Lets the element `volume` follow the gain. */
+void derush_sound_apply (const DerushSound *sound, GstElement *volume);
 
 /* ── Transcoding ────────────────────────────────────────────────────────── */
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
+/* Of a platform that says none: more would bring up the noise of a quiet room. */
+#define DEFAULT_MAX_GAIN 20
 #define DEFAULT_WIDTH 1080
 #define DEFAULT_HEIGHT 1920
 #define LARGEST_SIZE 8192
@@ -28,7 +30,7 @@ derush_platform_load (DerushPlatform *platform, const char *name, GError **error
   g_autoptr (GError) failure = NULL;
   g_autofree char *path = NULL;
 
-  *platform = (DerushPlatform){DEFAULT_WIDTH, DEFAULT_HEIGHT, 0};
+  *platform = (DerushPlatform){.width = DEFAULT_WIDTH, .height = DEFAULT_HEIGHT};
   if (!name)
     return TRUE;
   path = find_file (name);
@@ -40,8 +42,15 @@ derush_platform_load (DerushPlatform *platform, const char *name, GError **error
     platform->width = g_key_file_get_integer (contents, "platform", "width", NULL);
     platform->height = g_key_file_get_integer (contents, "platform", "height", NULL);
     platform->max_duration = g_key_file_get_double (contents, "platform", "max-duration", NULL);
+    platform->masters = g_key_file_has_key (contents, "platform", "loudness", NULL);
+    platform->sound.loudness = g_key_file_get_double (contents, "platform", "loudness", NULL);
+    platform->sound.true_peak = g_key_file_get_double (contents, "platform", "true-peak", NULL);
+    platform->sound.max_gain = g_key_file_has_key (contents, "platform", "max-gain", NULL)
+                                   ? g_key_file_get_double (contents, "platform", "max-gain", NULL)
+                                   : DEFAULT_MAX_GAIN;
     if (platform->width > 0 && platform->width <= LARGEST_SIZE && platform->height > 0 &&
-        platform->height <= LARGEST_SIZE && platform->max_duration >= 0)
+        platform->height <= LARGEST_SIZE && platform->max_duration >= 0 && platform->sound.loudness <= 0 &&
+        platform->sound.loudness >= -70 && platform->sound.true_peak <= 0 && platform->sound.max_gain >= 0)
       return TRUE;
   }
   g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_INTERNAL,

@@ -267,6 +267,24 @@ make_parameters (Shorts *self, const Part *part, const char *file, const char *c
   return parameters;
 }
 
+/* As loud as the platform plays it. */
+static gboolean
+master_sound (Shorts *self, const Part *part, guint index, DerushMediaJob *job, DerushSound **sound, GError **error)
+{
+  g_autofree char *what = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  if (!self->platform.masters || !self->info->audio_id)
+    return TRUE;
+  what = g_strdup_printf (_ ("Short %u"), index + 1);
+  *sound = derush_sound_master (job, self->info, &self->platform.sound, part->start,
+                                derush_json_get_number (job->parameters, "end", -1), what, &failure);
+  if (!failure)
+    return TRUE;
+  g_propagate_prefixed_error (error, g_steal_pointer (&failure), _ ("Short %u: "), index + 1);
+  return FALSE;
+}
+
 static JsonObject *
 make_short (Shorts *self, guint index, GError **error)
 {
@@ -277,6 +295,7 @@ make_short (Shorts *self, guint index, GError **error)
   g_autofree char *crop_file = g_strdup_printf ("%s-%03u.crop.json", base, index + 1);
   g_autofree char *crop_path = derush_media_job_path (self->job, crop_file, error);
   g_autoptr (JsonObject) parameters = NULL;
+  g_autoptr (DerushSound) sound = NULL;
   DerushMediaJob ours = *self->job;
   JsonObject *made;
 
@@ -284,6 +303,9 @@ make_short (Shorts *self, guint index, GError **error)
     return NULL;
   parameters = make_parameters (self, part, file, crop_path);
   ours.parameters = parameters;
+  if (!master_sound (self, part, index, &ours, &sound, error))
+    return NULL;
+  ours.sound = sound;
   ours.progress_from = (double)index / self->parts->len;
   ours.progress_left = 1 - (index + 1.0) / self->parts->len;
   made = derush_action_transcode (&ours, error);
@@ -294,6 +316,10 @@ make_short (Shorts *self, guint index, GError **error)
   json_object_set_double_member (made, "startTime", part->start);
   json_object_set_double_member (made, "endTime", part->end);
   json_object_set_string_member (made, "cropFile", crop_file);
+  if (sound) {
+    json_object_set_double_member (made, "loudness", round (sound->loudness * 100) / 100);
+    json_object_set_double_member (made, "truePeak", round (sound->true_peak * 100) / 100);
+  }
   if (part->id)
     json_object_set_string_member (made, "id", part->id);
   if (part->description)

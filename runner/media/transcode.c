@@ -268,6 +268,8 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
   mux = derush_media_pipeline_get_element (pipeline, "mux");
   if (mux && g_object_class_find_property (G_OBJECT_GET_CLASS (mux), "faststart-file"))
     g_object_set (mux, "faststart-file", scratch, NULL);
+  if (job->sound && derush_media_pipeline_get_element (pipeline, "level"))
+    derush_sound_apply (job->sound, derush_media_pipeline_get_element (pipeline, "level"));
   watch_shape (derush_media_pipeline_get_element (pipeline, "scale"));
   derush_last_frame_keep (derush_media_pipeline_get_element (pipeline, "video-parser"));
   derush_media_pipeline_expect_buffers (pipeline, "video-out", "sink");

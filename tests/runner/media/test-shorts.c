@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define FFMPEG "ffmpeg -v error -nostdin -y "
@@ -250,6 +251,64 @@ platforms_bound_size_and_length (void)
   }
 }
 
+/* As ffmpeg measures it: integrated loudness and true peak. */
+static void
+measure_sound (const char *file, double *loudness, double *peak)
+{
+  g_autofree char *text = test_shell (
+      directory,
+      "ffmpeg -nostdin -i '%s' -af ebur128=peak=true -f null - 2>&1 | sed -n '/Summary/,$p' | awk '/I:|Peak:/ {print $2}'",
+      file);
+
+  g_assert_cmpint (sscanf (text, "%lf %lf", loudness, peak), ==, 2);
+}
+
+static void
+platforms_hear_one_loudness (void)
+{
+  static const struct {
+    const char *sound;
+    double loudness; /* 0: stays as it is */
+    const char *warning;
+  } cases[] = {
+      {"sine=f=300:r=48000", -14, NULL},
+      /* Loud already, and clipped. */
+      {"anoisesrc=c=pink:r=44100:a=1:seed=7,volume=12dB,alimiter=limit=1", -14, NULL},
+      /* Quiet speech-like noise with cracks. */
+      {"anoisesrc=c=pink:r=48000:a=0.2:seed=3,volume='if(lt(mod(t,1),0.01),20,1)':eval=frame", -14, NULL},
+      {"sine=f=300:r=48000,volume=0.06", -30, "too quiet"},
+      {"anullsrc=r=48000:cl=stereo", 0, "silent"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *name = g_strdup_printf ("loud%u.mp4", i);
+    g_autofree char *options = g_strdup_printf (
+        "-f lavfi -i testsrc2=s=160x90:r=25 -f lavfi -i \"%s\" -t 8 -c:v libx264 -preset ultrafast -pix_fmt yuv420p",
+        cases[i].sound);
+    g_autofree char *film = make (name, options);
+    g_autoptr (TestAnswer) answer = run (film, "shorts",
+                                         "{\"name\":\"p\",\"platform\":\"TIKTOK\",\"width\":90,\"height\":160,"
+                                         "\"parts\":[{\"start\":1,\"end\":7}]}",
+                                         NULL);
+    JsonObject *made = nth (answer, "shorts", 0);
+    double loudness, peak;
+
+    if (cases[i].warning)
+      g_assert_nonnull (strstr (answer->warnings->str, cases[i].warning));
+    if (cases[i].loudness == 0) {
+      g_assert_false (json_object_has_member (made, "loudness"));
+      continue;
+    }
+    measure_sound ("p-001.mp4", &loudness, &peak);
+    g_test_message ("%s: %.2f LUFS, %.2f dBTP", cases[i].sound, loudness, peak);
+    g_assert_cmpfloat (fabs (loudness - cases[i].loudness), <, cases[i].warning ? 5 : 0.6);
+    g_assert_cmpfloat (peak, <=, -1);
+    g_assert_cmpfloat (fabs (derush_json_get_number (made, "loudness", 0) - loudness), <, 0.3);
+    if (peak > -6) /* of a pure tone, the codec's own ripple is what counts */
+      g_assert_cmpfloat (fabs (derush_json_get_number (made, "truePeak", 0) - peak), <, 0.6);
+  }
+}
+
 static void
 clips_become_one_film (void)
 {
@@ -343,6 +402,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/media/shorts/the-camera-follows-and-says-where-it-was", the_camera_follows_and_says_so);
   g_test_add_func ("/media/shorts/a-turned-film-is-cropped-upright", a_turned_film_is_cropped_upright);
   g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
+  g_test_add_func ("/media/shorts/platforms-hear-one-loudness", platforms_hear_one_loudness);
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
   g_test_add_func ("/media/shorts/what-cannot-be-a-short-is-refused", what_cannot_be_a_short_is_refused);
