@@ -258,7 +258,7 @@ choose_schema (PostgresqlDatabase *database, Failure *failure, GError **error)
             asked, &ours, failure, error) ||
       !ask (database,
             "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename IN "
-            "('jobs', 'video_formats', 'thumbnails', 'highlights')",
+            "('jobs', 'video_formats', 'thumbnails', 'highlights', 'shorts')",
             asked, &theirs, failure, error))
     return FALSE;
   g_free (database->schema);

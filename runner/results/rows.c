@@ -67,6 +67,12 @@ static const char insert_highlight[] =
     "\"description\" = excluded.\"description\", \"tags\" = excluded.\"tags\", \"metadata\" = excluded.\"metadata\", "
     "\"updatedAt\" = excluded.\"updatedAt\", \"videoId\" = excluded.\"videoId\", \"jobId\" = excluded.\"jobId\"";
 
+static const char insert_short[] =
+    "INSERT INTO shorts (\"id\", \"title\", \"description\", \"startTime\", \"endTime\", \"duration\", \"format\", "
+    "\"platform\", \"filePath\", \"fileSize\", \"width\", \"height\", \"hasSubtitles\", \"hasMusic\", \"cropPath\", "
+    "\"createdAt\", \"updatedAt\", \"videoId\", \"jobId\") "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+
 static GPtrArray *
 statements_new (void)
 {
@@ -289,6 +295,41 @@ highlight_statement (const char *id, guint i, JsonObject *row, gint64 now, Derus
   return statement;
 }
 
+static const char *
+text_or_null (JsonObject *row, const char *name)
+{
+  const char *text = derush_json_get_string (row, name, NULL);
+
+  return text && *text ? text : NULL;
+}
+
+static Statement *
+short_statement (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
+{
+  Statement *statement = statement_new (insert_short);
+
+  add_asset_id (statement, id, "shorts", i);
+  statement_add_text (statement, text_or_null (row, "title"));
+  statement_add_text (statement, text_or_null (row, "description"));
+  statement_add_real (statement, derush_json_get_number (row, "startTime", 0));
+  statement_add_real (statement, derush_json_get_number (row, "endTime", 0));
+  statement_add_real (statement, derush_json_get_number (row, "duration", 0));
+  statement_add_text (statement, derush_json_get_string (row, "format", NULL));
+  statement_add_text (statement, text_or_null (row, "platform"));
+  statement_add_text (statement, derush_json_get_string (row, "filePath", NULL));
+  statement_add_integer (statement, derush_json_get_int (row, "fileSize", 0));
+  statement_add_integer (statement, derush_json_get_int (row, "width", 0));
+  statement_add_integer (statement, derush_json_get_int (row, "height", 0));
+  statement_add_boolean (statement, derush_json_get_boolean (row, "hasSubtitles", FALSE));
+  statement_add_boolean (statement, derush_json_get_boolean (row, "hasMusic", FALSE));
+  statement_add_text (statement, text_or_null (row, "cropPath"));
+  add_time (statement, now);
+  add_time (statement, now);
+  statement_add_text (statement, plan ? plan->video_id : NULL);
+  statement_add_text (statement, id);
+  return statement;
+}
+
 /* What an earlier run of the job left in @table goes in the same transaction. */
 static void
 add_assets (GPtrArray *statements, const char *id, JsonArray *rows, const char *forget,
@@ -334,6 +375,8 @@ rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint
               "DELETE FROM thumbnails WHERE \"jobId\" = $1", thumbnail_statement, now, plan);
   add_assets (statements, id, derush_json_get_array (return_value, "highlights"),
               "DELETE FROM highlights WHERE \"jobId\" = $1", highlight_statement, now, plan);
+  add_assets (statements, id, derush_json_get_array (return_value, "shorts"), "DELETE FROM shorts WHERE \"jobId\" = $1",
+              short_statement, now, plan);
   return statements;
 }
 

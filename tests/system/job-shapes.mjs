@@ -365,6 +365,13 @@ async function checkRows(query) {
   assert.ok(rows.some(row => row[3] === null || row[3] === ''), 'a job without userId has its row');
   for (const table of ['video_formats', 'thumbnails', 'highlights'])
     assert.ok(await count(table) > 0, `${table} has rows`);
+  const shorts = await query('SELECT "filePath", "startTime", "endTime", "width", "height", "fileSize", "videoId", "cropPath" FROM shorts');
+  assert.ok(shorts.length > 0, 'shorts have rows');
+  for (const [filePath, startTime, endTime, width, height, fileSize, videoId, cropPath] of shorts) {
+    assert.ok(fs.existsSync(filePath) && fs.existsSync(cropPath) && Number(fileSize) === fs.statSync(filePath).size, filePath);
+    assert.ok(Number(endTime) > Number(startTime) && Number(width) > 0 && Number(height) > 0);
+    assert.equal(videoId, 'v1');
+  }
 }
 
 async function shared() {

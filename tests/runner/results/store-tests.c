@@ -351,7 +351,7 @@ test_opening_again (void)
     close_store (store);
   }
   assert_count ("jobs", 3);
-  assert_count ("derush_migrations", 2);
+  assert_count ("derush_migrations", 3);
 }
 
 static gpointer
@@ -381,7 +381,7 @@ test_two_stores_at_once (void)
     g_thread_join (threads[i]);
   assert_count ("jobs WHERE \"status\" = 'COMPLETED'", 300);
   assert_count ("video_formats", 300);
-  assert_count ("derush_migrations", 2);
+  assert_count ("derush_migrations", 3);
 }
 
 static void
