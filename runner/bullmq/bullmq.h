@@ -37,6 +37,7 @@ typedef struct {
 
 DerushRedisAddress *derush_redis_address_new_from_config (DerushConfig *config);
 DerushRedisAddress *derush_redis_address_copy (const DerushRedisAddress *address);
+JsonObject *derush_redis_check (const DerushRedisAddress *address, GError **error);
 void derush_redis_address_free (DerushRedisAddress *address);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushRedisAddress, derush_redis_address_free)
 

@@ -30,6 +30,8 @@ int derush_cli_analysis (GStrv arguments);
 int derush_cli_export (GStrv arguments);
 int derush_cli_pipeline (GStrv arguments);
 int derush_cli_config (GStrv arguments);
+int derush_cli_doctor (GStrv arguments);
+int derush_cli_report (GStrv arguments);
 
 /* ── Arguments ── */
 
@@ -109,6 +111,11 @@ JsonObject *derush_cli_execution (DerushConfig *config, const char *name, GError
 void derush_cli_print_executions (JsonArray *executions);
 void derush_cli_print_execution (JsonObject *execution);
 int derush_cli_workflow_cancel (GStrv arguments);
+
+/* ── Whether the machine has what jobs need ── */
+
+JsonObject *derush_cli_examine (DerushConfig **config, JsonObject **inventory);
+char *derush_cli_describe_examination (JsonObject *examination);
 
 /* ── What people read ── */
 

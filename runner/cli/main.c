@@ -23,6 +23,8 @@ static const Command commands[] = {
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
     {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},
     {"pipeline", derush_cli_pipeline, N_ ("Print a pipeline for gst-launch-1.0")},
+    {"doctor", derush_cli_doctor, N_ ("Look whether this machine has what jobs need")},
+    {"report", derush_cli_report, N_ ("Gather what a bug report needs")},
     {"config", derush_cli_config, N_ ("Show the settings and where they come from")},
 };
 

@@ -183,7 +183,7 @@ usage (void)
 {
   g_printerr (_ ("Usage: derush-media-worker --print-pipeline NAME [source=FILE] [output=FILE] [PARAMETER=VALUE]…\n"
                  "       derush-media-worker --list-pipelines\n"
-                 "       derush-media-worker --version\n"
+                 "       derush-media-worker --inventory | --version\n"
                  "Without arguments it takes its work from a socket: derushd and derush start it.\n"));
   return 2;
 }
@@ -207,6 +207,13 @@ main (int argc, char **argv)
     return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
   if (strcmp (argv[1], "--version") == 0) {
     g_print ("derush-media-worker %s\n", PACKAGE_VERSION);
+    return 0;
+  }
+  if (strcmp (argv[1], "--inventory") == 0) {
+    g_autoptr (JsonObject) inventory = derush_media_inventory ();
+    g_autofree char *text = derush_json_object_to_string (inventory);
+
+    g_print ("%s\n", text);
     return 0;
   }
   if (strcmp (argv[1], "--list-pipelines") == 0)

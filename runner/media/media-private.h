@@ -319,6 +319,7 @@ void derush_transcode_fit (int source_width, int source_height, const char *aspe
 /* ── The worker's process ───────────────────────────────────────────────── */
 
 /* gst_init(), our elements, no playlists and no network. */
+JsonObject *derush_media_inventory (void);
 gboolean derush_media_init (int *argc, char ***argv, GError **error);
 void derush_media_refuse_playlists (void);
 

@@ -25,6 +25,8 @@ typedef struct _DerushStore DerushStore;
 /* `DATABASE_URL` empty: SQLite in `DERUSH_STATE_DIR`. Fails only for what waiting cannot mend (a bad URL, no rights). */
 DerushStore *derush_store_open (DerushConfig *config, GError **error);
 
+gboolean derush_store_check (DerushConfig *config, char **description, GError **error);
+
 /* Waits until everything is written, at most @timeout seconds. */
 gboolean derush_store_close (DerushStore *store, double timeout, GError **error);
 

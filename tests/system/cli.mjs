@@ -42,7 +42,7 @@ async function usage() {
       assert.match(stderr, /^derush: /);
     });
   }
-  for (const command of [[], ['run'], ['add'], ['status'], ['analysis'], ['pipeline'], ['config']]) {
+  for (const command of [[], ['run'], ['add'], ['status'], ['analysis'], ['pipeline'], ['config'], ['doctor'], ['report']]) {
     await test(`derush ${[...command, '--help'].join(' ')} explains itself on standard output`, async () => {
       const { status, stdout, stderr } = await derush([...command, '--help']);
       assert.deepEqual([status, stderr], [0, '']);
