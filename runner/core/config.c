@@ -12,6 +12,7 @@ typedef enum {
   SETTING_INT,
   SETTING_BOOLEAN,
   SETTING_PATHS,
+  SETTING_CHOICE,
 } SettingType;
 
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
   const char *fallback;
   gint64 min, max; /* of SETTING_INT */
   gboolean secret;
+  const char *choices; /* of SETTING_CHOICE, with blanks between them */
 } Setting;
 
 /* The names up to WORKER_UPTIME_THRESHOLD are those of the backend that adds the jobs. */
@@ -57,6 +59,8 @@ static const Setting settings[] = {
     {"DERUSH_HEARTBEAT_TIMEOUT", SETTING_INT, "20", 1, 3600},
     {"DERUSH_SHUTDOWN_TIMEOUT", SETTING_INT, "60", 0, 86400},
     {"DERUSH_WORKER_MEMORY_LIMIT", SETTING_INT, "4294967296", 16777216, G_MAXINT64},
+    {"DERUSH_WORKER_FILE_LIMIT", SETTING_INT, "107374182400", 65536, G_MAXINT64},
+    {"DERUSH_SANDBOX", SETTING_CHOICE, "auto", .choices = "auto required off"},
     {"DERUSH_MIN_FREE_SPACE", SETTING_INT, "16777216", 0, G_MAXINT64},
     {"DERUSH_CHECKPOINT_AGE", SETTING_INT, "86400", 0, 31536000},
     {"DERUSH_MAX_INPUT_BYTES", SETTING_INT, "107374182400", 1, G_MAXINT64},
@@ -99,6 +103,7 @@ parse_boolean (const char *value, gboolean *result)
 static gboolean
 check_value (const Setting *setting, const char *value, const char *origin, GError **error)
 {
+  g_auto (GStrv) choices = NULL;
   gint64 number;
   gboolean flag;
 
@@ -115,6 +120,13 @@ check_value (const Setting *setting, const char *value, const char *origin, GErr
       return TRUE;
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("%s is “%s” (from %s), but must be true or false"), setting->name, value, _ (origin));
+    return FALSE;
+  case SETTING_CHOICE:
+    choices = g_strsplit (setting->choices, " ", -1);
+    if (g_strv_contains ((const char *const *)choices, value))
+      return TRUE;
+    g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("%s is “%s” (from %s), but must be one of: %s"),
+                 setting->name, value, _ (origin), setting->choices);
     return FALSE;
   case SETTING_STRING:
   case SETTING_PATHS:

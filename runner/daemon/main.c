@@ -170,6 +170,13 @@ set_up (Program *program, GError **error)
   settings = derush_queue_settings_new (daemon->config, error);
   if (!settings)
     return FALSE;
+  /* Better now than job by job. */
+  if (strcmp (derush_config_get_string (daemon->config, "DERUSH_SANDBOX"), "required") == 0) {
+    g_autoptr (JsonObject) containment = derush_containment_probe (daemon->config, error);
+
+    if (!containment)
+      return FALSE;
+  }
   daemon->store = derush_store_open (daemon->config, error);
   if (!daemon->store)
     return FALSE;

@@ -178,6 +178,37 @@ print_pipeline (const char *name, char **assignments, GError **error)
   return derush_template_print (pipeline_template, error);
 }
 
+/* Installed plugins may be anywhere. */
+static GStrv
+list_plugin_folders (void)
+{
+  g_autoptr (GHashTable) folders = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  GList *plugins = gst_registry_get_plugin_list (gst_registry_get ());
+  g_autoptr (GStrvBuilder) list = g_strv_builder_new ();
+  GHashTableIter iter;
+  gpointer folder;
+
+  for (GList *l = plugins; l; l = l->next)
+    if (gst_plugin_get_filename (l->data))
+      g_hash_table_add (folders, g_path_get_dirname (gst_plugin_get_filename (l->data)));
+  gst_plugin_list_free (plugins);
+  g_hash_table_iter_init (&iter, folders);
+  while (g_hash_table_iter_next (&iter, &folder, NULL))
+    g_strv_builder_add (list, folder);
+  return g_strv_builder_end (list);
+}
+
+/* GStreamer is initialised by now: it looks through its plugins in another process, which cannot be started any more. */
+static int
+serve (void)
+{
+  g_auto (GStrv) folders = list_plugin_folders ();
+  g_autoptr (JsonObject) containment =
+      derush_contain_self (g_getenv ("DERUSH_WORKER_FOLDER"), (const char *const *)folders);
+
+  return derush_step_server_run (DERUSH_STEP_SOCKET_FD, containment, handle, NULL);
+}
+
 static int
 usage (void)
 {
@@ -204,7 +235,7 @@ main (int argc, char **argv)
     return 1;
   }
   if (argc == 1)
-    return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
+    return serve ();
   if (strcmp (argv[1], "--version") == 0) {
     g_print ("derush-media-worker %s\n", PACKAGE_VERSION);
     return 0;

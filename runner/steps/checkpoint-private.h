@@ -18,10 +18,10 @@ typedef struct {
 
 DerushCheckpoint *derush_checkpoint_open (const char *parent, const char *job, const char *key,
                                           GCancellable *cancellable, GError **error);
-const char *derush_checkpoint_get_directory (DerushCheckpoint *checkpoint);
 /* The finished steps: (element-type DerushCheckpointStep), in their order. */
 GPtrArray *derush_checkpoint_get_steps (DerushCheckpoint *checkpoint);
 void derush_checkpoint_truncate (DerushCheckpoint *checkpoint, guint n_steps);
+gboolean derush_checkpoint_restore (DerushCheckpoint *checkpoint, const char *directory, GError **error);
 gboolean derush_checkpoint_add_step (DerushCheckpoint *checkpoint, const char *name, JsonObject *result,
                                      GPtrArray *warnings, guint first_warning, GError **error);
 void derush_checkpoint_close (DerushCheckpoint *checkpoint, gboolean keep);

@@ -17,7 +17,7 @@
 /*
  *   job-SHA256/lock               held (flock) by who runs the job; its time is that of the last run
  *   job-SHA256/checkpoint.json    {version, key, steps: [{name, result, warnings, files: [{name, size, modified}]}]}
- *   job-SHA256/files/             the folder of the job's worker
+ *   job-SHA256/files/             the files, which are also (by hard links) in the folder that the job's worker writes to
  *   gone-XXXXXX/                  on its way out
  *
  * A file belongs to the step that wrote it last. A checkpoint names only files that are on disk by then, so it holds
@@ -44,7 +44,8 @@ typedef struct {
 
 struct _DerushCheckpoint {
   char *path;
-  char *directory;
+  char *kept;      /* files/ */
+  char *directory; /* of the worker */
   char *key;
   int lock;
   GPtrArray *steps;
@@ -290,7 +291,7 @@ read_steps (DerushCheckpoint *checkpoint)
     gboolean whole = step != NULL;
 
     for (guint k = 0; whole && k < step->files->len; k++)
-      whole = is_as_listed (checkpoint->directory, step->files->pdata[k]);
+      whole = is_as_listed (checkpoint->kept, step->files->pdata[k]);
     if (!whole) {
       derush_log (DERUSH_LOG_WARN, NULL, "The checkpoint %s is damaged; step %s and what follows are done anew", path,
                   step ? step->name : "?");
@@ -318,13 +319,13 @@ is_listed (DerushCheckpoint *checkpoint, const char *name)
 static gboolean
 remove_unlisted (DerushCheckpoint *checkpoint, GError **error)
 {
-  g_autoptr (GDir) dir = g_dir_open (checkpoint->directory, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (checkpoint->kept, 0, NULL);
   g_autoptr (GPtrArray) unlisted = g_ptr_array_new_with_free_func (g_free);
   const char *name;
 
   while (dir && (name = g_dir_read_name (dir)))
     if (!is_listed (checkpoint, name))
-      g_ptr_array_add (unlisted, g_build_filename (checkpoint->directory, name, NULL));
+      g_ptr_array_add (unlisted, g_build_filename (checkpoint->kept, name, NULL));
   for (guint i = 0; i < unlisted->len; i++)
     if (!derush_directory_remove (unlisted->pdata[i], error))
       return FALSE;
@@ -342,7 +343,7 @@ remove_unlisted (DerushCheckpoint *checkpoint, GError **error)
  * Takes the job's folder, which nobody else uses until it is closed. Another attempt of the same job that is just being
  * stopped is waited for, for 2 s.
  *
- * Returns: (transfer full) (nullable): the folder, holding only files of finished steps, or %NULL if it cannot be used
+ * Returns: (transfer full) (nullable): what is kept of finished steps, or %NULL if the folder cannot be used
  */
 DerushCheckpoint *
 derush_checkpoint_open (const char *parent, const char *job, const char *key, GCancellable *cancellable, GError **error)
@@ -355,13 +356,13 @@ derush_checkpoint_open (const char *parent, const char *job, const char *key, GC
     return NULL;
   checkpoint = g_new0 (DerushCheckpoint, 1);
   checkpoint->path = g_steal_pointer (&path);
-  checkpoint->directory = g_build_filename (checkpoint->path, FILES_NAME, NULL);
+  checkpoint->kept = g_build_filename (checkpoint->path, FILES_NAME, NULL);
   checkpoint->key = g_strdup (key);
   checkpoint->lock = lock;
   checkpoint->steps = g_ptr_array_new_with_free_func (step_free);
   futimens (lock, NULL);
-  if (g_file_test (checkpoint->directory, G_FILE_TEST_IS_SYMLINK) ||
-      (g_mkdir (checkpoint->directory, 0700) != 0 && errno != EEXIST)) {
+  if (g_file_test (checkpoint->kept, G_FILE_TEST_IS_SYMLINK) ||
+      (g_mkdir (checkpoint->kept, 0700) != 0 && errno != EEXIST)) {
     fail (error, errno, checkpoint->path);
     derush_checkpoint_close (checkpoint, FALSE);
     return NULL;
@@ -374,10 +375,35 @@ derush_checkpoint_open (const char *parent, const char *job, const char *key, GC
   return checkpoint;
 }
 
-const char *
-derush_checkpoint_get_directory (DerushCheckpoint *checkpoint)
+/**
+ * derush_checkpoint_restore:
+ * @checkpoint: a checkpoint that nothing is taken from any more
+ * @directory: the empty folder of the worker, on the same file system
+ * @error: return location for an error; the steps are then forgotten
+ *
+ * Puts the files of the finished steps there. The worker may write to that folder only, so that what is kept of other
+ * jobs is out of its reach.
+ */
+gboolean
+derush_checkpoint_restore (DerushCheckpoint *checkpoint, const char *directory, GError **error)
 {
-  return checkpoint->directory;
+  checkpoint->directory = g_strdup (directory);
+  for (guint i = 0; i < checkpoint->steps->len; i++) {
+    GPtrArray *files = ((DerushCheckpointStep *)checkpoint->steps->pdata[i])->files;
+
+    for (guint k = 0; k < files->len; k++) {
+      const char *name = ((File *)files->pdata[k])->name;
+      g_autofree char *kept = g_build_filename (checkpoint->kept, name, NULL);
+      g_autofree char *path = g_build_filename (directory, name, NULL);
+
+      if (link (kept, path) != 0) {
+        fail (error, errno, checkpoint->path);
+        derush_checkpoint_truncate (checkpoint, 0);
+        return FALSE;
+      }
+    }
+  }
+  return TRUE;
 }
 
 GPtrArray *
@@ -464,6 +490,15 @@ forget_changed (DerushCheckpoint *checkpoint)
   }
 }
 
+/* The same file under a second name: nothing is copied. */
+static gboolean
+keep_file (DerushCheckpoint *checkpoint, const char *path, const char *name)
+{
+  g_autofree char *kept = g_build_filename (checkpoint->kept, name, NULL);
+
+  return (g_unlink (kept) == 0 || errno == ENOENT) && link (path, kept) == 0;
+}
+
 static gboolean
 take_file (DerushCheckpoint *checkpoint, const char *name, GPtrArray *files)
 {
@@ -476,7 +511,7 @@ take_file (DerushCheckpoint *checkpoint, const char *name, GPtrArray *files)
   if (fd < 0)
     return errno == ELOOP || errno == ENXIO;
   done = fstat (fd, &status) == 0;
-  if (done && S_ISREG (status.st_mode) && (done = fsync (fd) == 0)) {
+  if (done && S_ISREG (status.st_mode) && (done = fsync (fd) == 0 && keep_file (checkpoint, path, name))) {
     File *file = g_new0 (File, 1);
 
     file->name = g_strdup (name);
@@ -508,7 +543,7 @@ take_new_files (DerushCheckpoint *checkpoint, GPtrArray *files, GError **error)
 
   while (done && (name = g_dir_read_name (dir)))
     done = is_listed (checkpoint, name) || take_file (checkpoint, name, files);
-  if (done && (files->len == 0 || sync_directory (checkpoint->directory)))
+  if (done && (files->len == 0 || sync_directory (checkpoint->kept)))
     return TRUE;
   return fail (error, errno, checkpoint->path);
 }
@@ -563,6 +598,7 @@ derush_checkpoint_close (DerushCheckpoint *checkpoint, gboolean keep)
   }
   g_ptr_array_unref (checkpoint->steps);
   g_free (checkpoint->path);
+  g_free (checkpoint->kept);
   g_free (checkpoint->directory);
   g_free (checkpoint->key);
   g_free (checkpoint);

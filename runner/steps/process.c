@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "steps/contain-private.h"
+#include "steps/containment-private.h"
 #include "steps/process-private.h"
 #include "steps/wire-private.h"
 
@@ -42,6 +44,7 @@ struct _DerushProcess {
   int status;
   gboolean closed;       /* the socket */
   gboolean output_ended; /* it closed its stderr; nothing more to poll there */
+  char *refused;         /* the last system call that it was refused during the request */
 };
 
 /* ── Starting ───────────────────────────────────────────────────────────── */
@@ -83,6 +86,7 @@ worker_environment (DerushConfig *config, const char *home)
   g_auto (GStrv) names = g_listenv ();
   GStrv environment = g_new0 (char *, 1);
   const char *plugins = g_getenv ("GST_PLUGIN_PATH");
+  g_autofree char *folder = g_path_get_dirname (home);
   g_autofree char *path =
       plugins && *plugins ? g_strconcat (plugins, ":", DERUSH_PLUGINSDIR, NULL) : g_strdup (DERUSH_PLUGINSDIR);
 
@@ -92,6 +96,11 @@ worker_environment (DerushConfig *config, const char *home)
   environment = g_environ_setenv (environment, "GST_PLUGIN_PATH", path, TRUE);
   environment = g_environ_setenv (environment, "HOME", home, TRUE);
   environment = g_environ_setenv (environment, "TMPDIR", home, TRUE);
+  environment =
+      g_environ_setenv (environment, "DERUSH_SANDBOX", derush_config_get_string (config, "DERUSH_SANDBOX"), TRUE);
+  environment = g_environ_setenv (environment, DERUSH_WORKER_FOLDER, folder, TRUE);
+  environment = g_environ_setenv (environment, DERUSH_WORKER_FILE_LIMIT,
+                                  derush_config_get_string (config, "DERUSH_WORKER_FILE_LIMIT"), TRUE);
   if (!g_environ_getenv (environment, "GST_REGISTRY")) {
     /* With a HOME of its own every worker would look through all plugins again. */
     const char *cache = derush_config_get_string (config, "DERUSH_CACHE");
@@ -186,6 +195,21 @@ log_fields (DerushProcess *process)
   return fields;
 }
 
+/* The line may be the work of a hostile film: only what can be a name is taken from it. */
+static void
+note_refusal (DerushProcess *process, const char *line)
+{
+  const char *name = line + strlen (DERUSH_REFUSED_PREFIX);
+  gsize length = strspn (name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+  if (length == 0 || length > 40 || name[length] != '\0')
+    return;
+  g_free (process->refused);
+  process->refused = g_strdup (name);
+  derush_log (DERUSH_LOG_WARN, log_fields (process), "The media worker tried the system call %s, which is refused",
+              name);
+}
+
 static void
 keep_line (DerushProcess *process)
 {
@@ -194,6 +218,8 @@ keep_line (DerushProcess *process)
   g_string_truncate (process->line, 0);
   if (*text == '\0')
     return;
+  if (g_str_has_prefix (text, DERUSH_REFUSED_PREFIX))
+    note_refusal (process, text);
   derush_log (DERUSH_LOG_DEBUG, log_fields (process), "%s", text);
   g_queue_push_tail (&process->lines, g_steal_pointer (&text));
   if (process->lines.length > KEPT_LINES)
@@ -318,8 +344,14 @@ derush_process_start (DerushConfig *config, const char *home, GCancellable *canc
 
     if (status == DERUSH_WIRE_LINE) {
       if (g_strcmp0 (derush_json_get_string (message, "type", NULL), "ready") == 0 &&
-          derush_json_get_int (message, "version", 0) == DERUSH_STEP_VERSION)
-        return g_steal_pointer (&process);
+          derush_json_get_int (message, "version", 0) == DERUSH_STEP_VERSION) {
+        g_autoptr (JsonObject) none = json_object_new ();
+        JsonObject *containment = derush_json_get_object (message, "containment");
+
+        if (derush_containment_accept (config, containment ? containment : none, error))
+          return g_steal_pointer (&process);
+        break;
+      }
       g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
                            _ ("The media worker is of another version than its runner; install Derush anew"));
       break;
@@ -370,6 +402,7 @@ derush_process_free (DerushProcess *process)
   close (process->output);
   g_string_free (process->line, TRUE);
   g_queue_clear_full (&process->lines, g_free);
+  g_free (process->refused);
   g_free (process);
 }
 
@@ -622,6 +655,22 @@ converse (Request *request, char **debug, GError **error)
   }
 }
 
+static void
+describe_failure (DerushProcess *process, char **debug, GError **error)
+{
+  g_autofree char *output = last_output (process);
+
+  if (!*debug)
+    *debug = g_steal_pointer (&output);
+  if (process->refused && error && *error && (*error)->code != DERUSH_ERROR_CANCELLED) {
+    char *message =
+        g_strdup_printf (_ ("%s (the worker was refused the system call “%s”)"), (*error)->message, process->refused);
+
+    g_free ((*error)->message);
+    (*error)->message = message;
+  }
+}
+
 /**
  * derush_process_request:
  * @process: a worker that is alive
@@ -649,6 +698,7 @@ derush_process_request (DerushProcess *process, JsonObject *message, const int *
   JsonObject *result;
 
   g_queue_clear_full (&process->lines, g_free);
+  g_clear_pointer (&process->refused, g_free);
   json_object_set_int_member (message, "id", request.id);
   if (!derush_wire_send (process->wire, message, fds, n_fds, &local)) {
     if (local->code == DERUSH_ERROR_INTERNAL) {
@@ -656,14 +706,14 @@ derush_process_request (DerushProcess *process, JsonObject *message, const int *
       return NULL;
     }
     set_death_error (process, error);
-    *debug = last_output (process);
+    describe_failure (process, debug, error);
     return NULL;
   }
   process->watch = watch;
   result = converse (&request, debug, error);
   g_clear_error (&request.reason);
-  if (!result && !*debug)
-    *debug = last_output (process);
+  if (!result)
+    describe_failure (process, debug, error);
   process->watch = NULL;
   return result;
 }

@@ -34,7 +34,7 @@ typedef struct {
 
   gint64 deadline;
   char *directory;
-  DerushCheckpoint *checkpoint; /* whose folder @directory is, or %NULL */
+  DerushCheckpoint *checkpoint; /* or %NULL */
   guint resumed;                /* steps that an earlier attempt has finished */
   DerushSource *source;
   DerushOutputFolder *folder;
@@ -252,6 +252,9 @@ take_finished (Run *run)
 static gboolean
 open_directory (Run *run, GError **error)
 {
+  run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
+  if (!run->directory)
+    return FALSE;
   if (keeps_steps (run)) {
     g_autofree char *job = checkpoint_job (run), *key = checkpoint_key (run);
     g_autoptr (GError) local = NULL;
@@ -259,16 +262,14 @@ open_directory (Run *run, GError **error)
     run->checkpoint = derush_checkpoint_open (derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), job,
                                               key, run->cancellable, &local);
     if (run->checkpoint) {
-      run->directory = g_strdup (derush_checkpoint_get_directory (run->checkpoint));
       take_finished (run);
-      return TRUE;
+      return derush_checkpoint_restore (run->checkpoint, run->directory, error);
     }
     if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
       return FALSE;
     derush_log (DERUSH_LOG_WARN, log_fields (run), "This attempt starts anew and keeps no steps: %s", local->message);
   }
-  run->directory = derush_scratch_add_folder (run->runner->scratch, "job", error);
-  return run->directory != NULL;
+  return TRUE;
 }
 
 /* Whether another attempt of the job can be expected. */
@@ -290,7 +291,6 @@ close_checkpoint (Run *run, DerushOutcome *outcome)
 
   if (run->checkpoint) {
     derush_checkpoint_close (g_steal_pointer (&run->checkpoint), keep);
-    g_clear_pointer (&run->directory, g_free);
   } else if (!keep && keeps_steps (run)) {
     g_autofree char *job = checkpoint_job (run);
 
@@ -500,13 +500,13 @@ run_steps (Run *run, GError **error)
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
 
-/* The analysis is kept also when a later step failed: the next attempt then measures nothing. A checkpoint keeps its own. */
+/* The analysis is kept also when a later step failed: the next attempt then measures nothing. */
 static void
 store_analysis (Run *run)
 {
   JsonObject *result = derush_json_get_object (run->results, ANALYSIS_STEP);
   const char *file = derush_json_get_string (result, "file", NULL);
-  g_autofree char *path = NULL, *folder = NULL, *name = NULL, *spare = NULL;
+  g_autofree char *path = NULL, *folder = NULL, *name = NULL;
   g_autoptr (GError) error = NULL;
 
   if (!run->analysis_path || !run->directory || !file || strchr (file, '/') || *file == '.' || *file == '\0')
@@ -514,9 +514,8 @@ store_analysis (Run *run)
   path = g_build_filename (run->directory, file, NULL);
   folder = g_path_get_dirname (run->analysis_path);
   name = g_path_get_basename (run->analysis_path);
-  spare = run->checkpoint ? g_strconcat (path, ".cache", NULL) : NULL;
   if (g_mkdir_with_parents (folder, 0700) != 0 || g_file_test (path, G_FILE_TEST_IS_SYMLINK) ||
-      (spare && link (path, spare) != 0) || !derush_file_publish (spare ? spare : path, folder, name, NULL, &error))
+      !derush_file_publish (path, folder, name, NULL, &error))
     derush_log (DERUSH_LOG_WARN, NULL, "The analysis of %s could not be kept for the next job: %s", run->plan->source,
                 error ? error->message : g_strerror (errno));
 }

@@ -295,6 +295,7 @@ on_readable (int fd, GIOCondition condition, gpointer user_data)
 /**
  * derush_step_server_run:
  * @socket_fd: the worker's end of the socket pair, %DERUSH_STEP_SOCKET_FD in a process that a slot started; taken over
+ * @containment: (nullable): what derush_contain_self() has said, for the runner
  * @handler: (scope call): does what is asked, in a thread of its own
  * @user_data: for @handler
  *
@@ -304,7 +305,7 @@ on_readable (int fd, GIOCondition condition, gpointer user_data)
  * Returns: the exit status of the process: 0, or 1 after the protocol was broken
  */
 int
-derush_step_server_run (int socket_fd, DerushStepHandler handler, gpointer user_data)
+derush_step_server_run (int socket_fd, JsonObject *containment, DerushStepHandler handler, gpointer user_data)
 {
   g_autoptr (DerushWire) wire = NULL;
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
@@ -322,6 +323,8 @@ derush_step_server_run (int socket_fd, DerushStepHandler handler, gpointer user_
   server.wire = wire;
   signal (SIGPIPE, SIG_IGN);
   json_object_set_int_member (ready, "version", DERUSH_STEP_VERSION);
+  if (containment)
+    json_object_set_object_member (ready, "containment", json_object_ref (containment));
   if (!derush_wire_send (wire, ready, NULL, 0, &error)) {
     fprintf (stderr, "%s\n", error->message);
     return 1;

@@ -112,6 +112,14 @@ void derush_checkpoints_sweep (DerushConfig *config);
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
 
+/* ── What workers may do ────────────────────────────────────────────────── */
+
+/* "seccomp", "landlock", …: (array zero-terminated=1) */
+extern const char *const derush_containment_layers[];
+
+JsonObject *derush_containment_get (void);
+JsonObject *derush_containment_probe (DerushConfig *config, GError **error);
+
 /* ── The side of the workers ────────────────────────────────────────────── */
 
 /* Where a worker that a slot started finds its end of the socket pair. */
@@ -137,7 +145,10 @@ typedef struct {
  */
 typedef JsonObject *(*DerushStepHandler) (DerushStepRequest *request, gpointer user_data, GError **error);
 
-int derush_step_server_run (int socket_fd, DerushStepHandler handler, gpointer user_data);
+int derush_step_server_run (int socket_fd, JsonObject *containment, DerushStepHandler handler, gpointer user_data);
+
+/* Takes all rights from this process that a decoder does not need; see contain.c. */
+JsonObject *derush_contain_self (const char *folder, const char *const *readable);
 
 const char *derush_step_request_get_action (DerushStepRequest *request);
 JsonObject *derush_step_request_get_parameters (DerushStepRequest *request);

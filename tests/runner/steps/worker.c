@@ -212,5 +212,5 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
 int
 main (int argc, char **argv)
 {
-  return derush_step_server_run (DERUSH_STEP_SOCKET_FD, handle, NULL);
+  return derush_step_server_run (DERUSH_STEP_SOCKET_FD, NULL, handle, NULL);
 }

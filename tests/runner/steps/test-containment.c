@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "plans.h"
+#include "steps/steps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <glib/gstdio.h>
+
+/* Where a layer cannot hold, since the kernel or the container lacks it, the report has to say so; where it holds, nothing
+ * may get through it. */
+
+typedef struct {
+  char *top, *out, *scratch, *film, *outside;
+  DerushConfig *config;
+  DerushSlot *slot;
+  DerushOutcome *outcome;
+} Fixture;
+
+static void
+open_slot (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_clear_pointer (&fixture->slot, derush_slot_free);
+  g_clear_pointer (&fixture->config, derush_config_unref);
+  fixture->config = derush_config_load (&error);
+  g_assert_no_error (error);
+  fixture->slot = derush_slot_new (fixture->config, "test");
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *cache = NULL, *settings = NULL;
+
+  fixture->top = g_dir_make_tmp ("derush-containment-XXXXXX", NULL);
+  fixture->out = g_build_filename (fixture->top, "out", NULL);
+  fixture->scratch = g_build_filename (fixture->top, "scratch", NULL);
+  fixture->film = g_build_filename (fixture->top, "film.mp4", NULL);
+  fixture->outside = g_build_filename (fixture->top, "outside", NULL);
+  cache = g_build_filename (fixture->top, "cache", NULL);
+  settings = g_build_filename (fixture->top, "derush.conf", NULL);
+  g_assert_true (g_file_set_contents (fixture->film, "a film", -1, NULL));
+  g_assert_true (g_file_set_contents (fixture->outside, "of another job", -1, NULL));
+  g_assert_true (g_file_set_contents (settings, "", -1, NULL));
+  g_setenv ("DERUSH_CONFIG", settings, TRUE);
+  g_setenv ("DERUSH_SCRATCH", fixture->scratch, TRUE);
+  g_setenv ("DERUSH_CACHE", cache, TRUE);
+  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_CONTAINED_WORKER"), TRUE);
+  g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
+  g_unsetenv ("DERUSH_SANDBOX");
+  g_unsetenv ("DERUSH_WORKER_MEMORY_LIMIT");
+  open_slot (fixture);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  g_clear_pointer (&fixture->slot, derush_slot_free);
+  g_clear_pointer (&fixture->outcome, derush_outcome_free);
+  derush_config_unref (fixture->config);
+  derush_directory_remove (fixture->top, NULL);
+  g_free (fixture->top);
+  g_free (fixture->out);
+  g_free (fixture->scratch);
+  g_free (fixture->film);
+  g_free (fixture->outside);
+}
+
+static void
+on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Fixture *fixture = user_data;
+
+  fixture->outcome = derush_slot_run_finish (fixture->slot, result);
+}
+
+static DerushOutcome *
+run (Fixture *fixture, const char *action, const char *parameters)
+{
+  DerushRunOptions options = {.job_id = "1", .attempt = 1};
+  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+
+  plan_add (plan, action, action, parameters);
+  g_clear_pointer (&fixture->outcome, derush_outcome_free);
+  derush_slot_run_async (fixture->slot, plan, &options, NULL, on_ended, fixture);
+  derush_plan_unref (plan);
+  while (!fixture->outcome)
+    g_main_context_iteration (NULL, TRUE);
+  return fixture->outcome;
+}
+
+static int
+attempt (Fixture *fixture, const char *action)
+{
+  g_autofree char *parameters = g_strdup_printf ("{\"outside\":\"%s\"}", fixture->outside);
+  JsonObject *results;
+
+  run (fixture, action, parameters);
+  if (!fixture->outcome->return_value)
+    g_error ("%s: %s", action, fixture->outcome->message);
+  results = derush_json_get_object (fixture->outcome->return_value, "results");
+  return derush_json_get_int (derush_json_get_object (results, action), "error", -1);
+}
+
+static gboolean
+layer_holds (const char *name)
+{
+  g_autoptr (JsonObject) report = derush_containment_get ();
+  JsonObject *layer = derush_json_get_object (report, name);
+
+  g_assert_nonnull (layer);
+  if (derush_json_get_boolean (layer, "holds", FALSE))
+    return TRUE;
+  g_assert_cmpstr (derush_json_get_string (layer, "reason", ""), !=, "");
+  g_test_message ("%s does not hold here: %s", name, derush_json_get_string (layer, "reason", ""));
+  return FALSE;
+}
+
+/* A call that is beyond the layers that hold here may do as it likes. */
+static void
+assert_refused (Fixture *fixture, const char *layer, const char *const *actions, guint n)
+{
+  for (guint i = 0; i < n; i++) {
+    int number = attempt (fixture, actions[i]);
+
+    if (number == 0 && layer_holds (layer))
+      g_error ("The worker could do this: %s", actions[i]);
+    g_assert_cmpint (number, !=, -1);
+  }
+}
+
+static void
+test_system_calls (Fixture *fixture, gconstpointer data)
+{
+  static const char *const actions[] = {
+    "socket",
+    "unix-socket",
+    "datagram-pair",
+    "exec",
+    "own-program",
+    "unshare",
+    "io-uring",
+    "bpf",
+    "symlink",
+    "device",
+#if !defined(__SANITIZE_ADDRESS__)
+    "fork",
+    "ptrace",
+    "read-parent",
+    "kill-parent",
+#endif
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (actions); i++) {
+    int number = attempt (fixture, actions[i]);
+
+    /* The error of the filter, not one that the call itself may have: io_uring, say, could be switched off. */
+    if (layer_holds ("seccomp"))
+      g_assert_cmpint (number, ==, EPERM);
+  }
+}
+
+static void
+test_files (Fixture *fixture, gconstpointer data)
+{
+  static const char *const actions[] = {"read-users",       "write-users",   "parent-memory", "parent-environment",
+                                        "read-outside",     "write-outside", "write-beside",  "move-out",
+                                        "truncate-outside", "remove-outside"};
+  g_autofree char *text = NULL;
+
+  /* Truncating by name is refused from the third ABI of Landlock on; seen from its number. */
+  assert_refused (fixture, "landlock", actions, G_N_ELEMENTS (actions) - 2);
+  if (layer_holds ("landlock")) {
+    g_autoptr (JsonObject) report = derush_containment_get ();
+    gint64 abi = derush_json_get_int (derush_json_get_object (report, "landlock"), "abi", 0);
+
+    g_assert_cmpint (abi, >, 0);
+    g_assert_cmpint (attempt (fixture, "remove-outside"), ==, EACCES);
+    if (abi >= 3) {
+      g_assert_cmpint (attempt (fixture, "truncate-outside"), ==, EACCES);
+      g_assert_true (g_file_get_contents (fixture->outside, &text, NULL, NULL));
+      g_assert_cmpstr (text, ==, "of another job");
+    }
+  }
+}
+
+static void
+test_limits (Fixture *fixture, gconstpointer data)
+{
+  g_assert_cmpint (attempt (fixture, "many-files"), ==, EMFILE);
+  g_assert_cmpint (attempt (fixture, "large-file"), ==, EFBIG);
+  g_assert_cmpint (attempt (fixture, "core"), ==, EPERM);
+#if !defined(__SANITIZE_ADDRESS__)
+  if (layer_holds ("capabilities") || layer_holds ("seccomp"))
+    g_assert_cmpint (attempt (fixture, "raise-limit"), ==, EPERM);
+#endif
+}
+
+static void
+test_goes_on (Fixture *fixture, gconstpointer data)
+{
+  static const char *const actions[] = {"write-own", "map-code", "thread", "library-folder", "random"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (actions); i++)
+    if (attempt (fixture, actions[i]) != 0)
+      g_error ("A contained worker cannot do this any more: %s", actions[i]);
+}
+
+static void
+test_named (Fixture *fixture, gconstpointer data)
+{
+  run (fixture, "socket", "{\"fail\":true}");
+  g_assert_null (fixture->outcome->return_value);
+  if (layer_holds ("seccomp"))
+    g_assert_nonnull (strstr (fixture->outcome->message, "system call “socket”"));
+  /* The next request starts with a clean slate. */
+  run (fixture, "thread", "{\"fail\":true}");
+  g_assert_cmpstr (fixture->outcome->message, ==, "It failed");
+}
+
+static void
+test_memory (Fixture *fixture, gconstpointer data)
+{
+  g_setenv ("DERUSH_WORKER_MEMORY_LIMIT", "300000000", TRUE);
+  open_slot (fixture);
+  run (fixture, "grow", NULL);
+  g_assert_null (fixture->outcome->return_value);
+  g_assert_nonnull (strstr (fixture->outcome->message, "more memory than it may"));
+  g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
+}
+
+static void
+test_required (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) report = NULL, refused = NULL;
+
+  g_setenv ("DERUSH_SANDBOX", "required", TRUE);
+  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
+  open_slot (fixture);
+  refused = derush_containment_probe (fixture->config, &error);
+  g_assert_null (refused);
+  g_assert_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE);
+  for (guint i = 0; derush_containment_layers[i]; i++)
+    g_assert_nonnull (strstr (error->message, derush_containment_layers[i]));
+  run (fixture, "ok", NULL);
+  g_assert_null (fixture->outcome->return_value);
+  g_assert_nonnull (strstr (fixture->outcome->message, "DERUSH_SANDBOX"));
+  g_setenv ("DERUSH_SANDBOX", "auto", TRUE);
+  open_slot (fixture);
+  run (fixture, "ok", NULL);
+  g_assert_nonnull (fixture->outcome->return_value);
+}
+
+static void
+test_off (Fixture *fixture, gconstpointer data)
+{
+  g_setenv ("DERUSH_SANDBOX", "off", TRUE);
+  open_slot (fixture);
+  g_assert_cmpint (attempt (fixture, "read-outside"), ==, 0);
+  g_assert_cmpint (attempt (fixture, "unix-socket"), ==, 0);
+  for (guint i = 0; derush_containment_layers[i]; i++)
+    g_assert_false (layer_holds (derush_containment_layers[i]));
+}
+
+/* The real one, and by the kernel's own account. */
+static void
+test_media_worker (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) report = NULL;
+  g_autofree char *path = NULL, *status = NULL;
+
+  attempt (fixture, "thread");
+  report = derush_containment_get ();
+  g_setenv ("DERUSH_MEDIA_WORKER", data, TRUE);
+  open_slot (fixture);
+  run (fixture, "no-such-action", NULL);
+  g_assert_cmpint (fixture->outcome->error_class, ==, DERUSH_ERROR_UNSUPPORTED);
+  for (guint i = 0; derush_containment_layers[i]; i++)
+    g_assert_cmpint (
+        layer_holds (derush_containment_layers[i]), ==,
+        derush_json_get_boolean (derush_json_get_object (report, derush_containment_layers[i]), "holds", FALSE));
+  path = g_strdup_printf ("/proc/%d/status", (int)derush_slot_get_media_pid (fixture->slot));
+  g_assert_true (g_file_get_contents (path, &status, NULL, NULL));
+  g_assert_nonnull (strstr (status, "NoNewPrivs:\t1"));
+  if (layer_holds ("capabilities"))
+    g_assert_nonnull (strstr (status, "CapEff:\t0000000000000000"));
+  if (layer_holds ("seccomp"))
+    g_assert_nonnull (strstr (status, "Seccomp:\t2"));
+}
+
+int
+main (int argc, char **argv)
+{
+  const char *media_worker = g_strdup (g_getenv ("DERUSH_MEDIA_WORKER"));
+
+  g_test_init (&argc, &argv, NULL);
+  derush_log_set_level (DERUSH_LOG_ERROR);
+#define ADD(path, test) g_test_add ("/steps/containment/" path, Fixture, media_worker, set_up, test, tear_down)
+  ADD ("no-system-call-leads-out", test_system_calls);
+  ADD ("no-file-beyond-the-jobs-own-is-touched-or-seen", test_files);
+  ADD ("files-descriptors-and-cores-are-limited", test_limits);
+  ADD ("what-decoding-needs-goes-on-working", test_goes_on);
+  ADD ("a-refused-system-call-is-named-in-the-failure", test_named);
+  ADD ("a-worker-that-grows-is-killed-and-the-next-job-completes", test_memory);
+  ADD ("a-worker-without-containment-is-refused-where-it-is-required", test_required);
+  ADD ("off-means-off-and-says-so", test_off);
+  ADD ("the-media-worker-contains-itself", test_media_worker);
+  return g_test_run ();
+}
