@@ -25,13 +25,15 @@ test_worker_new (void)
 {
   TestWorker *worker = g_new0 (TestWorker, 1);
   const char *argv[] = {g_getenv ("DERUSH_MEDIA_WORKER"), NULL};
+  g_auto (GStrv) environment = g_environ_setenv (g_get_environ (), "DERUSH_WORKER_FOLDER", g_get_tmp_dir (), TRUE);
   g_autoptr (GError) error = NULL;
   int pair[2], target = DERUSH_STEP_SOCKET_FD;
 
+  /* It contains itself, as below a slot, whose folder is here that of all tests. */
   g_assert_nonnull (argv[0]);
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-  g_spawn_async_with_pipes_and_fds (NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &pair[1],
-                                    &target, 1, &worker->pid, NULL, NULL, NULL, &error);
+  g_spawn_async_with_pipes_and_fds (NULL, argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                    -1, -1, -1, &pair[1], &target, 1, &worker->pid, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
   close (pair[1]);
   g_assert_true (g_unix_set_fd_nonblocking (pair[0], TRUE, NULL));
