@@ -68,6 +68,7 @@ static const Setting settings[] = {
     {"DERUSH_MAX_DURATION", SETTING_INT, "43200", 1, G_MAXINT32},
     {"DERUSH_MAX_STREAMS", SETTING_INT, "64", 1, 1024},
     {"DERUSH_LOG_LEVEL", SETTING_STRING, "info"},
+    {"DERUSH_DEBUG", SETTING_STRING, ""},
 };
 
 typedef struct {
@@ -233,6 +234,7 @@ derush_config_load (GError **error)
       !hold_folder (config, "DERUSH_CACHE", g_get_user_cache_dir (), NULL, error) ||
       !hold_folder (config, "DERUSH_SCRATCH", g_get_user_cache_dir (), "scratch", error))
     return NULL;
+  derush_log_set_debug (derush_config_get_string (config, "DERUSH_DEBUG"));
   return g_steal_pointer (&config);
 }
 

@@ -80,7 +80,10 @@ typedef enum {
 void derush_log_set_level (DerushLogLevel level);
 void derush_log_add_secret (const char *secret);
 char *derush_log_redact (const char *text);
-void derush_log (DerushLogLevel level, JsonObject *fields, const char *format, ...) G_GNUC_PRINTF (3, 4);
+void derush_log_set_debug (const char *patterns);
+#define derush_log(level, fields, ...) derush_log_at (__FILE__, level, fields, __VA_ARGS__)
+void derush_log_at (const char *file, DerushLogLevel level, JsonObject *fields, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 
 /* ── Metrics ────────────────────────────────────────────────────────────── */
 

@@ -66,6 +66,15 @@ type_of (DerushDaemonJob *job)
   return job->plan ? job->plan->job_type : derush_bullmq_job_get_name (job->job);
 }
 
+/* The same for all that belongs together, from the backend's request to the lines of the worker. */
+static const char *
+correlation_of (DerushDaemonJob *job)
+{
+  const char *id = job->plan ? derush_plan_get_correlation_id (job->plan) : NULL;
+
+  return id ? id : job->store_id;
+}
+
 static JsonObject *
 log_fields (DerushDaemonJob *job)
 {
@@ -77,6 +86,7 @@ log_fields (DerushDaemonJob *job)
   json_object_set_int_member (fields, "attempt", job->attempt);
   if (job->plan && job->plan->workflow_id)
     set_text (fields, "workflowId", job->plan->workflow_id);
+  set_text (fields, "correlationId", correlation_of (job));
   return fields;
 }
 
@@ -331,6 +341,7 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
   DerushRunOptions options = {
       .job_id = job->id,
       .queue = derush_bullmq_job_get_queue (job->job),
+      .correlation_id = correlation_of (job),
       .attempt = job->attempt,
       .attempts = derush_bullmq_job_get_attempts (job->job),
       .checkpoints = TRUE,

@@ -56,6 +56,17 @@ execution_free (Execution *self)
   g_free (self);
 }
 
+/* As its steps have it, whose workflow it is. */
+static const char *
+correlation_of (Execution *self)
+{
+  const char *id = derush_plan_get_correlation_id (self->plan);
+
+  if (id)
+    return id;
+  return self->run ? derush_workflow_run_get_execution_id (self->run) : self->store_id;
+}
+
 JsonObject *
 execution_log_fields (Execution *self)
 {
@@ -67,6 +78,7 @@ execution_log_fields (Execution *self)
   json_object_set_int_member (fields, "attempt", derush_bullmq_job_get_attempts_made (self->job) + 1);
   if (self->run)
     json_object_set_string_member (fields, "workflowId", derush_workflow_run_get_execution_id (self->run));
+  json_object_set_string_member (fields, "correlationId", correlation_of (self));
   return fields;
 }
 

@@ -83,6 +83,7 @@ const char *const *derush_job_types (void);
 const char *const *derush_job_source_members (void);
 
 DerushPlan *derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, GError **error);
+const char *derush_plan_get_correlation_id (DerushPlan *plan);
 DerushPlan *derush_plan_ref (DerushPlan *plan);
 void derush_plan_unref (DerushPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushPlan, derush_plan_unref)

@@ -360,3 +360,19 @@ derush_plan_unref (DerushPlan *plan)
   g_clear_pointer (&plan->data, json_object_unref);
   g_free (plan);
 }
+
+/**
+ * derush_plan_get_correlation_id:
+ * @plan: a plan
+ *
+ * Returns: (nullable): what the log lines of everything that belongs together have in common: `metadata.correlationId` of
+ *   the job's data, else the workflow's run; %NULL if the job stands alone
+ */
+const char *
+derush_plan_get_correlation_id (DerushPlan *plan)
+{
+  JsonObject *metadata =
+      plan->metadata && JSON_NODE_HOLDS_OBJECT (plan->metadata) ? json_node_get_object (plan->metadata) : NULL;
+
+  return derush_json_get_string (metadata, "correlationId", plan->workflow_id);
+}

@@ -19,6 +19,9 @@ typedef struct _DerushProcess DerushProcess;
  * @queue: (nullable): for the log lines
  * @step: for the log lines
  * @attempt: for the log lines
+ * @job_type: for the log lines
+ * @workflow_id: (nullable): for the log lines
+ * @correlation_id: (nullable): for the log lines
  * @progress: called with the step's progress
  * @warning: called with a line for people
  */
@@ -32,6 +35,9 @@ typedef struct {
   const char *queue;
   const char *step;
   guint attempt;
+  const char *job_type;
+  const char *workflow_id;
+  const char *correlation_id;
   void (*progress) (double progress, gpointer user_data);
   void (*warning) (const char *message, gpointer user_data);
   gpointer user_data;

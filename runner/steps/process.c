@@ -192,6 +192,12 @@ log_fields (DerushProcess *process)
   json_object_set_int_member (fields, "attempt", watch->attempt);
   if (watch->queue)
     json_object_set_string_member (fields, "queue", watch->queue);
+  if (watch->job_type)
+    json_object_set_string_member (fields, "jobType", watch->job_type);
+  if (watch->workflow_id)
+    json_object_set_string_member (fields, "workflowId", watch->workflow_id);
+  if (watch->correlation_id)
+    json_object_set_string_member (fields, "correlationId", watch->correlation_id);
   return fields;
 }
 

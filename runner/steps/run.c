@@ -167,6 +167,13 @@ log_fields (Run *run)
   if (run->options->queue)
     json_object_set_string_member (fields, "queue", run->options->queue);
   json_object_set_int_member (fields, "attempt", run->options->attempt);
+  json_object_set_string_member (fields, "jobType", run->plan->job_type);
+  if (run->step)
+    json_object_set_string_member (fields, "step", run->step->name);
+  if (run->plan->workflow_id)
+    json_object_set_string_member (fields, "workflowId", run->plan->workflow_id);
+  if (run->options->correlation_id)
+    json_object_set_string_member (fields, "correlationId", run->options->correlation_id);
   return fields;
 }
 
@@ -396,6 +403,9 @@ run_on_worker (Run *run, GError **error)
       .queue = run->options->queue,
       .step = run->step->name,
       .attempt = run->options->attempt,
+      .job_type = run->plan->job_type,
+      .workflow_id = run->plan->workflow_id,
+      .correlation_id = run->options->correlation_id,
       .progress = on_progress,
       .warning = on_warning,
       .user_data = run,

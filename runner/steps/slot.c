@@ -33,6 +33,7 @@ typedef struct {
   DerushPlan *plan;
   char *job_id;
   char *queue;
+  char *correlation_id;
   GStrv roots;
   DerushRunOptions options; /* its strings are those above */
   GCancellable *cancellable;
@@ -45,6 +46,7 @@ run_free (Run *run)
   derush_plan_unref (run->plan);
   g_free (run->job_id);
   g_free (run->queue);
+  g_free (run->correlation_id);
   g_strfreev (run->roots);
   g_clear_object (&run->cancellable);
   g_main_context_unref (run->context);
@@ -307,6 +309,7 @@ derush_slot_run_async (DerushSlot *slot, DerushPlan *plan, const DerushRunOption
   run->options = *options;
   run->options.job_id = run->job_id = g_strdup (options->job_id);
   run->options.queue = run->queue = g_strdup (options->queue);
+  run->options.correlation_id = run->correlation_id = g_strdup (options->correlation_id);
   run->roots = g_strdupv ((char **)options->roots);
   run->options.roots = (const char *const *)run->roots;
   run->cancellable = g_cancellable_new ();

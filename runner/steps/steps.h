@@ -35,6 +35,7 @@ typedef void (*DerushRunProgress) (const char *step, double progress, gpointer u
  * DerushRunOptions:
  * @job_id: names the job's folder and its log lines
  * @queue: (nullable): for the log lines
+ * @correlation_id: (nullable): for the log lines
  * @attempt: counted from 1
  * @attempts: how many there may be; with @checkpoints only
  * @checkpoints: what finished steps made is kept for the next attempt of the job of this id and queue, which then starts
@@ -48,6 +49,7 @@ typedef void (*DerushRunProgress) (const char *step, double progress, gpointer u
 typedef struct {
   const char *job_id;
   const char *queue;
+  const char *correlation_id;
   guint attempt;
   guint attempts;
   gboolean checkpoints;
