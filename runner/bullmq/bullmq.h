@@ -166,6 +166,17 @@ void derush_bullmq_worker_resume (DerushBullmqWorker *worker);
 void derush_bullmq_worker_close_async (DerushBullmqWorker *worker, GAsyncReadyCallback callback, gpointer user_data);
 gboolean derush_bullmq_worker_close_finish (DerushBullmqWorker *worker, GAsyncResult *result, GError **error);
 
+/**
+ * DerushBullmqTaken:
+ * @id: what derush_bullmq_worker_take() got
+ * @waits_for_children: whether the job waits for its children, and was left there
+ * @user_data: what derush_bullmq_worker_take() got
+ */
+typedef void (*DerushBullmqTaken) (const char *id, gboolean waits_for_children, gpointer user_data);
+
+void derush_bullmq_worker_take (DerushBullmqWorker *worker, const char *id, DerushBullmqTaken taken,
+                                gpointer user_data);
+
 guint derush_bullmq_worker_get_running (DerushBullmqWorker *worker);
 gboolean derush_bullmq_worker_is_connected (DerushBullmqWorker *worker);
 

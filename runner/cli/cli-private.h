@@ -25,6 +25,7 @@ enum {
 int derush_cli_run (GStrv arguments);
 int derush_cli_add (GStrv arguments);
 int derush_cli_status (GStrv arguments);
+int derush_cli_cancel (GStrv arguments);
 int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
 int derush_cli_export (GStrv arguments);
@@ -116,6 +117,9 @@ int derush_cli_workflow_cancel (GStrv arguments);
 
 JsonObject *derush_cli_examine (DerushConfig **config, JsonObject **inventory);
 char *derush_cli_describe_examination (JsonObject *examination);
+
+/* The names of DERUSH_QUEUES. */
+GStrv derush_cli_queues (DerushConfig *config);
 
 /* ── What people read ── */
 

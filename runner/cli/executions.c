@@ -17,8 +17,9 @@
 #define SHORT_PATIENCE 700
 #define PATIENCE 5000
 
-/* How long a cancelled workflow may take to end before the command ends without it, and how often it looks, in ms. */
+/* How long a cancelled workflow, or job, may take to end before the command ends without it, and how often it looks, in ms. */
 #define CANCEL_PATIENCE 15000
+#define JOB_PATIENCE 5000
 #define LOOK_INTERVAL 100
 
 /* ── Redis, one question after the other ────────────────────────────────── */
@@ -320,9 +321,9 @@ on_time (gpointer user_data)
 
 /* Returns: (transfer full) (nullable): the state in which the job is at last; NULL: see @error */
 static char *
-cancel (Redis *redis, const char *queue, const char *id, GError **error)
+cancel (Redis *redis, const char *queue, const char *id, gint64 patience, GError **error)
 {
-  gint64 end = g_get_monotonic_time () + CANCEL_PATIENCE * 1000;
+  gint64 end = g_get_monotonic_time () + patience * 1000;
 
   derush_bullmq_control_cancel_async (redis->control, queue, id, on_answer, redis);
   if (!answer (redis, error) || !derush_bullmq_control_cancel_finish (redis->control, redis->result, error))
@@ -410,9 +411,97 @@ derush_cli_workflow_cancel (GStrv given)
                  arguments[1], derush_json_get_string (execution, "state", ""));
   else if (execution)
     state = cancel (redis, json_object_get_string_member (execution, "queue"),
-                    json_object_get_string_member (execution, "id"), &error);
+                    json_object_get_string_member (execution, "id"), CANCEL_PATIENCE, &error);
   if (state)
     return say_cancelled (arguments[1], execution, state, json);
+  fprintf (stderr, "derush: %s\n", error ? error->message : "");
+  return DERUSH_CLI_FAILED;
+}
+
+/* ── derush cancel ──────────────────────────────────────────────────────── */
+
+static int
+say_job_cancelled (const char *queue, const char *id, const char *state, gboolean json)
+{
+  if (json) {
+    g_autoptr (JsonObject) said = json_object_new ();
+    g_autofree char *text = NULL;
+
+    json_object_set_string_member (said, "queue", queue);
+    json_object_set_string_member (said, "id", id);
+    json_object_set_string_member (said, "state", state);
+    text = derush_json_object_to_string (said);
+    puts (text);
+  } else if (strcmp (state, "failed") == 0) {
+    printf (_ ("Job %s was cancelled\n"), id);
+  } else if (strcmp (state, "completed") == 0) {
+    printf (_ ("Job %s completed before it could be cancelled\n"), id);
+  } else {
+    printf (_ ("Job %s will be cancelled as soon as a daemon takes it\n"), id);
+  }
+  return fflush (stdout) == 0 && strcmp (state, "completed") != 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
+}
+
+/* Returns: (transfer full) (nullable): the state of the job @id, and in @queue the first queue of @queues that has it */
+static char *
+find_job (Redis *redis, GStrv queues, const char *id, const char **queue, GError **error)
+{
+  for (guint i = 0; queues[i]; i++) {
+    g_autoptr (GError) local = NULL;
+    g_autoptr (JsonObject) job = get_job (redis, queues[i], id, &local);
+
+    if (local) {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return NULL;
+    }
+    *queue = queues[i];
+    if (job)
+      return g_strdup (derush_json_get_string (job, "state", ""));
+  }
+  return NULL;
+}
+
+int
+derush_cli_cancel (GStrv given)
+{
+  g_auto (GStrv) arguments = g_strdupv (given), queues = NULL;
+  g_autoptr (DerushConfig) config = NULL;
+  g_autoptr (Redis) redis = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *wanted = NULL, *before = NULL, *state = NULL;
+  const char *queue = NULL;
+  gboolean json = FALSE;
+  const GOptionEntry entries[] = {
+      {"queue", 0, 0, G_OPTION_ARG_STRING, &wanted, N_ ("Look in QUEUE instead of those that the daemon serves"),
+       N_ ("QUEUE")},
+      {"json", 0, 0, G_OPTION_ARG_NONE, &json, N_ ("Print one JSON object"), NULL},
+      G_OPTION_ENTRY_NULL,
+  };
+
+  if (!derush_cli_parse (&arguments, _ ("ID"),
+                         _ ("Cancels a job: it is stopped, what it made is removed, and it fails for good."),
+                         _ ("Exit status: 0 cancelled, or going to be, 1 failed, 2 wrong usage."), entries))
+    return DERUSH_CLI_USAGE;
+  if (g_strv_length (arguments) != 2)
+    return derush_cli_usage_error ("cancel", "%s", _ ("one ID, please"));
+  config = derush_cli_load_config ();
+  if (!config)
+    return DERUSH_CLI_USAGE;
+  queues = wanted ? g_strsplit (wanted, ",", -1) : derush_cli_queues (config);
+  redis = redis_new (config, PATIENCE);
+  before = find_job (redis, queues, arguments[1], &queue, &error);
+  if (!before && !error) {
+    g_autofree char *names = g_strjoinv (", ", queues);
+
+    g_set_error (&error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("there is no job %s in %s"), arguments[1], names);
+  } else if (before && is_over (before)) {
+    g_set_error (&error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("job %s has ended already: %s"), arguments[1],
+                 before);
+  } else if (before) {
+    state = cancel (redis, queue, arguments[1], JOB_PATIENCE, &error);
+  }
+  if (state)
+    return say_job_cancelled (queue, arguments[1], state, json);
   fprintf (stderr, "derush: %s\n", error ? error->message : "");
   return DERUSH_CLI_FAILED;
 }

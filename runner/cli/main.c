@@ -19,6 +19,7 @@ static const Command commands[] = {
     {"run", derush_cli_run, N_ ("Run a job here and now, without Redis or a daemon")},
     {"add", derush_cli_add, N_ ("Add a job to a queue")},
     {"status", derush_cli_status, N_ ("Show the queues, or one job")},
+    {"cancel", derush_cli_cancel, N_ ("Stop a job that waits or is being run")},
     {"workflow", derush_cli_workflow, N_ ("Run a workflow of several jobs here and now, or list them")},
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
     {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},

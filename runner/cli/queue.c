@@ -110,8 +110,8 @@ get_job (Connection *connection, DerushBullmqQueue *queue, const char *id, GErro
 }
 
 /* Of `NAME,NAME=CONCURRENCY`, the names. */
-static GStrv
-configured_queues (DerushConfig *config)
+GStrv
+derush_cli_queues (DerushConfig *config)
 {
   g_auto (GStrv) words = g_strsplit (derush_config_get_string (config, "DERUSH_QUEUES"), ",", -1);
   g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
@@ -524,7 +524,7 @@ derush_cli_status (GStrv given)
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_USAGE;
-  queues = queue ? g_strsplit (queue, ",", -1) : configured_queues (config);
+  queues = queue ? g_strsplit (queue, ",", -1) : derush_cli_queues (config);
   connection_init (&connection, config);
   if (arguments[1])
     return show_job (&connection, (const char *const *)queues, arguments[1], json);

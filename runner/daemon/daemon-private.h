@@ -63,8 +63,11 @@ void derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer
 /* Stops the running jobs and gives them back to the queue. */
 void derush_daemon_queue_give_back (DerushDaemonQueue *queue);
 
-/* Stops the job @id, if it is run here, or the steps of the workflow that it is. */
+/* Stops the job @id, if it is run here, or the steps of the workflow that it is; if it waits in this queue, it fails now. */
 void derush_daemon_queue_cancel (DerushDaemonQueue *queue, const char *queue_name, const char *id);
+
+/* Whether the job @id, that has just come, is to be cancelled. */
+gboolean derush_daemon_queue_cancels (DerushDaemonQueue *queue, const char *id);
 
 /* A slot that is free. */
 DerushSlot *derush_daemon_queue_take_slot (DerushDaemonQueue *queue);
@@ -79,6 +82,7 @@ typedef void (*DerushDaemonJobEnded) (DerushDaemonJob *job, gpointer user_data);
 DerushDaemonJob *derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushBullmqJob *bullmq_job,
                                           DerushDaemonJobEnded ended, gpointer user_data);
 void derush_daemon_job_give_back (DerushDaemonJob *job);
+gboolean derush_daemon_job_is_step (DerushDaemonJob *job);
 gboolean derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id);
 void derush_daemon_job_cancel (DerushDaemonJob *job);
 

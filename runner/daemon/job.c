@@ -323,16 +323,58 @@ ask_whether_cancelled (DerushDaemonJob *job, const char *queue, const char *id)
   derush_bullmq_control_is_cancelled_async (question->control, queue, id, on_cancel_known, question);
 }
 
-/* It, or its workflow, may have been cancelled while it waited. */
+/* It, or its workflow, may have been cancelled while nobody was there to hear it. */
 static void
 look_for_cancel (DerushDaemonJob *job)
 {
   g_autofree char *queue = NULL, *id = NULL;
 
-  if (!job->is_step || !derush_bullmq_job_get_parent (job->job, &queue, &id))
-    return;
   ask_whether_cancelled (job, derush_bullmq_job_get_queue (job->job), job->id);
-  ask_whether_cancelled (job, queue, id);
+  if (job->is_step && derush_bullmq_job_get_parent (job->job, &queue, &id))
+    ask_whether_cancelled (job, queue, id);
+}
+
+typedef struct {
+  DerushConfig *config;
+  char *queue;
+  char *id;
+} Attempts;
+
+static void
+attempts_free (gpointer data)
+{
+  Attempts *attempts = data;
+
+  derush_config_unref (attempts->config);
+  g_free (attempts->queue);
+  g_free (attempts->id);
+  g_free (attempts);
+}
+
+static void
+forget_attempts (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Attempts *attempts = data;
+
+  derush_checkpoints_forget (attempts->config, attempts->queue, attempts->id);
+  g_task_return_boolean (task, TRUE);
+}
+
+/* It was cancelled while it waited. What earlier attempts have left may be long films. */
+static void
+fail_cancelled (DerushDaemonJob *job)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+  Attempts *attempts = g_new0 (Attempts, 1);
+
+  attempts->config = derush_config_ref (job->daemon->config);
+  attempts->queue = g_strdup (derush_bullmq_job_get_queue (job->job));
+  attempts->id = g_strdup (job->id);
+  derush_store_job_started (job->daemon->store, job->store_id, job->plan->job_type, job->plan, job->plan->data,
+                            job->attempt, derush_bullmq_job_get_attempts (job->job));
+  fail_job (job, DERUSH_ERROR_CANCELLED, _ ("The job was cancelled"), NULL, NULL, NULL, FALSE);
+  g_task_set_task_data (task, attempts, attempts_free);
+  g_task_run_in_thread (task, forget_attempts);
 }
 
 static void
@@ -410,6 +452,10 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
     derush_daemon_workflow_start (daemon, derush_bullmq_job_ref (bullmq_job), job->plan);
     return NULL;
   }
+  if (derush_daemon_queue_cancels (queue, job->id)) {
+    fail_cancelled (job);
+    return NULL;
+  }
   answer = derush_plan_answer (job->plan);
   if (answer && answer->return_value) {
     complete_job (job, answer->return_value, TRUE);
@@ -441,6 +487,13 @@ derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id)
     return TRUE;
   return job->is_step && derush_bullmq_job_get_parent (job->job, &parent_queue, &parent) &&
          strcmp (parent_queue, queue) == 0 && strcmp (parent, id) == 0;
+}
+
+/* Whether it is a step of a workflow. */
+gboolean
+derush_daemon_job_is_step (DerushDaemonJob *job)
+{
+  return job->is_step;
 }
 
 /* Stops it for good. */

@@ -3,13 +3,17 @@
 
 #include "daemon-private.h"
 
+#include <string.h>
+
 struct _DerushDaemonQueue {
   DerushDaemon *daemon;
   char *name;
   guint concurrency;
   DerushBullmqWorker *worker;
-  GPtrArray *slots; /* made as they are needed, then kept */
-  GPtrArray *jobs;  /* those that run */
+  GPtrArray *slots;      /* made as they are needed, then kept */
+  GPtrArray *jobs;       /* those that run */
+  GHashTable *cancelled; /* ids of those that are being looked for, to fail them */
+  gboolean started;
 
   GFunc closed;
   gpointer closed_data;
@@ -55,6 +59,7 @@ derush_daemon_queue_new (DerushDaemon *daemon, const DerushRedisAddress *address
   queue->concurrency = setting->concurrency;
   queue->slots = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_slot_free);
   queue->jobs = g_ptr_array_new ();
+  queue->cancelled = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   queue->worker = derush_bullmq_worker_new (address, &options, on_job, queue);
   return queue;
 }
@@ -68,6 +73,7 @@ derush_daemon_queue_free (DerushDaemonQueue *queue)
     g_main_context_iteration (NULL, TRUE);
   derush_bullmq_worker_free (queue->worker);
   g_ptr_array_unref (queue->jobs);
+  g_hash_table_unref (queue->cancelled);
   g_free (queue->name);
   g_free (queue);
 }
@@ -75,6 +81,7 @@ derush_daemon_queue_free (DerushDaemonQueue *queue)
 void
 derush_daemon_queue_start (DerushDaemonQueue *queue)
 {
+  queue->started = TRUE;
   derush_bullmq_worker_start (queue->worker);
 }
 
@@ -103,12 +110,40 @@ derush_daemon_queue_give_back (DerushDaemonQueue *queue)
     derush_daemon_job_give_back (queue->jobs->pdata[i]);
 }
 
+/* A job whose steps were stopped must not wait for others that have not begun. */
+static void
+on_taken (const char *id, gboolean waits_for_children, gpointer user_data)
+{
+  DerushDaemonQueue *queue = user_data;
+
+  g_hash_table_remove (queue->cancelled, id);
+  if (waits_for_children)
+    derush_bullmq_control_wake_async (queue->daemon->control, queue->name, id, NULL, NULL);
+}
+
 void
 derush_daemon_queue_cancel (DerushDaemonQueue *queue, const char *queue_name, const char *id)
 {
-  for (guint i = 0; i < queue->jobs->len; i++)
-    if (derush_daemon_job_is (queue->jobs->pdata[i], queue_name, id))
-      derush_daemon_job_cancel (queue->jobs->pdata[i]);
+  gboolean is_mine = strcmp (queue->name, queue_name) == 0;
+
+  for (guint i = 0; i < queue->jobs->len; i++) {
+    DerushDaemonJob *job = queue->jobs->pdata[i];
+
+    if (derush_daemon_job_is (job, queue_name, id)) {
+      derush_daemon_job_cancel (job);
+      is_mine &= derush_daemon_job_is_step (job);
+    }
+  }
+  if (!is_mine || !queue->started || queue->closed)
+    return;
+  g_hash_table_add (queue->cancelled, g_strdup (id));
+  derush_bullmq_worker_take (queue->worker, id, on_taken, queue);
+}
+
+gboolean
+derush_daemon_queue_cancels (DerushDaemonQueue *queue, const char *id)
+{
+  return g_hash_table_contains (queue->cancelled, id);
 }
 
 DerushSlot *

@@ -50,6 +50,7 @@ typedef struct {
  * @output_dir: (nullable): where the files are to go; %NULL for the configured folder
  * @metadata: (nullable): echoed in the return value
  * @timeout: seconds the whole job may take; 0 for the configured limit
+ * @no_progress: ms that a step may take without getting any further; 0 for the configured limit
  * @needs_analysis: whether the runner should offer the stored analysis of @source, and store a new one
  * @steps: (element-type DerushPlanStep): in the order they run
  * @warnings: (element-type utf8): what was ignored or changed
@@ -66,6 +67,7 @@ typedef struct {
   char *output_dir;
   JsonNode *metadata;
   gint64 timeout;
+  gint64 no_progress;
   gboolean needs_analysis;
   GPtrArray *steps;
   GPtrArray *warnings;

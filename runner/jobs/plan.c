@@ -38,6 +38,7 @@ const Field envelope_fields[] = {
     SOURCE ("key"),
     {"outputDir", FIELD_TEXT, .max = 4096},
     {"timeoutMs", FIELD_INTEGER, .min = 1, .max = 604800000},
+    {"noProgressMs", FIELD_INTEGER, .min = 1000, .max = 86400000},
     {"priority", FIELD_ANY},
     {"metadata", FIELD_ANY},
     {"type", FIELD_ANY},
@@ -209,6 +210,7 @@ check_envelope (DerushPlan *plan, const JobType *type, JsonObject *values, Check
   plan->project_id = g_strdup (derush_json_get_string (values, "projectId", NULL));
   plan->workflow_id = g_strdup (derush_json_get_string (values, "workflowId", NULL));
   plan->timeout = (derush_json_get_int (values, "timeoutMs", 0) + 999) / 1000;
+  plan->no_progress = derush_json_get_int (values, "noProgressMs", 0);
   check_source (plan, values, checker, type->needs_source);
   check_output_dir (plan, values, checker);
   check_metadata (plan, values, checker);

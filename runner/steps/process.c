@@ -518,9 +518,11 @@ keep_watch (Request *request, GError **error)
           g_error_new_literal (DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
                                _ ("The job took longer than it may; raise its timeout or DERUSH_JOB_TIMEOUT")));
   if (!request->reason && now > request->progress_time + watch->stall)
-    stop (request, g_error_new (DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
-                                _ ("No progress for %d s; if the machine is only slow, raise DERUSH_STALL_TIMEOUT"),
-                                (int)(watch->stall / G_USEC_PER_SEC)));
+    stop (request,
+          g_error_new (
+              DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
+              _ ("No progress for %d s; if the machine is only slow, raise noProgressMs or DERUSH_STALL_TIMEOUT"),
+              (int)(watch->stall / G_USEC_PER_SEC)));
   if (request->reason && now > request->stop_until) {
     kill_group (request->process);
     g_propagate_error (error, g_steal_pointer (&request->reason));

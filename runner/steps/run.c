@@ -179,10 +179,31 @@ log_fields (Run *run)
 
 /* Daemons that serve one queue on one machine share their scratch, and so the folders of its jobs. */
 static char *
+checkpoint_name (DerushConfig *config, const char *queue, const char *job_id)
+{
+  return g_strdup_printf ("%s\n%s\n%s", derush_config_get_string (config, "BULLMQ_PREFIX"), queue ? queue : "", job_id);
+}
+
+static char *
 checkpoint_job (Run *run)
 {
-  return g_strdup_printf ("%s\n%s\n%s", derush_config_get_string (run->runner->config, "BULLMQ_PREFIX"),
-                          run->options->queue ? run->options->queue : "", run->options->job_id);
+  return checkpoint_name (run->runner->config, run->options->queue, run->options->job_id);
+}
+
+/**
+ * derush_checkpoints_forget:
+ * @config: the settings
+ * @queue: (nullable): the job's queue
+ * @job_id: its id
+ *
+ * Removes what finished steps of earlier attempts of a job made that will not run again.
+ */
+void
+derush_checkpoints_forget (DerushConfig *config, const char *queue, const char *job_id)
+{
+  g_autofree char *job = checkpoint_name (config, queue, job_id);
+
+  derush_checkpoint_discard (derush_config_get_string (config, "DERUSH_SCRATCH"), job);
 }
 
 static void
@@ -396,7 +417,8 @@ run_on_worker (Run *run, GError **error)
   DerushProcessWatch watch = {
       .cancellable = run->cancellable,
       .deadline = run->deadline,
-      .stall = derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
+      .stall = run->plan->no_progress > 0 ? run->plan->no_progress * 1000
+                                          : derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
       .heartbeat = derush_config_get_int (config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
       .memory_limit = derush_config_get_int (config, "DERUSH_WORKER_MEMORY_LIMIT"),
       .job_id = run->options->job_id,

@@ -108,6 +108,9 @@ gboolean derush_return_value_shorten (JsonObject **value);
  * be retried. */
 void derush_slot_keep_checkpoint (DerushSlot *slot);
 
+/* Removes what earlier attempts of the job have left, as one that is cancelled while it waits. Blocks; any thread. */
+void derush_checkpoints_forget (DerushConfig *config, const char *queue, const char *job_id);
+
 /* Removes what jobs have left that did not come back for DERUSH_CHECKPOINT_AGE seconds. Blocks; any thread may call it. */
 void derush_checkpoints_sweep (DerushConfig *config);
 

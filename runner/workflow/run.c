@@ -15,7 +15,7 @@
 
 /* Members of the input that every step's data has, but for those that it names itself. */
 static const char *const ids[] = {"videoId", "mediaId", "id", NULL};
-static const char *const others[] = {"userId", "projectId", "outputDir", "metadata", "timeoutMs", NULL};
+static const char *const others[] = {"userId", "projectId", "outputDir", "metadata", "timeoutMs", "noProgressMs", NULL};
 
 static DerushWorkflowStep *
 definition_of (DerushWorkflowRun *run, guint i)

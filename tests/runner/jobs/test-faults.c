@@ -71,6 +71,7 @@ static const struct {
     {"VIDEO_PROCESSING", "{" F ",'outputDir':'out'}", BAD, "/outputDir", "absolute path"},
     {"VIDEO_PROCESSING", "{" F ",'outputDir':7}", BAD, "/outputDir", "text"},
     {"VIDEO_PROCESSING", "{" F ",'outputDir':'file://host/out'}", BAD, "/outputDir", "absolute path"},
+    {"VIDEO_PROCESSING", "{" F ",'noProgressMs':999}", BAD, "/noProgressMs", "from 1000 to 86400000"},
     {"VIDEO_PROCESSING", "{" F ",'timeoutMs':0}", BAD, "/timeoutMs", "from 1 to 604800000"},
     {"VIDEO_PROCESSING", "{" F ",'timeoutMs':-1}", BAD, "/timeoutMs", "is -1"},
     {"VIDEO_PROCESSING", "{" F ",'timeoutMs':'1000'}", BAD, "/timeoutMs", "the text “1000”"},

@@ -550,6 +550,13 @@ test_stalled (Fixture *fixture, gconstpointer data)
   plan_add (plan, "slow", "slow", "{\"seconds\":600}");
   run_within (fixture, plan, NULL);
   assert_failed (fixture, DERUSH_ERROR_STALLED, "longer than it may");
+  g_setenv ("DERUSH_STALL_TIMEOUT", "600", TRUE);
+  open_slot (fixture);
+  plan = plan_new (fixture->film, fixture->out);
+  plan->no_progress = 1000;
+  plan_add (plan, "silent", "silent", "{\"seconds\":600}");
+  run_within (fixture, plan, NULL);
+  assert_failed (fixture, DERUSH_ERROR_STALLED, "No progress for 1 s");
 }
 
 static void
