@@ -134,6 +134,7 @@ gboolean derush_file_publish (const char *source, const char *directory, const c
                               GError **error);
 gboolean derush_directory_remove (const char *path, GError **error);
 char *derush_path_confine (const char *path, const char *const *roots, GError **error);
+int derush_path_open (const char *resolved, int flags);
 gint64 derush_time_now_ms (void);
 char *derush_time_to_iso8601 (gint64 time_ms);
 

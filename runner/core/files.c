@@ -259,6 +259,36 @@ derush_path_confine (const char *path, const char *const *roots, GError **error)
 }
 
 /**
+ * derush_path_open:
+ * @resolved: what derush_path_confine() has returned
+ * @flags: as for open(); a file is not made
+ *
+ * Opens @resolved and nothing else: a link that somebody has put into its way since it was resolved is not followed.
+ *
+ * Returns: a descriptor, or -1 with `errno` set, to ELOOP or ENOTDIR where there is such a link
+ */
+int
+derush_path_open (const char *resolved, int flags)
+{
+  g_auto (GStrv) parts = g_strsplit (resolved, "/", -1);
+  int fd = open ("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  for (guint i = 0; fd >= 0 && parts[i]; i++) {
+    int next, number;
+
+    if (parts[i][0] == '\0' && parts[i + 1])
+      continue;
+    next = openat (fd, parts[i][0] == '\0' ? "." : parts[i],
+                   (parts[i + 1] ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
+    number = errno;
+    close (fd);
+    fd = next;
+    errno = number;
+  }
+  return fd;
+}
+
+/**
  * derush_time_now_ms:
  *
  * Returns: the wall clock in milliseconds since 1970, as BullMQ counts

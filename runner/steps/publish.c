@@ -38,43 +38,92 @@ derush_name_sanitise (const char *name)
   return g_string_free (safe, FALSE);
 }
 
-static gboolean
-make_folders (DerushOutputFolder *folder, GError **error)
+static void
+remember (DerushOutputFolder *folder, char *made)
 {
-  g_autoptr (GPtrArray) missing = g_ptr_array_new_with_free_func (g_free);
-  char *path = g_strdup (folder->path);
+  if (g_ptr_array_find_with_equal_func (folder->made, made, g_str_equal, NULL))
+    g_free (made);
+  else
+    g_ptr_array_add (folder->made, made);
+}
+
+static int
+enter (int parent, const char *name, gboolean *made)
+{
+  int fd, number;
+
+  *made = mkdirat (parent, name, 0755) == 0;
+  number = errno;
+  fd = openat (parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  /* Of the two errors the one that says why there is none. */
+  if (fd < 0 && errno == ENOENT && number != EEXIST && !*made)
+    errno = number;
+  return fd;
+}
+
+/* Component by component, so that a link which somebody puts into the way of the resolved path leads nowhere. */
+static int
+make_and_open (DerushOutputFolder *folder)
+{
+  g_auto (GStrv) parts = g_strsplit (folder->path, "/", -1);
+  g_autoptr (GString) path = g_string_new (NULL);
+  int fd = open ("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  for (guint i = 0; fd >= 0 && parts[i]; i++) {
+    gboolean made = FALSE;
+    int next, number;
+
+    if (parts[i][0] == '\0')
+      continue;
+    g_string_append_printf (path, "/%s", parts[i]);
+    next = openat (fd, parts[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (next < 0 && errno == ENOENT)
+      next = enter (fd, parts[i], &made);
+    number = errno;
+    if (made)
+      remember (folder, g_strdup (path->str));
+    close (fd);
+    fd = next;
+    errno = number;
+  }
+  return fd;
+}
+
+static void
+fail_to_make (const char *path, int number, GError **error)
+{
   struct stat status;
 
-  while (!g_file_test (path, G_FILE_TEST_EXISTS) && strcmp (path, "/") != 0) {
-    g_ptr_array_add (missing, path);
-    path = g_path_get_dirname (path);
+  if (number == ENOTDIR && lstat (path, &status) == 0 && S_ISREG (status.st_mode))
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The output folder %s is a file"), path);
+  else if (number == ENOTDIR || number == ELOOP)
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The output folder %s cannot be used: a file or a new link is in its way"), path);
+  else
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The output folder %s cannot be made: %s"), path,
+                 g_strerror (number));
+}
+
+/* Returns: the folder, open, or -1 */
+static int
+make_folders (DerushOutputFolder *folder, GError **error)
+{
+  int fd;
+
+  /* Two jobs may make the same folder at once, or one unmake what another makes. */
+  for (int tries = 0; (fd = make_and_open (folder)) < 0 && errno == ENOENT && tries < 10; tries++)
+    ;
+  if (fd < 0) {
+    fail_to_make (folder->path, errno, error);
+    return -1;
   }
-  g_free (path);
-  while (missing->len > 0) {
-    path = g_ptr_array_steal_index (missing, missing->len - 1);
-    if (g_mkdir (path, 0755) == 0) {
-      g_ptr_array_add (folder->made, path);
-      continue;
-    }
-    /* Two jobs may make the same folder at once, or one unmake what another makes. */
-    if (errno != EEXIST && errno != ENOENT) {
-      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The output folder %s cannot be made: %s"),
-                   folder->path, g_strerror (errno));
-      g_free (path);
-      return FALSE;
-    }
-    g_free (path);
-  }
-  if (stat (folder->path, &status) == 0 && !S_ISDIR (status.st_mode)) {
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("The output folder %s is a file"), folder->path);
-    return FALSE;
-  }
-  if (g_access (folder->path, W_OK | X_OK) != 0 && errno != ENOENT) {
+  if (faccessat (fd, ".", W_OK | X_OK, 0) != 0 && errno != ENOENT) {
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The output folder %s cannot be written to: %s"),
                  folder->path, g_strerror (errno));
-    return FALSE;
+    close (fd);
+    return -1;
   }
-  return TRUE;
+  return fd;
 }
 
 DerushOutputFolder *
@@ -83,6 +132,7 @@ derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *j
 {
   g_autoptr (DerushOutputFolder) folder = g_new0 (DerushOutputFolder, 1);
   g_autofree char *wanted = NULL;
+  int fd;
 
   folder->made = g_ptr_array_new_with_free_func (g_free);
   if (plan->output_dir) {
@@ -104,16 +154,30 @@ derush_output_folder_open (DerushConfig *config, DerushPlan *plan, const char *j
     }
     folder->path = derush_path_confine (wanted, only, error);
   }
-  if (!folder->path || !make_folders (folder, error))
+  fd = folder->path ? make_folders (folder, error) : -1;
+  if (fd < 0)
     return NULL;
+  close (fd);
   return g_steal_pointer (&folder);
+}
+
+static gboolean
+unmake (const char *path)
+{
+  g_autofree char *parent = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  int fd = derush_path_open (parent, O_PATH | O_DIRECTORY);
+  gboolean done = fd >= 0 && unlinkat (fd, name, AT_REMOVEDIR) == 0;
+
+  if (fd >= 0)
+    close (fd);
+  return done;
 }
 
 void
 derush_output_folder_close (DerushOutputFolder *folder)
 {
   for (guint i = folder->made->len; i > 0; i--)
-    if (g_rmdir (folder->made->pdata[i - 1]) != 0)
+    if (!unmake (folder->made->pdata[i - 1]))
       break;
   g_ptr_array_unref (folder->made);
   g_free (folder->path);
@@ -233,10 +297,10 @@ write_whole (int fd, const guchar *data, gsize length)
 
 /* Between file systems. By chunks, as a cancelled job must not go on copying for minutes. */
 static gboolean
-copy (int from, const char *partial, const char *path, GCancellable *cancellable, GError **error)
+copy (int from, int folder, const char *partial, const char *path, GCancellable *cancellable, GError **error)
 {
   g_autofree guchar *chunk = g_malloc (CHUNK);
-  int to = open (partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+  int to = openat (folder, partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
   gboolean done = FALSE;
 
   if (to < 0)
@@ -260,23 +324,22 @@ copy (int from, const char *partial, const char *path, GCancellable *cancellable
   if (close (to) != 0 && done)
     done = fail_to_put (path, errno, error);
   if (!done)
-    g_unlink (partial);
+    unlinkat (folder, partial, 0);
   return done;
 }
 
 /* Brings one file into the folder under a name that nobody takes for the finished one. */
 static char *
-bring (DerushOutput *output, const char *directory, GCancellable *cancellable, GError **error)
+bring (DerushOutput *output, int folder, const char *directory, GCancellable *cancellable, GError **error)
 {
   g_autofree char *source = g_build_filename (directory, output->file, NULL);
-  g_autofree char *folder = g_path_get_dirname (output->path);
-  g_autofree char *partial = g_strdup_printf ("%s/.%s.%08x.part", folder, output->file, g_random_int ());
+  g_autofree char *partial = g_strdup_printf (".%s.%08x.part", output->file, g_random_int ());
   struct stat status;
   gint64 size;
   gboolean done;
   int fd;
 
-  if (stat (output->path, &status) == 0 && S_ISDIR (status.st_mode)) {
+  if (fstatat (folder, output->file, &status, 0) == 0 && S_ISDIR (status.st_mode)) {
     fail_to_put (output->path, EISDIR, error);
     return NULL;
   }
@@ -284,24 +347,24 @@ bring (DerushOutput *output, const char *directory, GCancellable *cancellable, G
   if (fd < 0)
     return NULL;
   fchmod (fd, 0644);
-  if (fsync (fd) == 0 && g_rename (source, partial) == 0)
+  if (fsync (fd) == 0 && renameat (AT_FDCWD, source, folder, partial) == 0)
     done = TRUE;
   else
-    done = errno == EXDEV ? copy (fd, partial, output->path, cancellable, error)
+    done = errno == EXDEV ? copy (fd, folder, partial, output->path, cancellable, error)
                           : fail_to_put (output->path, errno, error);
   close (fd);
   return done ? g_steal_pointer (&partial) : NULL;
 }
 
 static gboolean
-publish (GPtrArray *outputs, const char *directory, GCancellable *cancellable, GError **error)
+publish (GPtrArray *outputs, int folder, const char *directory, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GPtrArray) partials = g_ptr_array_new_with_free_func (g_free);
   guint named = 0;
   gboolean done = TRUE;
 
   for (guint i = 0; done && i < outputs->len; i++) {
-    char *partial = bring (outputs->pdata[i], directory, cancellable, error);
+    char *partial = bring (outputs->pdata[i], folder, directory, cancellable, error);
 
     done = partial != NULL;
     if (partial)
@@ -312,7 +375,7 @@ publish (GPtrArray *outputs, const char *directory, GCancellable *cancellable, G
   while (done && named < outputs->len) {
     DerushOutput *output = outputs->pdata[named];
 
-    if (g_rename (partials->pdata[named], output->path) == 0)
+    if (renameat (folder, partials->pdata[named], folder, output->file) == 0)
       named++;
     else
       done = fail_to_put (output->path, errno, error);
@@ -320,46 +383,50 @@ publish (GPtrArray *outputs, const char *directory, GCancellable *cancellable, G
   if (done)
     return TRUE;
   for (guint i = 0; i < partials->len; i++)
-    g_unlink (i < named ? ((DerushOutput *)outputs->pdata[i])->path : (char *)partials->pdata[i]);
+    unlinkat (folder, i < named ? ((DerushOutput *)outputs->pdata[i])->file : (char *)partials->pdata[i], 0);
   return FALSE;
 }
 
 /* Another job that had made the folder unmakes it when it ends without a file: makes it again, and puts something into
- * it that keeps it. */
-static char *
-hold_folder (DerushOutputFolder *folder, GError **error)
+ * it that keeps it. Returns: the folder, open, or -1 */
+static int
+hold_folder (DerushOutputFolder *folder, const char *hold, GError **error)
 {
   for (int tries = 0; tries < 10; tries++) {
-    g_autofree char *path = g_strdup_printf ("%s/.%08x.part", folder->path, g_random_int ());
-    int fd;
+    int directory = make_folders (folder, error), fd, number;
 
-    if (!make_folders (folder, error))
-      return NULL;
-    fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (directory < 0)
+      return -1;
+    fd = openat (directory, hold, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    number = errno;
     if (fd >= 0) {
       close (fd);
-      return g_steal_pointer (&path);
+      return directory;
     }
-    if (errno != ENOENT)
+    close (directory);
+    errno = number;
+    if (number != ENOENT)
       break;
   }
   fail_to_put (folder->path, errno, error);
-  return NULL;
+  return -1;
 }
 
 gboolean
 derush_output_folder_publish (DerushOutputFolder *folder, GPtrArray *outputs, const char *directory,
                               GCancellable *cancellable, GError **error)
 {
-  g_autofree char *hold = NULL;
+  g_autofree char *hold = g_strdup_printf (".%08x.part", g_random_int ());
   gboolean done;
+  int fd;
 
   if (outputs->len == 0)
     return !g_cancellable_set_error_if_cancelled (cancellable, error);
-  hold = hold_folder (folder, error);
-  if (!hold)
+  fd = hold_folder (folder, hold, error);
+  if (fd < 0)
     return FALSE;
-  done = publish (outputs, directory, cancellable, error);
-  g_unlink (hold);
+  done = publish (outputs, fd, directory, cancellable, error);
+  unlinkat (fd, hold, 0);
+  close (fd);
   return done;
 }

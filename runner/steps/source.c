@@ -122,7 +122,7 @@ derush_source_open (const char *name, const char *const *roots, GError **error)
   }
   if (!check_kind (given, &status, error))
     return NULL;
-  source->fd = open (source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+  source->fd = derush_path_open (source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (source->fd < 0 || fstat (source->fd, &status) != 0) {
     fail_to_open (given, errno, error);
     return NULL;
