@@ -261,6 +261,33 @@ check_worker (JsonArray *checks, DerushConfig *config)
   return inventory;
 }
 
+/* Which layers keep a hostile film from doing more than being decoded. */
+static void
+check_containment (JsonArray *checks, DerushConfig *config)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) report = derush_containment_probe (config, &error);
+  g_autoptr (GString) held = g_string_new (NULL);
+
+  if (!report) {
+    add (checks, "containment", FAILURE, _ ("mend the worker first, or see DERUSH_SANDBOX"), "%s",
+         error ? error->message : _ ("the worker does not say"));
+    return;
+  }
+  for (guint i = 0; derush_containment_layers[i]; i++) {
+    const char *name = derush_containment_layers[i];
+    JsonObject *layer = derush_json_get_object (report, name);
+
+    if (derush_json_get_boolean (layer, "holds", FALSE))
+      append_name (held, name);
+    else
+      add (checks, "containment", WARNING, _ ("use a newer kernel, or a container that allows it"),
+           _ ("%s does not hold: %s"), name, derush_json_get_string (layer, "reason", "?"));
+  }
+  if (held->len > 0)
+    add (checks, "containment", OK, NULL, _ ("media workers are contained by %s"), held->str);
+}
+
 /* ── Redis and the database ─────────────────────────────────────────────── */
 
 static void
@@ -368,6 +395,8 @@ derush_cli_examine (DerushConfig **config, JsonObject **inventory)
     add (checks, "settings", FAILURE, _ ("see “man derushd” for what each setting may be"), "%s", error->message);
   *inventory = check_worker (checks, *config);
   if (*config) {
+    if (*inventory)
+      check_containment (checks, *config);
     check_redis (checks, *config);
     check_database (checks, *config);
     for (guint i = 0; i < G_N_ELEMENTS (folders); i++)

@@ -492,18 +492,29 @@ keep_step (Run *run, JsonObject *result, guint n_warnings)
               error->message);
 }
 
+static DerushMetric *
+analysis_requests (void)
+{
+  return derush_metrics_counter ("derush_analysis_cache_requests_total",
+                                 "Jobs that wanted the analysis of a film: it was stored (hit) or made (miss).",
+                                 "result", NULL);
+}
+
+/* They begin with 0: else the first one of each would not be seen as a step. */
+void
+derush_runner_register_metrics (void)
+{
+  derush_metric_add (analysis_requests (), 0, "hit", NULL);
+  derush_metric_add (analysis_requests (), 0, "miss", NULL);
+}
+
 /* Whether the film was measured, or somebody had done so before. */
 static void
 count_analysis (Run *run, JsonObject *result)
 {
-  DerushMetric *asked;
-
-  if (strcmp (run->step->name, ANALYSIS_STEP) != 0 || !run->plan->needs_analysis)
-    return;
-  asked = derush_metrics_counter ("derush_analysis_cache_requests_total",
-                                  "Jobs that wanted the analysis of a film: it was stored (hit) or made (miss).",
-                                  "result", NULL);
-  derush_metric_add (asked, 1, derush_json_get_boolean (result, "cached", FALSE) ? "hit" : "miss", NULL);
+  if (strcmp (run->step->name, ANALYSIS_STEP) == 0 && run->plan->needs_analysis)
+    derush_metric_add (analysis_requests (), 1, derush_json_get_boolean (result, "cached", FALSE) ? "hit" : "miss",
+                       NULL);
 }
 
 static gboolean

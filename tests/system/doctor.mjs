@@ -35,7 +35,7 @@ async function healthy(redis) {
     const { status, of } = await examine(environment);
 
     assert.equal(status, 0);
-    for (const name of ['settings', 'roots', 'worker', 'plugins', 'formats', 'redis', 'database', 'disk'])
+    for (const name of ['settings', 'roots', 'worker', 'plugins', 'formats', 'redis', 'database', 'disk', 'containment'])
       assert.ok(of(name, 'ok').length + of(name, 'warning').length > 0, name);
     assert.match(of('plugins', 'ok')[0].message, /GStreamer 1\.\d+\.\d+: all \d\d+ elements/);
     assert.match(of('formats', 'ok')[0].message, /MP4.*H\.264.*AAC/);
@@ -59,6 +59,17 @@ async function healthy(redis) {
     await client.config('SET', 'maxmemory-policy', 'noeviction');
     assert.match(of('redis', 'warning')[0].message, /allkeys-lru/);
     assert.match(of('redis', 'warning')[0].remedy, /noeviction/);
+  });
+}
+
+async function contained(redis) {
+  await test('the layers that contain a worker are named, and those that are switched off are warnings', async () => {
+    const held = await examine(environmentOf('contained', redis.environment));
+    const off = await examine(environmentOf('contained', { ...redis.environment, DERUSH_SANDBOX: 'off' }));
+
+    assert.match(held.of('containment', 'ok')[0].message, /no-new-privileges.*limits/);
+    assert.equal(off.of('containment', 'ok').length, 0);
+    assert.match(off.of('containment', 'warning').map(check => check.message).join(), /seccomp.*DERUSH_SANDBOX/);
   });
 }
 
@@ -179,6 +190,7 @@ await main(async () => {
   const redis = await startRedis();
 
   await healthy(redis);
+  await contained(redis);
   await broken(redis);
   await report(redis);
   await redis.stop();
