@@ -10,47 +10,46 @@
 #define SAME_SHAPE 0.02
 
 typedef struct {
-  GstElement *size; /* what is asked of the scaler */
-  double shape;     /* of the first pictures; 0: none yet */
+  GstElement *size; /* what is asked of the scaler … */
+  GstCaps *wanted;  /* … of pictures of the first shape */
+  double shape;     /* 0: none yet */
 } Rescale;
 
-static gboolean
-read_shape (GstCaps *caps, double *shape, int *width, int *height)
+static void
+rescale_free (gpointer data)
 {
-  GstStructure *structure = gst_caps_get_structure (caps, 0);
-  int numerator = 1, denominator = 1;
+  Rescale *rescale = data;
 
-  gst_structure_get_fraction (structure, "pixel-aspect-ratio", &numerator, &denominator);
-  if (!gst_structure_get_int (structure, "width", width) || !gst_structure_get_int (structure, "height", height) ||
-      *height <= 0 || denominator <= 0)
-    return FALSE;
-  *shape = (double)*width * numerator / *height / denominator;
-  return TRUE;
+  gst_caps_unref (rescale->wanted);
+  g_free (rescale);
 }
 
-/* Pictures of another shape would be cropped to the first one: from there on they pass as they are, and the scaler behind
- * gives them borders. */
+/* Pictures of another shape would be cropped to the first one: they pass as they are, and the scaler behind gives them
+ * borders. */
 static GstPadProbeReturn
 watch_shape (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   Rescale *rescale = data;
-  int width, height;
+  int width, height, numerator = 1, denominator = 1;
+  g_autoptr (GstCaps) same = NULL;
+  GstStructure *structure;
   GstCaps *caps;
   double shape;
 
   if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_CAPS)
     return GST_PAD_PROBE_OK;
   gst_event_parse_caps (GST_PAD_PROBE_INFO_EVENT (info), &caps);
-  if (!read_shape (caps, &shape, &width, &height))
+  structure = gst_caps_get_structure (caps, 0);
+  gst_structure_get_fraction (structure, "pixel-aspect-ratio", &numerator, &denominator);
+  if (!gst_structure_get_int (structure, "width", &width) || !gst_structure_get_int (structure, "height", &height) ||
+      height <= 0 || denominator <= 0)
     return GST_PAD_PROBE_OK;
-  if (rescale->shape == 0) {
+  shape = (double)width * numerator / height / denominator;
+  if (rescale->shape == 0)
     rescale->shape = shape;
-  } else if (fabs (shape / rescale->shape - 1) > SAME_SHAPE) {
-    g_autoptr (GstCaps) any = gst_caps_new_empty_simple ("video/x-raw");
-
-    g_object_set (rescale->size, "caps", any, NULL);
-    g_object_set (GST_PAD_PARENT (pad), "aspect-ratio", width, height, NULL);
-  }
+  same = gst_caps_new_simple ("video/x-raw", "width", G_TYPE_INT, width, "height", G_TYPE_INT, height,
+                              "pixel-aspect-ratio", GST_TYPE_FRACTION, numerator, denominator, NULL);
+  g_object_set (rescale->size, "caps", fabs (shape / rescale->shape - 1) > SAME_SHAPE ? same : rescale->wanted, NULL);
   return GST_PAD_PROBE_OK;
 }
 
@@ -108,7 +107,8 @@ derush_rescale_insert (DerushMediaPipeline *pipeline, DerushMediaInfo *info, int
   }
   rescale = g_new0 (Rescale, 1);
   rescale->size = size;
+  rescale->wanted = g_steal_pointer (&caps);
   pad = gst_element_get_static_pad (scaler, "sink");
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, watch_shape, rescale, g_free);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, watch_shape, rescale, rescale_free);
   return TRUE;
 }

@@ -422,12 +422,16 @@ a_change_of_shape_gets_borders (void)
   g_autofree char *tall = make ("tall.ts", "-f lavfi -i color=white:s=240x320:r=25:d=1" X264 "-output_ts_offset 1");
   g_autofree char *said = test_shell (directory, "cat wide.ts tall.ts > both.ts");
   g_autofree char *film = g_build_filename (directory, "both.ts", NULL);
-  g_autoptr (TestAnswer) answer = transcode (film, NULL);
+  static const char *const sizes[] = {NULL, "\"width\":320,\"height\":90", "\"height\":360,\"enlarge\":true"};
 
-  g_assert_cmpint ((int)ffprobe ("out.mp4", "v", "nb_read_frames"), ==, 50);
-  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,0.4)',crop=20:100:0:40"), >, 200);
-  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',crop=20:100:0:40"), <, 30);
-  g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',crop=60:100:130:40"), >, 200);
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autoptr (TestAnswer) answer = transcode (film, sizes[i]);
+
+    g_assert_cmpint ((int)ffprobe ("out.mp4", "v", "nb_read_frames"), ==, 50);
+    g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,0.4)',scale=320:180,crop=20:100:0:40"), >, 200);
+    g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',scale=320:180,crop=20:100:0:40"), <, 30);
+    g_assert_cmpfloat (mean_luma ("out.mp4", "select='gt(t,1.4)',scale=320:180,crop=60:100:130:40"), >, 200);
+  }
 }
 
 static const struct {
