@@ -212,6 +212,16 @@ void derush_bullmq_queue_remove_unprocessed_children_async (DerushBullmqQueue *q
 gboolean derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQueue *queue, GAsyncResult *result,
                                                                  GError **error);
 
+/* A job that has ended waits to be run again, with all its attempts. FALSE without an error: it has not ended. */
+void derush_bullmq_queue_retry_async (DerushBullmqQueue *queue, const char *id, const char *state,
+                                      GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_queue_retry_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* What jobs have logged by `job.log()`: a row each, oldest first. */
+void derush_bullmq_queue_get_logs_async (DerushBullmqQueue *queue, const char *id, guint start, guint n_rows,
+                                         GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_queue_get_logs_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
 /* {waiting, active, completed, failed, delayed, prioritized, waiting-children, paused (boolean), total} */
 void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellable *cancellable,
                                            GAsyncReadyCallback callback, gpointer user_data);

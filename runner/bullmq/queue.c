@@ -529,3 +529,132 @@ derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQueue *self,
 {
   return g_task_propagate_boolean (G_TASK (result), error);
 }
+
+/* ── Trying again ───────────────────────────────────────────────────────── */
+
+static void
+on_retried (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  if (operation_take (operation, said))
+    operation->removed = said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer == 1;
+  operation_end_if_complete (operation);
+}
+
+/**
+ * derush_bullmq_queue_retry_async:
+ * @queue: a queue
+ * @id: a job's id
+ * @state: the state it ended in: `failed` or `completed`
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when it is done
+ * @user_data: for @callback
+ *
+ * What `job.retry()` does: the job waits again, as if it had never been tried.
+ */
+void
+derush_bullmq_queue_retry_async (DerushBullmqQueue *self, const char *id, const char *state, GCancellable *cancellable,
+                                 GAsyncReadyCallback callback, gpointer user_data)
+{
+  const char *keys[] = {id, "events", state, "wait", "meta", "active", "marker", "prioritized", "pc", NULL};
+  Operation *operation = operation_new (self, derush_bullmq_queue_retry_async, cancellable, callback, user_data);
+  BullmqCommand *command = bullmq_command_new_script (BULLMQ_REPROCESS_JOB);
+
+  operation->about_removal = TRUE;
+  bullmq_command_add_keys (command, self->base, keys);
+  bullmq_command_add (command, id, -1);
+  bullmq_command_add (command, "LPUSH", -1);
+  bullmq_command_add (command, g_str_equal (state, "failed") ? "failedReason" : "returnvalue", -1);
+  bullmq_command_add (command, state, -1);
+  bullmq_command_add (command, "1", -1);
+  bullmq_command_add (command, "1", -1);
+  operation_send (operation, command, on_retried);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_retry_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: %TRUE if the job waits; %FALSE without @error if it was not in the state that was named
+ */
+gboolean
+derush_bullmq_queue_retry_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ── What a job has logged ──────────────────────────────────────────────── */
+
+static void
+on_log_rows (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+  JsonArray *rows = json_array_new ();
+
+  if (operation_take (operation, said) && said->reply->type == REDIS_REPLY_ARRAY)
+    for (gsize i = 0; i < said->reply->elements; i++) {
+      g_autofree char *row = g_utf8_make_valid (said->reply->element[i]->str, said->reply->element[i]->len);
+
+      json_array_add_string_element (rows, row);
+    }
+  json_object_set_array_member (operation->object, "logs", rows);
+  operation_end_if_complete (operation);
+}
+
+static void
+on_log_count (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  if (operation_take (operation, said))
+    json_object_set_int_member (operation->object, "count", said->reply->integer);
+  operation_end_if_complete (operation);
+}
+
+/**
+ * derush_bullmq_queue_get_logs_async:
+ * @queue: a queue
+ * @id: a job's id
+ * @start: the first row, from 0
+ * @n_rows: how many at most, from 1
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when the answer is there
+ * @user_data: for @callback
+ *
+ * Reads what was logged of a job.
+ */
+void
+derush_bullmq_queue_get_logs_async (DerushBullmqQueue *self, const char *id, guint start, guint n_rows,
+                                    GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  Operation *operation = operation_new (self, derush_bullmq_queue_get_logs_async, cancellable, callback, user_data);
+  BullmqCommand *rows = bullmq_command_new ("LRANGE"), *count = bullmq_command_new ("LLEN");
+  g_autofree char *name = g_strconcat (id, ":logs", NULL);
+
+  operation->object = json_object_new ();
+  bullmq_command_add_key (rows, self->base, name, -1);
+  bullmq_command_add_int (rows, start);
+  bullmq_command_add_int (rows, (gint64)start + n_rows - 1);
+  bullmq_command_add_key (count, self->base, name, -1);
+  operation_send (operation, rows, on_log_rows);
+  operation_send (operation, count, on_log_count);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_get_logs_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): `{logs, count}`: the rows, and how many there are in all
+ */
+JsonObject *
+derush_bullmq_queue_get_logs_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}

@@ -28,6 +28,7 @@ static const struct {
     [BULLMQ_RELEASE_PARENT_IF_NO_PENDING_DEPENDENCIES] = {"releaseParentIfNoPendingDependencies", 2},
     [BULLMQ_REMOVE_JOB] = {"removeJob", 2},
     [BULLMQ_REMOVE_UNPROCESSED_CHILDREN] = {"removeUnprocessedChildren", 2},
+    [BULLMQ_REPROCESS_JOB] = {"reprocessJob", 9},
     [BULLMQ_RETRY_JOB] = {"retryJob", 11},
     [BULLMQ_UPDATE_DATA] = {"updateData", 1},
     [BULLMQ_UPDATE_JOB_SCHEDULER] = {"updateJobScheduler", 12},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bullmq/bullmq.h"
+#include "http/http.h"
 #include "results/results.h"
 #include "steps/steps.h"
 #include "workflow/workflow.h"
@@ -69,6 +70,15 @@ void derush_daemon_queue_cancel (DerushDaemonQueue *queue, const char *queue_nam
 /* Whether the job @id, that has just come, is to be cancelled. */
 gboolean derush_daemon_queue_cancels (DerushDaemonQueue *queue, const char *id);
 
+const char *derush_daemon_queue_get_name (DerushDaemonQueue *queue);
+guint derush_daemon_queue_get_concurrency (DerushDaemonQueue *queue);
+guint derush_daemon_queue_get_n_running (DerushDaemonQueue *queue);
+
+/* @pid: 0: the slot has no process; @job: (nullable): the id of what it does */
+typedef void (*DerushDaemonSlotFunc) (const char *name, const char *queue, GPid pid, gboolean busy, const char *job,
+                                      gpointer user_data);
+void derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc func, gpointer user_data);
+
 /* A slot that is free. */
 DerushSlot *derush_daemon_queue_take_slot (DerushDaemonQueue *queue);
 
@@ -85,6 +95,8 @@ void derush_daemon_job_give_back (DerushDaemonJob *job);
 gboolean derush_daemon_job_is_step (DerushDaemonJob *job);
 gboolean derush_daemon_job_is (DerushDaemonJob *job, const char *queue, const char *id);
 void derush_daemon_job_cancel (DerushDaemonJob *job);
+DerushSlot *derush_daemon_job_get_slot (DerushDaemonJob *job);
+const char *derush_daemon_job_get_id (DerushDaemonJob *job);
 
 /* ── Metrics ────────────────────────────────────────────────────────────── */
 
@@ -95,10 +107,25 @@ void derush_daemon_metrics_job_ended (DerushBullmqJob *job, const char *type, co
 void derush_daemon_metrics_job_failed (DerushBullmqJob *job, const char *type, DerushErrorClass error_class,
                                        gboolean will_retry, gint64 duration_ms);
 
+/* Told of every attempt that ends here; @state as in the metric derush_jobs_total. */
+typedef void (*DerushDaemonEndedFunc) (DerushBullmqJob *job, const char *type, const char *state, gint64 duration_ms,
+                                       gpointer user_data);
+void derush_daemon_metrics_listen (DerushDaemonEndedFunc func, gpointer user_data);
+
 /* Looks at the queues of @settings (element-type DerushQueueSetting) and at the disk every few seconds. */
 typedef struct _DerushDaemonMetrics DerushDaemonMetrics;
 DerushDaemonMetrics *derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings);
 void derush_daemon_metrics_free (DerushDaemonMetrics *metrics);
+
+/* ── HTTP ───────────────────────────────────────────────────────────────── */
+
+/* What is told of the daemon over HTTP, and the server, unless DERUSH_HTTP_ADDRESS is off. @queues: (element-type
+ * DerushDaemonQueue). *@started is to be freed even after an error. */
+typedef struct _DerushDaemonBackend DerushDaemonBackend;
+gboolean derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, DerushDaemonBackend **started,
+                                      GError **error);
+void derush_daemon_backend_set_draining (DerushDaemonBackend *backend);
+void derush_daemon_backend_free (DerushDaemonBackend *backend);
 
 /* ── A workflow ─────────────────────────────────────────────────────────── */
 

@@ -127,7 +127,7 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
   JsonObject *fields;
 
   g_strdelimit (reason, "\r\n", ' ');
-  if (job->is_step)
+  if (job->is_step || error_class == DERUSH_ERROR_CANCELLED)
     debug = described = derush_daemon_step_describe_class (error_class, debug);
   stack = stack_of (step, input, debug);
   if (!quiet) {
@@ -501,4 +501,16 @@ void
 derush_daemon_job_cancel (DerushDaemonJob *job)
 {
   g_cancellable_cancel (job->cancellable);
+}
+
+DerushSlot *
+derush_daemon_job_get_slot (DerushDaemonJob *job)
+{
+  return job->slot;
+}
+
+const char *
+derush_daemon_job_get_id (DerushDaemonJob *job)
+{
+  return job->id;
 }

@@ -26,6 +26,7 @@ typedef struct {
   guint timer;
   guint sweeper;
   DerushDaemonMetrics *metrics;
+  DerushDaemonBackend *backend;
 } Program;
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
@@ -69,6 +70,7 @@ on_signal (gpointer user_data)
 
   program->signals++;
   if (program->signals == 1) {
+    derush_daemon_backend_set_draining (program->backend);
     derush_log (DERUSH_LOG_INFO, NULL, "Ending: running jobs have %d s, then they are given back", (int)timeout);
     program->timer = g_timeout_add_seconds (timeout, give_back, program);
     for (guint i = 0; i < program->queues->len; i++)
@@ -190,6 +192,8 @@ set_up (Program *program, GError **error)
     g_ptr_array_add (program->queues, derush_daemon_queue_new (daemon, address, settings->pdata[i]));
   program->open = program->queues->len;
   program->metrics = derush_daemon_metrics_new (daemon, settings);
+  if (!derush_daemon_backend_start (daemon, program->queues, &program->backend, error))
+    return FALSE;
   for (guint i = 0; i < settings->len; i++) {
     DerushQueueSetting *setting = settings->pdata[i];
     JsonObject *fields = json_object_new ();
@@ -208,6 +212,7 @@ clean_up (Program *program)
 
   g_clear_handle_id (&program->timer, g_source_remove);
   g_clear_handle_id (&program->sweeper, g_source_remove);
+  g_clear_pointer (&program->backend, derush_daemon_backend_free);
   g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);

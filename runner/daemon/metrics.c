@@ -72,6 +72,16 @@ exports_total (void)
                                  NULL);
 }
 
+static DerushDaemonEndedFunc ended_func;
+static gpointer ended_data;
+
+void
+derush_daemon_metrics_listen (DerushDaemonEndedFunc func, gpointer user_data)
+{
+  ended_func = func;
+  ended_data = user_data;
+}
+
 void
 derush_daemon_metrics_job_taken (DerushBullmqJob *job)
 {
@@ -97,6 +107,8 @@ derush_daemon_metrics_job_ended (DerushBullmqJob *job, const char *type, const c
   derush_metric_observe (job_duration (), duration_ms / 1000.0, queue, known, state, NULL);
   if (strcmp (known, "VIDEO_PROCESSING") == 0)
     derush_metric_add (exports_total (), 1, state, NULL);
+  if (ended_func)
+    ended_func (job, known, state, duration_ms, ended_data);
 }
 
 void

@@ -160,3 +160,43 @@ derush_daemon_queue_take_slot (DerushDaemonQueue *queue)
   g_ptr_array_add (queue->slots, slot);
   return slot;
 }
+
+const char *
+derush_daemon_queue_get_name (DerushDaemonQueue *queue)
+{
+  return queue->name;
+}
+
+guint
+derush_daemon_queue_get_concurrency (DerushDaemonQueue *queue)
+{
+  return queue->concurrency;
+}
+
+guint
+derush_daemon_queue_get_n_running (DerushDaemonQueue *queue)
+{
+  return queue->jobs->len;
+}
+
+static const char *
+job_on (DerushDaemonQueue *queue, DerushSlot *slot)
+{
+  for (guint i = 0; i < queue->jobs->len; i++)
+    if (derush_daemon_job_get_slot (queue->jobs->pdata[i]) == slot)
+      return derush_daemon_job_get_id (queue->jobs->pdata[i]);
+  return NULL;
+}
+
+void
+derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc func, gpointer user_data)
+{
+  /* Those that were never needed are there all the same. */
+  for (guint i = 0; i < MAX (queue->concurrency, queue->slots->len); i++) {
+    DerushSlot *slot = i < queue->slots->len ? queue->slots->pdata[i] : NULL;
+    g_autofree char *name = g_strdup_printf ("%s-%u", queue->name, i + 1);
+
+    func (name, queue->name, slot ? derush_slot_get_media_pid (slot) : 0, slot && derush_slot_is_busy (slot),
+          slot ? job_on (queue, slot) : NULL, user_data);
+  }
+}

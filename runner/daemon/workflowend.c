@@ -72,7 +72,8 @@ execution_fail (Execution *self, DerushErrorClass error_class, const char *messa
   derush_store_job_failed (self->daemon->store, self->store_id, reason, FALSE, error_class == DERUSH_ERROR_CANCELLED,
                            elapsed (self));
   derush_daemon_metrics_job_failed (self->job, self->plan->job_type, error_class, FALSE, elapsed (self));
-  derush_bullmq_job_fail (self->job, reason, NULL, FALSE);
+  derush_bullmq_job_fail (self->job, reason, error_class == DERUSH_ERROR_CANCELLED ? "    class: cancelled" : NULL,
+                          FALSE);
   execution_free (self);
 }
 

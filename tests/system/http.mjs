@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The HTTP interface of derushd with a real Redis: what it answers is compared with what bullmq says, and with the description
+// in data/openapi.json; then what strangers and faults may do to it.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { freePort, main, need, openQueue, run, daemonEnvironment, sleep, sourceDirectory, startDaemon, startRedis, temporaryFolder, test, until }
+  from './lib.mjs';
+
+const description = JSON.parse(fs.readFileSync(path.join(sourceDirectory, 'data/openapi.json'), 'utf8'));
+const seen = new Set();
+
+// ── The description ─────────────────────────────────────────────────────────
+
+const resolve = schema => schema.$ref
+  ? resolve(schema.$ref.split('/').slice(1).reduce((object, name) => object[name], description)) : schema;
+
+/** The part of JSON Schema that the description uses. */
+function check(schema, value, where) {
+  schema = resolve(schema);
+  for (const part of schema.allOf ?? []) check(part, value, where);
+  if (schema.enum) assert.ok(schema.enum.includes(value), `${where} is ${value}, not one of ${schema.enum}`);
+  if (schema.type === 'object') {
+    assert.ok(value && typeof value === 'object' && !Array.isArray(value), `${where} is an object`);
+    for (const name of schema.required ?? []) assert.ok(name in value, `${where} has ${name}`);
+    for (const [name, member] of Object.entries(value)) {
+      if (schema.properties?.[name]) check(schema.properties[name], member, `${where}.${name}`);
+      else if (schema.additionalProperties === false) assert.fail(`${where}.${name} is described`);
+      else if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, member, `${where}.${name}`);
+    }
+  } else if (schema.type === 'array') {
+    assert.ok(Array.isArray(value), `${where} is an array`);
+    value.forEach((item, i) => check(schema.items ?? {}, item, `${where}[${i}]`));
+  } else if (schema.type === 'integer') {
+    assert.ok(Number.isInteger(value), `${where} is a whole number`);
+  } else if (schema.type) {
+    assert.equal(typeof value, schema.type, where);
+  }
+}
+
+const patternOf = template => new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`);
+const templates = Object.keys(description.paths).sort((a, b) => a.includes('{') - b.includes('{'));
+
+function checkAnswer(method, url, status, type, body) {
+  const template = templates.find(candidate => patternOf(candidate).test(url.pathname));
+  const operation = description.paths[template]?.[method.toLowerCase()];
+  const answer = operation?.responses?.[status];
+
+  assert.ok(answer, `${method} ${url.pathname} with ${status} is described`);
+  const content = Object.entries(resolve(answer).content ?? {}).find(([name]) => type.startsWith(name));
+  assert.ok(content, `${type} of ${method} ${template} is described`);
+  seen.add(`${method} ${template}`);
+  if (typeof body === 'object') check(content[1].schema, body, `${method} ${template} ${status}`);
+}
+
+async function ask(base, pathname, { method = 'GET', body, headers = {}, described = true } = {}) {
+  const url = new URL(pathname, base);
+  const response = await fetch(url, { method, headers: { ...body !== undefined && { 'content-type': 'application/json' }, ...headers },
+    body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body) });
+  const text = await response.text();
+  const type = response.headers.get('content-type') ?? '';
+  const value = type.startsWith('application/json') ? JSON.parse(text) : text;
+
+  if (described) checkAnswer(method, url, response.status, type, value);
+  return { status: response.status, body: value, data: value?.data, error: value?.error, headers: response.headers };
+}
+const post = (base, pathname, body, options) => ask(base, pathname, { method: 'POST', body, ...options });
+
+/** Bytes as they are; resolves to all that came back when the other side closes. */
+function speak(port, text, { drip, timeout = 15000 } = {}) {
+  return new Promise((resolveText, reject) => {
+    const socket = net.connect(port, '127.0.0.1');
+    let answer = '', timer;
+    const over = setTimeout(() => { socket.destroy(); reject(new Error('the connection stayed open')); }, timeout);
+
+    socket.setEncoding('latin1');
+    socket.on('data', chunk => { answer += chunk; });
+    socket.on('error', () => {});
+    socket.on('close', () => { clearInterval(timer); clearTimeout(over); resolveText(answer); });
+    socket.on('connect', () => {
+      socket.write(text);
+      if (drip) timer = setInterval(() => { if (!socket.destroyed) socket.write(drip); }, 200);
+    });
+  });
+}
+
+/** The events of /api/events: {events, next(check), close()}. */
+async function listen(base) {
+  const events = [];
+  const request = http.get(new URL('/api/events', base));
+  const response = await new Promise((done, reject) => request.on('response', done).on('error', reject));
+  let text = '';
+
+  assert.equal(response.headers['content-type'], 'text/event-stream');
+  response.setEncoding('utf8');
+  response.on('error', () => {});
+  response.on('data', chunk => {
+    text += chunk;
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+      const fields = Object.fromEntries(text.slice(0, end).split('\n').filter(line => /^\w+: /.test(line))
+        .map(line => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]));
+      if (fields.event) events.push({ id: Number(fields.id), event: fields.event, data: JSON.parse(fields.data) });
+    }
+  });
+  return { events, next: wanted => until(() => events.find(wanted), 'an event', 5000), close: () => request.destroy() };
+}
+
+main(async () => {
+  const redis = await startRedis();
+  const port = await freePort();
+  const base = `http://127.0.0.1:${port}`;
+  const daemon = await startDaemon(redis, { environment: { DERUSH_HTTP_ADDRESS: `127.0.0.1:${port}`, DERUSH_HTTP_TIMEOUT: '2' } });
+  const video = await openQueue(redis);
+  const ended = async id => {
+    await until(async () => ['completed', 'failed'].includes(await (await video.queue.getJob(id))?.getState()), `job ${id}`);
+    return video.queue.getJob(id);
+  };
+
+  await test('a job that is posted is done, and shown as bullmq has it', async () => {
+    const added = await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'ok', durationMs: 0 }, options: { priority: 3, attempts: 2 } });
+    const job = await ended(added.data.id);
+
+    assert.deepEqual([added.status, added.body.success, added.data.queue, added.data.type], [200, true, 'video-processing', 'SELF_TEST']);
+    assert.deepEqual([job.name, job.data, job.opts.priority, job.opts.attempts], ['SELF_TEST', { do: 'ok', durationMs: 0 }, 3, 2]);
+    const { data } = await ask(base, `/api/jobs/${added.data.id}`);
+    assert.deepEqual([data.state, data.status, data.attemptsMade], ['completed', 'COMPLETED', 1]);
+    assert.deepEqual(data.returnvalue, job.returnvalue);
+    assert.equal(data.finishedOn, job.finishedOn);
+  });
+
+  await test('a job that failed says so, has its log, and is tried again', async () => {
+    const { data: { id } } = await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'fail', durationMs: 0 }, options: { jobId: 'mine' } });
+    const job = await ended(id);
+
+    assert.equal(id, 'mine');
+    await job.log('first');
+    await job.log('seçond');
+    const failed = await ask(base, `/api/jobs/${id}`);
+    assert.deepEqual([failed.data.state, failed.data.status, failed.data.failedReason], ['failed', 'FAILED', job.failedReason]);
+    const { logs } = await video.queue.getJobLogs(id);
+    assert.deepEqual((await ask(base, `/api/jobs/${id}/logs`)).data, { logs, count: logs.length });
+    assert.deepEqual((await ask(base, `/api/jobs/${id}/logs?start=${logs.length - 1}&limit=1`)).data.logs, ['seçond']);
+    assert.equal((await ask(base, `/api/jobs/${id}/logs?limit=x`)).status, 400);
+    const retried = await post(base, `/api/jobs/${id}/retry`);
+    assert.deepEqual([retried.status, retried.data.id, retried.data.state], [200, id, 'waiting']);
+    await until(async () => (await video.queue.getJob(id)).finishedOn > job.finishedOn, 'the second try');
+    assert.equal((await video.queue.getJob(id)).attemptsMade, 1);
+  });
+
+  await test('a running job is cancelled; one that has ended is not', async () => {
+    const { data: { id } } = await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'ok', durationMs: 60000 } });
+
+    await until(async () => (await ask(base, `/api/jobs/${id}`)).data.status === 'PROCESSING', 'its start');
+    const { workers } = (await ask(base, '/api/health/workers')).data;
+    assert.deepEqual(Object.keys(workers).sort(), ['video-processing-1', 'video-processing-2']);
+    const busy = await until(async () => Object.values((await ask(base, '/api/health/workers')).data.workers)
+      .find(worker => worker.currentJob === id && worker.pid), 'the worker that runs it');
+    assert.equal(busy.status, 'busy');
+    assert.ok(daemon.mediaWorkers().some(({ pid }) => pid === busy.pid), `${busy.pid} is a media worker`);
+    const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${busy.pid}/status`, 'utf8'))[1]) * 1024;
+    assert.ok(Math.abs(busy.memory - rss) < rss * 0.5, `${busy.memory} is about ${rss}`);
+    assert.equal((await ask(base, '/api/status')).data.queues['video-processing'].active, 1);
+    assert.equal((await post(base, `/api/jobs/${id}/retry`)).status, 409);
+    assert.equal((await post(base, `/api/jobs/${id}/cancel`)).data.state, 'cancelling');
+    await ended(id);
+    assert.equal((await ask(base, `/api/jobs/${id}`)).data.status, 'CANCELLED');
+    assert.equal((await post(base, `/api/jobs/${id}/cancel`)).status, 409);
+  });
+
+  await test('the queues and the statistics have the numbers of bullmq', async () => {
+    await video.add('SELF_TEST', { do: 'ok', durationMs: 0 }, { delay: 600000 });
+    await sleep(1500);
+    const counts = await video.queue.getJobCounts('waiting', 'active', 'completed', 'failed', 'delayed');
+    const { data } = await ask(base, '/api/jobs/queues/status');
+
+    assert.deepEqual(counts, { waiting: 0, active: 0, completed: 1, failed: 2, delayed: 1 });
+    for (const [state, number] of Object.entries(counts)) assert.equal(data['video-processing'][state], number, state);
+    assert.deepEqual([data['video-processing'].total, data['video-processing'].paused], [4, false]);
+    await video.queue.pause();
+    await until(async () => (await ask(base, '/api/jobs/queues/status')).data['video-processing'].paused, 'the pause', 3000);
+    await video.queue.resume();
+    const statistics = (await ask(base, '/api/jobs/statistics')).data;
+    assert.deepEqual(statistics.byType, { SELF_TEST: { completed: 1, failed: 2, cancelled: 1 } });
+    assert.deepEqual([statistics.byStatus.completed, statistics.byStatus.failed, statistics.byStatus.delayed], [1, 2, 1]);
+    assert.equal(statistics.throughput.lastHour, 1);
+    assert.ok(Math.abs(statistics.failureRate - 2 / 3) < 1e-9, String(statistics.failureRate));
+    assert.match((await ask(base, '/metrics')).body, /^derush_jobs_total\{.*state="failed".*\} 2$/m);
+    assert.match((await ask(base, '/api/metrics')).body, /^derush_http_requests_total\{route="\/api\/jobs",status="200"\} 3$/m);
+  });
+
+  await test('whoever listens hears of jobs and queues as it happens', async () => {
+    const stream = await listen(base);
+    const { data: { id } } = await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'ok', durationMs: 0 } });
+    const { data } = await stream.next(({ event, data: said }) => event === 'job' && said.id === id);
+
+    assert.deepEqual([data.state, data.type, data.queue], ['completed', 'SELF_TEST', 'video-processing']);
+    const queue = await stream.next(({ event, data: said }) => event === 'queue' && said.counts.completed === 2);
+    assert.equal(queue.data.queue, 'video-processing');
+    stream.close();
+    seen.add('GET /api/events');
+  });
+
+  await test('bad data is refused with what is wrong, and nothing is added', async () => {
+    const before = (await video.queue.getJobCountByTypes('completed', 'failed', 'waiting', 'active', 'delayed'));
+    const cases = [
+      [{}, 400, /type/], [{ type: 'NO_SUCH_TYPE', data: {} }, 400, /NO_SUCH_TYPE/], [{ type: 'VIDEO_PROCESSING', data: {} }, 400, /./],
+      [{ type: 'SELF_TEST', data: 'text' }, 400, /data/], [{ type: 'SELF_TEST', data: { do: 'ok' }, queue: 'other' }, 400, /other/],
+      [{ type: 'SELF_TEST', data: { do: 'ok' }, options: { jobId: 'meta' } }, 400, /meta/],
+      [{ type: 'SELF_TEST', data: { do: 'ok' }, options: { attempts: 'many' } }, 400, /attempts/],
+      ['{"type":', 400, /JSON/], ['[1]', 400, /./], [`${'{"a":'.repeat(500)}1${'}'.repeat(500)}`, 400, /./],
+    ];
+
+    for (const [body, status, message] of cases) {
+      const answer = await post(base, '/api/jobs', body);
+      assert.deepEqual([answer.status, answer.body.success], [status, false], JSON.stringify(body).slice(0, 80));
+      assert.match(answer.error, message);
+    }
+    assert.equal((await post(base, '/api/jobs', '{}', { headers: { 'content-type': 'text/plain' } })).status, 415);
+    for (const id of ['none', 'meta', 'events', 'a:lock', '..%2F..%2Fetc%2Fpasswd', '%00'])
+      assert.equal((await ask(base, `/api/jobs/${id}`)).status, 404, id);
+    assert.equal((await ask(base, '/api/other', { described: false })).status, 404);
+    const other = await ask(base, '/api/jobs', { method: 'DELETE', described: false });
+    assert.deepEqual([other.status, other.headers.get('allow')], [405, 'POST']);
+    assert.equal(await video.queue.getJobCountByTypes('completed', 'failed', 'waiting', 'active', 'delayed'), before);
+  });
+
+  await test('a workflow is run, shown, listed and cancelled', async () => {
+    const step = (id, durationMs, dependencies = []) => ({ id, jobType: 'SELF_TEST', jobData: { do: 'ok', durationMs }, dependencies,
+      estimatedDuration: 1, maxRetries: 0 });
+    const definition = { id: 'two', name: 'Two', steps: [step('a', 0), step('b', 0, ['a'])], retryPolicy: { maxRetries: 0, retryDelay: 10 } };
+    const started = await post(base, '/api/workflows/execute', { workflowDefinition: definition });
+    const show = id => ask(base, `/api/workflows/${id}`);
+
+    assert.deepEqual([started.status, started.body.success], [200, true]);
+    await until(async () => (await show(started.data.executionId)).data.status === 'COMPLETED', 'its end');
+    const { data } = await show(started.data.executionId);
+    assert.deepEqual(data.steps.map(({ id, status }) => [id, status]), [['a', 'COMPLETED'], ['b', 'COMPLETED']]);
+    assert.deepEqual([data.executionId, data.workflow], [started.data.executionId, 'two']);
+
+    const long = { ...definition, id: 'long', steps: [step('a', 60000)] };
+    const { data: { executionId } } = await post(base, '/api/workflows/execute', { workflowDefinition: long });
+    await until(async () => (await show(executionId)).data.steps.some(({ status }) => status === 'RUNNING'), 'its step');
+    assert.deepEqual((await ask(base, '/api/workflows/active')).data.map(item => item.executionId), [executionId]);
+    assert.equal((await ask(base, '/api/workflows/statistics')).data.active, 1);
+    assert.equal((await post(base, `/api/workflows/${executionId}/cancel`)).data.executionId, executionId);
+    await until(async () => (await show(executionId)).data.status === 'CANCELLED', 'its cancellation');
+    const statistics = (await ask(base, '/api/workflows/statistics')).data;
+    assert.deepEqual([statistics.completed, statistics.cancelled], [1, 1]);
+    assert.deepEqual((await ask(base, '/api/workflows/active')).data, []);
+    assert.equal((await show('none')).status, 404);
+    assert.equal((await post(base, `/api/workflows/${executionId}/cancel`)).status, 409);
+    const templateIds = (await ask(base, '/api/workflows/templates')).data.map(({ id }) => id);
+    assert.ok(['video_transformation_basic', 'video_transformation_advanced'].every(id => templateIds.includes(id)), String(templateIds));
+  });
+
+  await test('a wrong workflow is refused in the words of the backend', async () => {
+    const circle = { id: 'c', name: 'C', steps: [{ id: 'a', jobType: 'SELF_TEST', jobData: {}, dependencies: ['a'] }] };
+
+    for (const body of [{}, { workflowDefinition: {} }, { workflowDefinition: 'text' }, { workflowDefinition: circle }, { templateId: 'none' }, { templateId: '/etc/passwd' }]) {
+      const answer = await post(base, '/api/workflows/execute', body);
+      assert.deepEqual([answer.status, answer.body.success, answer.error], [400, false, 'Définition de workflow invalide'], JSON.stringify(body));
+      assert.ok(answer.body.details.length > 5);
+    }
+  });
+
+  await test('large, slow and foreign requests are turned away, and others go on', async () => {
+    const large = await post(base, '/api/jobs', 'x'.repeat(30 * 1024 * 1024), { described: false });
+    assert.deepEqual([large.status, large.body.success], [413, false]);
+    const chunked = await speak(port, `POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n` +
+      `100000\r\n${'x'.repeat(0x100000)}\r\n`.repeat(3) + '0\r\n\r\n');
+    assert.match(chunked, /^HTTP\/1\.1 413 /);
+    const headers = await speak(port, `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(60000)}\r\n\r\n`);
+    assert.match(headers, /^HTTP\/1\.1 4/);
+    await speak(port, `GET /healthz HTTP/1.1\r\nX-Endless: ${'x'.repeat(2 << 20)}`);
+    const begun = Date.now();
+    await Promise.all([speak(port, 'GET /healthz HTTP/1.1\r\nHost: x\r\n', { drip: 'X: y\r\n' }), speak(port, ''),
+      speak(port, 'POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n', { drip: 'x' }),
+      (async () => { while (Date.now() < begun + 1500) assert.equal((await ask(base, '/healthz')).status, 200); })()]);
+    assert.match(await speak(port, 'nonsense\r\n\r\n'), /^(HTTP\/1\.[01] 400 |$)/);
+    assert.equal((await ask(base, '/healthz', { headers: { origin: 'https://example.com' }, described: false })).status, 403);
+    assert.match(await speak(port, 'GET /healthz HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 403 /);
+    assert.equal((await ask(base, '/healthz')).status, 200);
+  });
+
+  await test('while Redis hangs, health answers at once and says so', async () => {
+    process.kill(redis.process.pid, 'SIGSTOP');
+    try {
+      const stuck = ask(base, '/api/jobs/mine', { described: false });
+      await sleep(3200);
+      for (const [pathname, status] of [['/api/health/workers', 503], ['/readyz', 503], ['/healthz', 200], ['/api/jobs/queues/status', 503],
+        ['/api/jobs/mine', 503], ['/api/status', 200], ['/api/jobs/statistics', 200]]) {
+        const answer = await Promise.race([ask(base, pathname), sleep(3000).then(() => ({ status: 'silent' }))]);
+        assert.equal(answer.status, status, pathname);
+      }
+      const { body } = await ask(base, '/api/health/workers');
+      assert.deepEqual([body.success, body.data.healthy, body.data.details.redis.connected], [false, false, false]);
+      assert.ok(body.data.details.redis.lastAnswerMs > 2000);
+      process.kill(redis.process.pid, 'SIGCONT');
+      assert.ok([200, 503].includes((await stuck).status));
+    } finally {
+      process.kill(redis.process.pid, 'SIGCONT');
+    }
+    await until(async () => (await ask(base, '/api/health/workers')).status === 200, 'health');
+  });
+
+  await test('a port in use, a wrong address and an open door are refused at the start', async () => {
+    for (const [environment, message] of [[{ DERUSH_HTTP_ADDRESS: `127.0.0.1:${port}` }, /DERUSH_HTTP_ADDRESS/],
+      [{ DERUSH_HTTP_ADDRESS: 'here' }, /“here”/], [{ DERUSH_HTTP_ADDRESS: '127.0.0.1:99999' }, /99999/],
+      [{ DERUSH_HTTP_ADDRESS: '0.0.0.0:0' }, /DERUSH_HTTP_TOKEN/]]) {
+      const { status, stderr } = await run('derushd', [], { environment: { ...daemonEnvironment(temporaryFolder()), ...redis.environment, LC_ALL: 'C.UTF-8', ...environment } });
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, message);
+    }
+  });
+
+  await test('with a token nobody else gets in', async () => {
+    const guarded = await startDaemon(redis, { queues: ['other'], environment: { DERUSH_HTTP_ADDRESS: '0.0.0.0:0', DERUSH_HTTP_TOKEN: 'sesame' } });
+    const { port: own } = await until(() => guarded.log().find(line => line.port && /Serving HTTP/.test(line.message)), 'its port');
+    const door = `http://127.0.0.1:${own}`;
+
+    for (const authorization of [undefined, 'Bearer wrong', 'Bearer sesam', 'Bearer sesamee', 'Bearer ', 'Basic sesame', 'sesame']) {
+      const answer = await ask(door, '/api/status', { headers: { ...authorization && { authorization } } });
+      assert.deepEqual([answer.status, answer.body.success], [401, false], authorization);
+    }
+    assert.equal((await ask(door, '/api/status', { headers: { authorization: 'Bearer sesame' } })).status, 200);
+    assert.equal((await ask(door, '/healthz')).status, 200);
+    assert.equal((await ask(door, '/metrics')).status, 401);
+    const { status, stderr } = await guarded.stop();
+    assert.equal(status, 0);
+    assert.ok(!stderr.includes('sesame'));
+  });
+
+  await test('the description is served, and everything in it was asked', async () => {
+    assert.deepEqual((await ask(base, '/api/openapi.json')).body, description);
+    const described = Object.entries(description.paths).flatMap(([template, methods]) => Object.keys(methods)
+      .map(method => `${method.toUpperCase()} ${template}`));
+    assert.deepEqual(described.filter(operation => !seen.has(operation)), []);
+  });
+
+  await test('derushd ends well while clients are there', async () => {
+    const stream = await listen(base);
+    const { status, signal } = await daemon.stop();
+
+    assert.deepEqual([status, signal], [0, null]);
+    stream.close();
+  });
+  await video.close();
+  await redis.stop();
+});
