@@ -208,7 +208,7 @@ main(async () => {
       [{}, 400, /type/], [{ type: 'NO_SUCH_TYPE', data: {} }, 400, /NO_SUCH_TYPE/], [{ type: 'VIDEO_PROCESSING', data: {} }, 400, /./],
       [{ type: 'SELF_TEST', data: 'text' }, 400, /data/], [{ type: 'SELF_TEST', data: { do: 'ok' }, queue: 'other' }, 400, /other/],
       [{ type: 'SELF_TEST', data: { do: 'ok' }, options: { jobId: 'meta' } }, 400, /meta/],
-      [{ type: 'SELF_TEST', data: { do: 'ok' }, options: { attempts: 'many' } }, 400, /attempts/],
+      [{ type: 'SELF_TEST', data: { do: 'ok' }, options: { priority: -1 } }, 400, /priority/],
       ['{"type":', 400, /JSON/], ['[1]', 400, /./], [`${'{"a":'.repeat(500)}1${'}'.repeat(500)}`, 400, /./],
     ];
 
