@@ -15,6 +15,7 @@ typedef struct _DerushProcess DerushProcess;
  * @stall: µs without progress after which the request is given up
  * @heartbeat: µs after which a worker that does not answer is killed
  * @memory_limit: bytes at which the worker is killed
+ * @cpu_limit: µs of processor time that the request may take
  * @job_id: for the log lines
  * @queue: (nullable): for the log lines
  * @step: for the log lines
@@ -31,6 +32,7 @@ typedef struct {
   gint64 stall;
   gint64 heartbeat;
   gint64 memory_limit;
+  gint64 cpu_limit;
   const char *job_id;
   const char *queue;
   const char *step;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "steps/cgroup-private.h"
 #include "steps/contain-private.h"
 #include "steps/containment-private.h"
 #include "steps/process-private.h"
@@ -33,6 +34,8 @@
 
 struct _DerushProcess {
   GPid pid;
+  DerushCgroup *cgroup; /* or %NULL */
+  gint64 memory_limit;
   DerushWire *wire;
   int output; /* what it writes to stdout and stderr */
   GString *line;
@@ -299,11 +302,34 @@ wait_then_kill (DerushProcess *process, gint64 grace)
 }
 
 static void
+set_memory_error (gint64 amount, gint64 limit, GError **error)
+{
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+               _ ("The media worker used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
+                  "%" PRId64 " of %" PRId64 " bytes"),
+               amount, limit);
+}
+
+static void
+set_cpu_error (gint64 limit, GError **error)
+{
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
+               _ ("The media worker used more processor time than it may and was killed; see DERUSH_WORKER_CPU_LIMIT: "
+                  "%" PRId64 " s"),
+               limit / G_USEC_PER_SEC);
+}
+
+static void
 set_death_error (DerushProcess *process, GError **error)
 {
   /* The socket closes a moment before the process can be waited for. */
   wait_then_kill (process, CANCEL_GRACE);
-  if (WIFSIGNALED (process->status))
+  if (WIFSIGNALED (process->status) && WTERMSIG (process->status) == SIGKILL && process->cgroup &&
+      derush_cgroup_was_full (process->cgroup))
+    set_memory_error (process->memory_limit, process->memory_limit, error);
+  else if (WIFSIGNALED (process->status) && WTERMSIG (process->status) == SIGXCPU && process->watch)
+    set_cpu_error (process->watch->cpu_limit, error);
+  else if (WIFSIGNALED (process->status))
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker was killed by signal %d (%s)"),
                  WTERMSIG (process->status), g_strsignal (WTERMSIG (process->status)));
   else
@@ -327,6 +353,20 @@ wait_for_something (DerushProcess *process, GCancellable *cancellable, int timeo
   reap (process, FALSE);
 }
 
+/* The one layer that the worker cannot see to itself. Without it the runner's own watch over the memory has to do. */
+static void
+add_cgroup (JsonObject *containment, DerushProcess *process, const char *reason)
+{
+  JsonObject *layer = json_object_new ();
+
+  json_object_set_boolean_member (layer, "holds", process->cgroup != NULL);
+  if (process->cgroup)
+    json_object_set_int_member (layer, "version", derush_cgroup_get_version (process->cgroup));
+  else
+    json_object_set_string_member (layer, "reason", reason);
+  json_object_set_object_member (containment, "cgroup", layer);
+}
+
 /**
  * derush_process_start:
  * @config: the settings
@@ -341,9 +381,15 @@ DerushProcess *
 derush_process_start (DerushConfig *config, const char *home, GCancellable *cancellable, char **debug, GError **error)
 {
   g_autoptr (DerushProcess) process = spawn (config, home, error);
+  g_autofree char *reason = NULL;
 
   if (!process)
     return NULL;
+  process->memory_limit = derush_config_get_int (config, "DERUSH_WORKER_MEMORY_LIMIT");
+  if (strcmp (derush_config_get_string (config, "DERUSH_SANDBOX"), "off") == 0)
+    reason = g_strdup (_ ("switched off by DERUSH_SANDBOX"));
+  else
+    process->cgroup = derush_cgroup_new (process->pid, process->memory_limit, &reason);
   for (;;) {
     g_autoptr (JsonObject) message = NULL;
     DerushWireStatus status = derush_wire_receive (process->wire, &message, error);
@@ -354,6 +400,7 @@ derush_process_start (DerushConfig *config, const char *home, GCancellable *canc
         g_autoptr (JsonObject) none = json_object_new ();
         JsonObject *containment = derush_json_get_object (message, "containment");
 
+        add_cgroup (containment ? containment : none, process, reason);
         if (derush_containment_accept (config, containment ? containment : none, error))
           return g_steal_pointer (&process);
         break;
@@ -406,6 +453,7 @@ derush_process_free (DerushProcess *process)
   }
   derush_wire_free (process->wire);
   close (process->output);
+  g_clear_pointer (&process->cgroup, derush_cgroup_free);
   g_string_free (process->line, TRUE);
   g_queue_clear_full (&process->lines, g_free);
   g_free (process->refused);
@@ -428,6 +476,18 @@ derush_process_get_memory (DerushProcess *process)
   if (!g_file_get_contents (path, &text, NULL, NULL) || sscanf (text, "%lld %lld", &size, &resident) != 2)
     return 0;
   return resident * sysconf (_SC_PAGESIZE);
+}
+
+/* In µs, of all its threads; 0 once it has ended. */
+static gint64
+derush_process_get_cpu_time (DerushProcess *process)
+{
+  struct timespec time;
+  clockid_t clock;
+
+  if (process->reaped || clock_getcpuclockid (process->pid, &clock) != 0 || clock_gettime (clock, &time) != 0)
+    return 0;
+  return (gint64)time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
 }
 
 gint64
@@ -478,6 +538,7 @@ typedef struct {
   gint64 ping_sent;     /* 0: none is under way */
   gint64 ping_next;
   gint64 memory_next;
+  gint64 cpu_limit;  /* of the whole process */
   gint64 stop_until; /* once stopping: when to kill */
   GError *reason;    /* why it is stopped */
 } Request;
@@ -545,10 +606,12 @@ keep_watch (Request *request, GError **error)
   memory = derush_process_get_memory (request->process);
   if (memory > watch->memory_limit) {
     kill_group (request->process);
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The media worker used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
-                    "%" PRId64 " of %" PRId64 " bytes"),
-                 memory, watch->memory_limit);
+    set_memory_error (memory, watch->memory_limit, error);
+    return FALSE;
+  }
+  if (derush_process_get_cpu_time (request->process) > request->cpu_limit) {
+    kill_group (request->process);
+    set_cpu_error (watch->cpu_limit, error);
     return FALSE;
   }
   return TRUE;
@@ -663,6 +726,20 @@ converse (Request *request, char **debug, GError **error)
   }
 }
 
+/* The kernel keeps the limit as well, should this process not come to it. The worker itself cannot raise it. */
+static void
+limit_cpu_time (Request *request)
+{
+  struct rlimit limit;
+
+  request->cpu_limit = derush_process_get_cpu_time (request->process) + request->watch->cpu_limit;
+  if (request->process->reaped || prlimit (request->process->pid, RLIMIT_CPU, NULL, &limit) != 0)
+    return;
+  limit.rlim_cur = MIN (limit.rlim_max, (rlim_t)(request->cpu_limit / G_USEC_PER_SEC + 2));
+  if (prlimit (request->process->pid, RLIMIT_CPU, &limit, NULL) != 0)
+    g_debug ("RLIMIT_CPU: %s", g_strerror (errno));
+}
+
 static void
 describe_failure (DerushProcess *process, char **debug, GError **error)
 {
@@ -718,6 +795,7 @@ derush_process_request (DerushProcess *process, JsonObject *message, const int *
     return NULL;
   }
   process->watch = watch;
+  limit_cpu_time (&request);
   result = converse (&request, debug, error);
   g_clear_error (&request.reason);
   if (!result)

@@ -410,6 +410,15 @@ request_of (Run *run, int *fds, guint *n_fds)
   return request;
 }
 
+/* In s. Without a setting, no more than the job's time on every processor. */
+static gint64
+cpu_limit (DerushConfig *config)
+{
+  gint64 limit = derush_config_get_int (config, "DERUSH_WORKER_CPU_LIMIT");
+
+  return limit > 0 ? limit : derush_config_get_int (config, "DERUSH_JOB_TIMEOUT") * g_get_num_processors ();
+}
+
 static JsonObject *
 run_on_worker (Run *run, GError **error)
 {
@@ -421,6 +430,7 @@ run_on_worker (Run *run, GError **error)
                                           : derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
       .heartbeat = derush_config_get_int (config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
       .memory_limit = derush_config_get_int (config, "DERUSH_WORKER_MEMORY_LIMIT"),
+      .cpu_limit = cpu_limit (config) * G_USEC_PER_SEC,
       .job_id = run->options->job_id,
       .queue = run->options->queue,
       .step = run->step->name,

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* A worker that a hostile film has taken over: it tries to get out. Each attempt returns 0 when it succeeded, and else the
@@ -373,6 +373,29 @@ grow (GCancellable *cancellable)
   }
 }
 
+/* More than anybody lets it have, as fast as it can; then it waits, to be found with it. */
+static void
+burst (GCancellable *cancellable)
+{
+  for (int i = 0; i < 40; i++) {
+    const gsize size = 16 * 1024 * 1024;
+
+    memset (mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, size);
+  }
+  while (!g_cancellable_is_cancelled (cancellable))
+    g_usleep (10000);
+}
+
+static int
+be_busy (void)
+{
+  clock_t end = clock () + CLOCKS_PER_SEC * 6 / 10;
+
+  while (clock () < end)
+    ;
+  return 0;
+}
+
 static JsonObject *
 handle (DerushStepRequest *request, gpointer user_data, GError **error)
 {
@@ -383,6 +406,10 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
   directory = derush_step_request_get_directory (request);
   if (strcmp (action, "grow") == 0)
     grow (derush_step_request_get_cancellable (request));
+  if (strcmp (action, "burst") == 0)
+    burst (derush_step_request_get_cancellable (request));
+  if (strcmp (action, "busy") == 0)
+    json_object_set_int_member (result, "error", be_busy ());
   if (strcmp (action, "spin") == 0)
     for (;;)
       ;

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "plans.h"
+#include "steps/cgroup-private.h"
 #include "steps/steps.h"
 
 #include <errno.h>
@@ -53,6 +54,7 @@ set_up (Fixture *fixture, gconstpointer data)
   g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
   g_unsetenv ("DERUSH_SANDBOX");
   g_unsetenv ("DERUSH_WORKER_MEMORY_LIMIT");
+  g_unsetenv ("DERUSH_WORKER_CPU_LIMIT");
   open_slot (fixture);
 }
 
@@ -233,6 +235,76 @@ test_memory (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
 }
 
+/* Faster than anybody looks. */
+static void
+test_memory_at_once (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = NULL, *groups = NULL;
+
+  g_setenv ("DERUSH_WORKER_MEMORY_LIMIT", "300000000", TRUE);
+  open_slot (fixture);
+  g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
+  path = g_strdup_printf ("/proc/%d/cgroup", (int)derush_slot_get_media_pid (fixture->slot));
+  g_assert_true (g_file_get_contents (path, &groups, NULL, NULL));
+  g_assert_cmpint (strstr (groups, "/derush-") != NULL, ==, layer_holds ("cgroup"));
+  run (fixture, "burst", NULL);
+  g_assert_null (fixture->outcome->return_value);
+  g_assert_nonnull (strstr (fixture->outcome->message, "more memory than it may"));
+  g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
+}
+
+static void
+test_cpu (Fixture *fixture, gconstpointer data)
+{
+  GPid first;
+
+  g_setenv ("DERUSH_WORKER_CPU_LIMIT", "1", TRUE);
+  open_slot (fixture);
+  run (fixture, "spin", NULL);
+  g_assert_null (fixture->outcome->return_value);
+  g_assert_cmpint (fixture->outcome->error_class, ==, DERUSH_ERROR_STALLED);
+  g_assert_nonnull (strstr (fixture->outcome->message, "DERUSH_WORKER_CPU_LIMIT: 1 s"));
+  /* The limit is that of a step, not of the worker's life. */
+  g_assert_cmpint (attempt (fixture, "busy"), ==, 0);
+  first = derush_slot_get_media_pid (fixture->slot);
+  g_assert_cmpint (attempt (fixture, "busy"), ==, 0);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, first);
+}
+
+static void
+test_groups (void)
+{
+  static const char v1[] = "41 35 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+                           "42 35 0:31 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"
+                           "43 35 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+  static const char v2[] = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+  static const char part[] = "30 25 0:26 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+  static const struct {
+    const char *membership, *mounts, *path;
+    int version;
+  } cases[] = {
+      {"4:memory:/a/b\n1:cpu:/\n0::/\n", v1, "/sys/fs/cgroup/memory/a/b", 1},
+      {"4:cpu,memory:/\n", v1, "/sys/fs/cgroup/memory", 1},
+      {"0::/system.slice/derushd.service\n", v2, "/sys/fs/cgroup/system.slice/derushd.service", 2},
+      {"0::/\n", v2, "/sys/fs/cgroup", 2},
+      {"7:memory:/docker/ab\n", part, "/sys/fs/cgroup/memory", 1},
+      {"7:memory:/docker/ab/c\n", part, "/sys/fs/cgroup/memory/c", 1},
+      {"7:memory:/docker/abc\n", part, NULL, 0},
+      {"0::/../../other\n", v2, NULL, 0},
+      {"4:memory:/a\n", v2, NULL, 0},
+      {"", v1, NULL, 0},
+      {"nonsense", "nonsense", NULL, 0},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    int version;
+    g_autofree char *path = derush_cgroup_find (cases[i].membership, cases[i].mounts, &version);
+
+    g_assert_cmpstr (path, ==, cases[i].path);
+    g_assert_cmpint (version, ==, cases[i].version);
+  }
+}
+
 static void
 test_required (Fixture *fixture, gconstpointer data)
 {
@@ -308,6 +380,9 @@ main (int argc, char **argv)
   ADD ("what-decoding-needs-goes-on-working", test_goes_on);
   ADD ("a-refused-system-call-is-named-in-the-failure", test_named);
   ADD ("a-worker-that-grows-is-killed-and-the-next-job-completes", test_memory);
+  ADD ("a-worker-that-grows-at-once-does-not-get-far", test_memory_at_once);
+  ADD ("processor-time-is-limited-step-by-step", test_cpu);
+  g_test_add_func ("/steps/containment/the-control-group-of-a-process-is-found", test_groups);
   ADD ("a-worker-without-containment-is-refused-where-it-is-required", test_required);
   ADD ("off-means-off-and-says-so", test_off);
   ADD ("the-media-worker-contains-itself", test_media_worker);

@@ -75,6 +75,7 @@ set_up (Fixture *fixture, gconstpointer data)
   g_unsetenv ("DERUSH_HEARTBEAT_TIMEOUT");
   g_unsetenv ("DERUSH_WORKER_MEMORY_LIMIT");
   g_unsetenv ("WORKER_MEMORY_THRESHOLD");
+  g_unsetenv ("WORKER_UPTIME_THRESHOLD");
   fixture->steps = g_string_new (NULL);
   open_slot (fixture);
 }
@@ -602,6 +603,21 @@ test_memory (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_age (Fixture *fixture, gconstpointer data)
+{
+  GPid first;
+
+  g_setenv ("WORKER_UPTIME_THRESHOLD", "1", TRUE);
+  open_slot (fixture);
+  assert_next_job_completes (fixture);
+  first = derush_slot_get_media_pid (fixture->slot);
+  run (fixture, "silent", "{\"seconds\":2.1}");
+  g_assert_cmpint (derush_json_get_int (result_of (fixture, "silent"), "pid", 0), ==, first);
+  assert_next_job_completes (fixture);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), !=, first);
+}
+
+static void
 test_no_start (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *script = g_build_filename (fixture->top, "worker", NULL);
@@ -720,6 +736,7 @@ main (int argc, char **argv)
   ADD ("a-worker-that-does-not-answer-is-killed", test_stopped_worker);
   ADD ("a-worker-that-breaks-the-protocol-is-killed", test_hostile_worker);
   ADD ("memory-is-limited", test_memory);
+  ADD ("a-worker-past-its-age-is-replaced-after-its-job", test_age);
   ADD ("a-worker-that-does-not-start-is-named", test_no_start);
   ADD ("a-worker-sees-no-secret-and-no-foreign-descriptor", test_environment);
   ADD ("a-self-test-without-duration-needs-no-worker", test_self_test);
