@@ -288,6 +288,7 @@ derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings)
     g_ptr_array_add (self->queues, watched);
     derush_metric_set (queue_concurrency (), setting->concurrency, setting->name, NULL);
   }
+  derush_steps_register_metrics ();
   look (self);
   self->timer = g_timeout_add_seconds (INTERVAL, look, self);
   return self;

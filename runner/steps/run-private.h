@@ -23,7 +23,6 @@ typedef void (*DerushRunReport) (const char *step, double progress, gpointer use
 gboolean derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, char **debug, GError **error);
 /* Replaces a worker that died, grew too large or too old. */
 void derush_runner_check_process (DerushRunner *runner);
-void derush_runner_register_metrics (void);
 void derush_runner_clear (DerushRunner *runner);
 
 DerushOutcome *derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOptions *options,

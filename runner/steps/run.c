@@ -510,9 +510,13 @@ analysis_requests (void)
                                  "result", NULL);
 }
 
-/* They begin with 0: else the first one of each would not be seen as a step. */
+/**
+ * derush_steps_register_metrics:
+ *
+ * Lets the metrics of this room begin with 0: else the first step of each would not be seen as one.
+ */
 void
-derush_runner_register_metrics (void)
+derush_steps_register_metrics (void)
 {
   derush_metric_add (analysis_requests (), 0, "hit", NULL);
   derush_metric_add (analysis_requests (), 0, "miss", NULL);

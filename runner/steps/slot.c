@@ -236,7 +236,6 @@ derush_slot_new (DerushConfig *config, const char *name)
   slot->name = g_strdup (name);
   slot->runner.config = derush_config_ref (config);
   slot->runner.name = slot->name;
-  derush_runner_register_metrics ();
   slot->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   g_mutex_init (&slot->lock);
   slot->thread = g_thread_new ("slot", slot_thread, slot);

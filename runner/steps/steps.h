@@ -114,6 +114,8 @@ void derush_checkpoints_forget (DerushConfig *config, const char *queue, const c
 /* Removes what jobs have left that did not come back for DERUSH_CHECKPOINT_AGE seconds. Blocks; any thread may call it. */
 void derush_checkpoints_sweep (DerushConfig *config);
 
+void derush_steps_register_metrics (void);
+
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
 
