@@ -265,6 +265,7 @@ node_of (const redisReply *reply)
 {
   g_autofree char *text = NULL;
   JsonArray *array;
+  JsonNode *node;
 
   switch (reply->type) {
   case REDIS_REPLY_INTEGER:
@@ -277,7 +278,9 @@ node_of (const redisReply *reply)
     array = json_array_new ();
     for (gsize i = 0; i < reply->elements; i++)
       json_array_add_element (array, node_of (reply->element[i]));
-    return json_node_init_array (json_node_alloc (), array);
+    node = json_node_init_array (json_node_alloc (), array);
+    json_array_unref (array);
+    return node;
   default:
     return json_node_init_null (json_node_alloc ());
   }
