@@ -159,6 +159,7 @@ DerushBullmqWorker *derush_bullmq_worker_new (const DerushRedisAddress *address,
 void derush_bullmq_worker_free (DerushBullmqWorker *worker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqWorker, derush_bullmq_worker_free)
 void derush_bullmq_worker_start (DerushBullmqWorker *worker);
+void derush_bullmq_worker_set_concurrency (DerushBullmqWorker *worker, guint concurrency);
 void derush_bullmq_worker_pause (DerushBullmqWorker *worker);
 void derush_bullmq_worker_resume (DerushBullmqWorker *worker);
 

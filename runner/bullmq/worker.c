@@ -327,6 +327,25 @@ derush_bullmq_worker_start (DerushBullmqWorker *self)
 }
 
 /**
+ * derush_bullmq_worker_set_concurrency:
+ * @worker: a worker
+ * @concurrency: jobs at once; 0: none is fetched until there may be some again
+ *
+ * Running jobs go on.
+ */
+void
+derush_bullmq_worker_set_concurrency (DerushBullmqWorker *self, guint concurrency)
+{
+  gboolean more = concurrency > self->concurrency;
+
+  self->concurrency = concurrency;
+  if (!more)
+    return;
+  self->drained = FALSE;
+  bullmq_fetch_pump (self);
+}
+
+/**
  * derush_bullmq_worker_pause:
  * @worker: a worker
  *

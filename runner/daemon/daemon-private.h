@@ -51,6 +51,14 @@ void derush_queue_setting_free (DerushQueueSetting *setting);
 /* The queues of DERUSH_QUEUES: (element-type DerushQueueSetting), at least one. */
 GPtrArray *derush_queue_settings_new (DerushConfig *config, GError **error);
 
+/* Whether what @fresh changes against @held can be changed while the daemon runs; @error names what cannot. */
+gboolean derush_settings_can_follow (DerushConfig *held, DerushConfig *fresh, GError **error);
+
+/* ── systemd ────────────────────────────────────────────────────────────── */
+
+void derush_daemon_notify (const char *text);
+guint derush_daemon_watchdog_interval (void);
+
 /* ── A queue and its slots ──────────────────────────────────────────────── */
 
 DerushDaemonQueue *derush_daemon_queue_new (DerushDaemon *daemon, const DerushRedisAddress *address,
@@ -60,6 +68,14 @@ void derush_daemon_queue_start (DerushDaemonQueue *queue);
 
 /* Fetches nothing more; @closed is called once the last job has ended. */
 void derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer user_data);
+
+/* How many jobs may run at once from now on. */
+void derush_daemon_queue_set_concurrency (DerushDaemonQueue *queue, guint concurrency);
+
+/* The settings of the daemon are others now. */
+void derush_daemon_queue_reload (DerushDaemonQueue *queue);
+
+guint derush_daemon_queue_count_running (DerushDaemonQueue *queue);
 
 /* Stops the running jobs and gives them back to the queue. */
 void derush_daemon_queue_give_back (DerushDaemonQueue *queue);
@@ -115,6 +131,7 @@ void derush_daemon_metrics_listen (DerushDaemonEndedFunc func, gpointer user_dat
 /* Looks at the queues of @settings (element-type DerushQueueSetting) and at the disk every few seconds. */
 typedef struct _DerushDaemonMetrics DerushDaemonMetrics;
 DerushDaemonMetrics *derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings);
+void derush_daemon_metrics_set_concurrency (const char *queue, guint concurrency);
 void derush_daemon_metrics_free (DerushDaemonMetrics *metrics);
 
 /* ── HTTP ───────────────────────────────────────────────────────────────── */

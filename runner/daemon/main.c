@@ -17,6 +17,9 @@
 /* How often it is looked for what unfinished jobs have left, in s. */
 #define SWEEP_INTERVAL 600
 
+/* How often systemd is told how it goes, in ms. */
+#define NOTIFY_INTERVAL 2000
+
 typedef struct {
   DerushDaemon daemon;
   GPtrArray *queues; /* of DerushDaemonQueue */
@@ -25,6 +28,9 @@ typedef struct {
   guint signals; /* how often it was asked to end */
   guint timer;
   guint sweeper;
+  guint notifier;
+  char *told;         /* what systemd was told last */
+  GPtrArray *configs; /* earlier settings: what was read of them may still be in use */
   DerushDaemonMetrics *metrics;
   DerushDaemonBackend *backend;
 } Program;
@@ -71,6 +77,7 @@ on_signal (gpointer user_data)
   program->signals++;
   if (program->signals == 1) {
     derush_daemon_backend_set_draining (program->backend);
+    derush_daemon_notify ("STOPPING=1\nSTATUS=Ending: waiting for the running jobs");
     derush_log (DERUSH_LOG_INFO, NULL, "Ending: running jobs have %d s, then they are given back", (int)timeout);
     program->timer = g_timeout_add_seconds (timeout, give_back, program);
     for (guint i = 0; i < program->queues->len; i++)
@@ -83,6 +90,43 @@ on_signal (gpointer user_data)
     g_main_loop_quit (program->loop);
   }
   return G_SOURCE_CONTINUE;
+}
+
+/* ── systemd ────────────────────────────────────────────────────────────── */
+
+/* Runs in the main loop: a loop that hangs tells nothing, and systemd restarts the daemon. */
+static gboolean
+on_notify (gpointer user_data)
+{
+  Program *program = user_data;
+  g_autofree char *text = NULL;
+  guint running = 0;
+
+  for (guint i = 0; i < program->queues->len; i++)
+    running += derush_daemon_queue_count_running (program->queues->pdata[i]);
+  derush_daemon_notify ("WATCHDOG=1");
+  if (program->signals > 0)
+    return G_SOURCE_CONTINUE;
+  text = g_strdup_printf ("STATUS=%u queues, %u running jobs", program->queues->len, running);
+  if (g_strcmp0 (text, program->told) != 0) {
+    derush_daemon_notify (text);
+    g_free (program->told);
+    program->told = g_steal_pointer (&text);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+begin_to_notify (Program *program)
+{
+  guint interval = derush_daemon_watchdog_interval ();
+
+  if (!g_getenv ("NOTIFY_SOCKET"))
+    return;
+  derush_daemon_notify ("READY=1");
+  on_notify (program);
+  program->notifier =
+      g_timeout_add (interval > 0 ? MIN (interval, NOTIFY_INTERVAL) : NOTIFY_INTERVAL, on_notify, program);
 }
 
 /* ── Starting ───────────────────────────────────────────────────────────── */
@@ -166,6 +210,7 @@ set_up (Program *program, GError **error)
   g_autoptr (GPtrArray) settings = NULL;
   const DerushRedisAddress *address;
 
+  program->configs = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_config_unref);
   daemon->config = derush_config_load (error);
   if (!daemon->config || !set_log_level (daemon->config, error))
     return FALSE;
@@ -213,6 +258,7 @@ clean_up (Program *program)
   g_clear_handle_id (&program->timer, g_source_remove);
   g_clear_handle_id (&program->sweeper, g_source_remove);
   g_clear_pointer (&program->backend, derush_daemon_backend_free);
+  g_clear_handle_id (&program->notifier, g_source_remove);
   g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
@@ -223,6 +269,8 @@ clean_up (Program *program)
     derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
   g_clear_pointer (&program->daemon.roots, g_strfreev);
   g_clear_pointer (&program->daemon.config, derush_config_unref);
+  g_clear_pointer (&program->configs, g_ptr_array_unref);
+  g_clear_pointer (&program->told, g_free);
   g_clear_pointer (&program->loop, g_main_loop_unref);
 }
 
@@ -252,20 +300,71 @@ on_sweep (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
+/* ── Other settings ─────────────────────────────────────────────────────── */
+
+/* All of the new settings count from now on, or none of them. */
+static gboolean
+reload (Program *program, GError **error)
+{
+  DerushDaemon *daemon = &program->daemon;
+  g_autoptr (DerushConfig) config = derush_config_load (error);
+  g_autoptr (GPtrArray) settings = NULL;
+
+  if (!config || !derush_settings_can_follow (daemon->config, config, error))
+    return FALSE;
+  settings = derush_queue_settings_new (config, error);
+  if (!settings || !set_log_level (config, error))
+    return FALSE;
+  g_ptr_array_add (program->configs, daemon->config);
+  daemon->config = g_steal_pointer (&config);
+  g_clear_pointer (&daemon->roots, g_strfreev);
+  daemon->roots = roots_of (daemon->config);
+  daemon->flags =
+      derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
+  for (guint i = 0; i < program->queues->len; i++) {
+    DerushQueueSetting *setting = settings->pdata[i];
+
+    derush_daemon_queue_reload (program->queues->pdata[i]);
+    derush_daemon_queue_set_concurrency (program->queues->pdata[i], setting->concurrency);
+    derush_daemon_metrics_set_concurrency (setting->name, setting->concurrency);
+  }
+  return TRUE;
+}
+
+static gboolean
+on_reload (gpointer user_data)
+{
+  Program *program = user_data;
+  g_autofree char *begin = g_strdup_printf ("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time ());
+  g_autoptr (GError) error = NULL;
+
+  if (program->signals > 0)
+    return G_SOURCE_CONTINUE;
+  derush_daemon_notify (begin);
+  if (reload (program, &error))
+    derush_log (DERUSH_LOG_INFO, NULL, "The settings were read again");
+  else
+    derush_log (DERUSH_LOG_ERROR, NULL, "The settings stay as they were: %s", error->message);
+  derush_daemon_notify ("READY=1");
+  return G_SOURCE_CONTINUE;
+}
+
 static void
 serve (Program *program)
 {
-  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+  static const int signals[] = {SIGTERM, SIGINT};
 
   signal (SIGPIPE, SIG_IGN);
   program->loop = g_main_loop_new (NULL, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     g_unix_signal_add (signals[i], on_signal, program);
+  g_unix_signal_add (SIGHUP, on_reload, program);
   sweep (program->daemon.config);
   program->sweeper = g_timeout_add_seconds (SWEEP_INTERVAL, on_sweep, program);
   for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_start (program->queues->pdata[i]);
   derush_bullmq_control_listen (program->daemon.control, on_message, program);
+  begin_to_notify (program);
   g_main_loop_run (program->loop);
   derush_log (DERUSH_LOG_INFO, NULL, "Ended");
 }
@@ -283,9 +382,10 @@ parse_options (int *argc, char ***argv, gboolean *version, GError **error)
   g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
   g_option_context_set_summary (context, _ ("Takes video jobs from BullMQ queues in Redis and runs them."));
   g_option_context_set_description (
-      context, _ ("All settings come from the environment or /etc/derush/derush.conf: REDIS_HOST, REDIS_PORT, "
-                  "REDIS_PASSWORD, DERUSH_QUEUES\n(“NAME,NAME=JOBS-AT-ONCE”), DERUSH_ALLOWED_ROOTS, DERUSH_OUTPUT_DIR, "
-                  "DATABASE_URL and more.\nSIGTERM ends it once the running jobs have ended."));
+      context,
+      _ ("All settings come from the environment or /etc/derush/derush.conf: REDIS_HOST, REDIS_PORT, "
+         "REDIS_PASSWORD, DERUSH_QUEUES\n(“NAME,NAME=JOBS-AT-ONCE”), DERUSH_ALLOWED_ROOTS, DERUSH_OUTPUT_DIR, "
+         "DATABASE_URL and more.\nSIGTERM ends it once the running jobs have ended, SIGHUP reads the settings again."));
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
   if (*argc > 1) {

@@ -271,6 +271,12 @@ look (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
+void
+derush_daemon_metrics_set_concurrency (const char *queue, guint concurrency)
+{
+  derush_metric_set (queue_concurrency (), concurrency, queue, NULL);
+}
+
 DerushDaemonMetrics *
 derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings)
 {
@@ -286,7 +292,7 @@ derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings)
     watched->metrics = self;
     watched->name = g_strdup (setting->name);
     g_ptr_array_add (self->queues, watched);
-    derush_metric_set (queue_concurrency (), setting->concurrency, setting->name, NULL);
+    derush_daemon_metrics_set_concurrency (setting->name, setting->concurrency);
   }
   derush_steps_register_metrics ();
   look (self);

@@ -104,6 +104,26 @@ derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer user
 }
 
 void
+derush_daemon_queue_set_concurrency (DerushDaemonQueue *queue, guint concurrency)
+{
+  queue->concurrency = concurrency;
+  derush_bullmq_worker_set_concurrency (queue->worker, concurrency);
+}
+
+void
+derush_daemon_queue_reload (DerushDaemonQueue *queue)
+{
+  for (guint i = 0; i < queue->slots->len; i++)
+    derush_slot_set_config (queue->slots->pdata[i], queue->daemon->config);
+}
+
+guint
+derush_daemon_queue_count_running (DerushDaemonQueue *queue)
+{
+  return queue->jobs->len;
+}
+
+void
 derush_daemon_queue_give_back (DerushDaemonQueue *queue)
 {
   for (guint i = 0; i < queue->jobs->len; i++)

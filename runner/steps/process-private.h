@@ -23,6 +23,7 @@ typedef struct _DerushProcess DerushProcess;
  * @job_type: for the log lines
  * @workflow_id: (nullable): for the log lines
  * @correlation_id: (nullable): for the log lines
+ * @heard: called when the worker says anything
  * @progress: called with the step's progress
  * @warning: called with a line for people
  */
@@ -40,6 +41,7 @@ typedef struct {
   const char *job_type;
   const char *workflow_id;
   const char *correlation_id;
+  void (*heard) (gpointer user_data);
   void (*progress) (double progress, gpointer user_data);
   void (*warning) (const char *message, gpointer user_data);
   gpointer user_data;
@@ -55,6 +57,7 @@ JsonObject *derush_process_request (DerushProcess *process, JsonObject *request,
 
 GPid derush_process_get_pid (DerushProcess *process);
 gint64 derush_process_get_memory (DerushProcess *process);
+gint64 derush_process_memory_of (GPid pid);
 gint64 derush_process_get_age (DerushProcess *process);
 
 /* FALSE once it has ended or been killed. */
@@ -62,6 +65,9 @@ gboolean derush_process_is_alive (DerushProcess *process);
 
 /* What to poll while it idles; then derush_process_look() reads what came. */
 guint derush_process_get_pollfds (DerushProcess *process, GPollFD *fds);
-void derush_process_look (DerushProcess *process);
+gboolean derush_process_look (DerushProcess *process);
+
+/* Whether it still answers and keeps to its memory while it idles; a worker that does not is killed. */
+gboolean derush_process_check_idle (DerushProcess *process, gint64 heartbeat, gint64 memory_limit, GError **error);
 
 G_END_DECLS

@@ -28,6 +28,7 @@
 #define QUIT_GRACE (1000 * 1000)
 #define TICK_MS 200
 #define PING_INTERVAL (2 * G_USEC_PER_SEC)
+#define IDLE_PING_INTERVAL (10 * G_USEC_PER_SEC)
 #define SEND_TIMEOUT_S 5
 #define KEPT_LINES 30
 #define KEPT_LINE_LENGTH 400
@@ -43,6 +44,8 @@ struct _DerushProcess {
   const DerushProcessWatch *watch; /* of the request that runs */
   gint64 started;
   gint64 next_id;
+  gint64 idle_ping;      /* when one was sent that has not been answered, or 0 */
+  gint64 idle_ping_next; /* when the next one is due */
   gboolean reaped;
   int status;
   gboolean closed;       /* the socket */
@@ -469,7 +472,14 @@ derush_process_get_pid (DerushProcess *process)
 gint64
 derush_process_get_memory (DerushProcess *process)
 {
-  g_autofree char *path = g_strdup_printf ("/proc/%d/statm", process->pid);
+  return derush_process_memory_of (process->pid);
+}
+
+/* What the process @pid has in memory, in bytes; 0 if there is none. */
+gint64
+derush_process_memory_of (GPid pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/statm", pid);
   g_autofree char *text = NULL;
   long long size, resident = 0;
 
@@ -510,7 +520,8 @@ derush_process_get_pollfds (DerushProcess *process, GPollFD *fds)
   return process->output_ended ? 1 : 2;
 }
 
-void
+/* Returns: whether it said anything */
+gboolean
 derush_process_look (DerushProcess *process)
 {
   g_autoptr (JsonObject) message = NULL;
@@ -520,11 +531,58 @@ derush_process_look (DerushProcess *process)
   /* Nothing is to be said while no request runs, but for an answer that comes late. */
   switch (derush_wire_receive (process->wire, &message, NULL)) {
   case DERUSH_WIRE_AGAIN:
+    return FALSE;
   case DERUSH_WIRE_LINE:
-    break;
+    process->idle_ping = 0;
+    return TRUE;
   default:
     process->closed = TRUE;
+    return FALSE;
   }
+}
+
+/* ── While it idles ─────────────────────────────────────────────────────── */
+
+static void
+send_short (DerushProcess *process, const char *type, gint64 id)
+{
+  g_autoptr (JsonObject) message = json_object_new ();
+
+  json_object_set_string_member (message, "type", type);
+  json_object_set_int_member (message, "id", id);
+  derush_wire_send (process->wire, message, NULL, 0, NULL);
+}
+
+static void
+set_silence_error (gint64 heartbeat, GError **error)
+{
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+               _ ("The media worker did not answer for %d s and was killed"), (int)(heartbeat / G_USEC_PER_SEC));
+}
+
+gboolean
+derush_process_check_idle (DerushProcess *process, gint64 heartbeat, gint64 memory_limit, GError **error)
+{
+  gint64 now = g_get_monotonic_time (), memory;
+
+  if (!derush_process_is_alive (process))
+    return TRUE;
+  if (process->idle_ping && now > process->idle_ping + heartbeat) {
+    kill_group (process);
+    set_silence_error (heartbeat, error);
+    return FALSE;
+  }
+  if (!process->idle_ping && now >= process->idle_ping_next) {
+    process->idle_ping = now;
+    process->idle_ping_next = now + IDLE_PING_INTERVAL;
+    send_short (process, "ping", 0);
+  }
+  memory = derush_process_get_memory (process);
+  if (memory <= memory_limit)
+    return TRUE;
+  kill_group (process);
+  set_memory_error (memory, memory_limit, error);
+  return FALSE;
 }
 
 /* ── A request ──────────────────────────────────────────────────────────── */
@@ -542,16 +600,6 @@ typedef struct {
   gint64 stop_until; /* once stopping: when to kill */
   GError *reason;    /* why it is stopped */
 } Request;
-
-static void
-send_short (DerushProcess *process, const char *type, gint64 id)
-{
-  g_autoptr (JsonObject) message = json_object_new ();
-
-  json_object_set_string_member (message, "type", type);
-  json_object_set_int_member (message, "id", id);
-  derush_wire_send (process->wire, message, NULL, 0, NULL);
-}
 
 static void
 stop (Request *request, GError *reason)
@@ -591,9 +639,7 @@ keep_watch (Request *request, GError **error)
   }
   if (request->ping_sent && now > request->ping_sent + watch->heartbeat) {
     kill_group (request->process);
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The media worker did not answer for %d s and was killed"),
-                 (int)(watch->heartbeat / G_USEC_PER_SEC));
+    set_silence_error (watch->heartbeat, error);
     return FALSE;
   }
   if (!request->ping_sent && now >= request->ping_next) {
@@ -645,6 +691,7 @@ take_message (Request *request, JsonObject *message, JsonObject **result, char *
   const char *type = derush_json_get_string (message, "type", "");
   const char *text = derush_json_get_string (message, "message", "");
 
+  request->watch->heard (request->watch->user_data);
   if (strcmp (type, "pong") == 0) {
     request->ping_sent = 0;
     request->ping_next = g_get_monotonic_time () + PING_INTERVAL;
@@ -782,6 +829,8 @@ derush_process_request (DerushProcess *process, JsonObject *message, const int *
   g_autoptr (GError) local = NULL;
   JsonObject *result;
 
+  process->idle_ping = 0;
+  process->idle_ping_next = now + IDLE_PING_INTERVAL;
   g_queue_clear_full (&process->lines, g_free);
   g_clear_pointer (&process->refused, g_free);
   json_object_set_int_member (message, "id", request.id);

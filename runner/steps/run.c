@@ -369,6 +369,14 @@ report (Run *run, double progress, gboolean at_once)
 }
 
 static void
+on_heard (gpointer user_data)
+{
+  Run *run = user_data;
+
+  derush_runner_heard (run->runner);
+}
+
+static void
 on_progress (double progress, gpointer user_data)
 {
   report (user_data, progress, FALSE);
@@ -438,6 +446,7 @@ run_on_worker (Run *run, GError **error)
       .job_type = run->plan->job_type,
       .workflow_id = run->plan->workflow_id,
       .correlation_id = run->options->correlation_id,
+      .heard = on_heard,
       .progress = on_progress,
       .warning = on_warning,
       .user_data = run,

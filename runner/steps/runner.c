@@ -10,8 +10,8 @@
 #define BACKOFF_MIN (G_USEC_PER_SEC / 4)
 #define BACKOFF_MAX (30 * G_USEC_PER_SEC)
 
-static void
-drop_process (DerushRunner *runner)
+void
+derush_runner_drop_process (DerushRunner *runner)
 {
   g_atomic_int_set (&runner->pid, 0);
   if (runner->name && runner->process)
@@ -19,11 +19,32 @@ drop_process (DerushRunner *runner)
   g_clear_pointer (&runner->process, derush_process_free);
 }
 
+void
+derush_runner_heard (DerushRunner *runner)
+{
+  g_mutex_lock (&runner->lock);
+  runner->heard = derush_time_now_ms ();
+  g_mutex_unlock (&runner->lock);
+}
+
+static void
+tell_start (DerushRunner *runner, gboolean started)
+{
+  g_mutex_lock (&runner->lock);
+  runner->refused = runner->failed_starts;
+  if (started) {
+    runner->starts++;
+    runner->started = g_get_monotonic_time ();
+    runner->heard = derush_time_now_ms ();
+  }
+  g_mutex_unlock (&runner->lock);
+}
+
 static gboolean
 ensure_scratch (DerushRunner *runner, GError **error)
 {
   if (runner->scratch && !derush_scratch_is_there (runner->scratch)) {
-    drop_process (runner);
+    derush_runner_drop_process (runner);
     g_clear_pointer (&runner->scratch, derush_scratch_free);
   }
   if (!runner->scratch)
@@ -65,6 +86,7 @@ derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, c
     runner->process = derush_process_start (runner->config, runner->scratch->home, cancellable, debug, &local);
     if (runner->process) {
       runner->failed_starts = 0;
+      tell_start (runner, TRUE);
       g_atomic_int_set (&runner->pid, derush_process_get_pid (runner->process));
       if (runner->name)
         derush_metrics_watch_process (runner->name, derush_process_get_pid (runner->process));
@@ -77,6 +99,7 @@ derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, c
       return FALSE;
     }
     runner->failed_starts++;
+    tell_start (runner, FALSE);
     runner->start_after = g_get_monotonic_time () + MIN (BACKOFF_MAX, BACKOFF_MIN << MIN (runner->failed_starts, 8));
     derush_log (DERUSH_LOG_WARN, NULL, "%s", local->message);
     if (tries == START_TRIES) {
@@ -104,13 +127,13 @@ derush_runner_check_process (DerushRunner *runner)
               "Replacing media worker %d: %s, %" G_GINT64_FORMAT " bytes, %" G_GINT64_FORMAT " s old",
               derush_process_get_pid (runner->process),
               derush_process_is_alive (runner->process) ? "beyond a threshold" : "dead", memory, age);
-  drop_process (runner);
+  derush_runner_drop_process (runner);
 }
 
 void
 derush_runner_clear (DerushRunner *runner)
 {
-  drop_process (runner);
+  derush_runner_drop_process (runner);
   if (runner->name)
     derush_metrics_unwatch_process (runner->name);
   g_clear_pointer (&runner->scratch, derush_scratch_free);

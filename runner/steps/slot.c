@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <glib/gi18n-lib.h>
 
+#define IDLE_CHECK_MS 10000
+
 /*
  * A slot has a thread that starts the worker, speaks with it and waits for it, so that its code reads from top to bottom
  * and hashing or copying a large file holds up nobody. The thread lives as long as the slot: a worker gets its death
@@ -23,8 +25,10 @@ struct _DerushSlot {
   GTask *pending;
   GCancellable *running; /* of the job that is running */
   gboolean prepare;
+  gboolean restart;
   gboolean quit;
   gboolean busy;
+  DerushConfig *next_config; /* or NULL */
 
   DerushRunner runner; /* of the thread */
 };
@@ -162,7 +166,24 @@ prepare (DerushSlot *slot)
     derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
 }
 
-/* Drains what an idle worker writes, and notices its end. */
+/* A worker may hang or grow while nobody asks anything of it. */
+static void
+check_idle (DerushSlot *slot)
+{
+  DerushRunner *runner = &slot->runner;
+  g_autoptr (GError) error = NULL;
+
+  if (derush_process_look (runner->process))
+    derush_runner_heard (runner);
+  if (!derush_process_check_idle (runner->process,
+                                  derush_config_get_int (runner->config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
+                                  derush_config_get_int (runner->config, "DERUSH_WORKER_MEMORY_LIMIT"), &error))
+    derush_log (DERUSH_LOG_WARN, NULL, "%s: %s", slot->name, error->message);
+  if (!derush_process_is_alive (runner->process))
+    derush_runner_check_process (runner);
+}
+
+/* Drains what an idle worker writes, asks whether it is there, and notices its end. */
 static void
 idle (DerushSlot *slot)
 {
@@ -172,14 +193,11 @@ idle (DerushSlot *slot)
 
   if (slot->runner.process)
     n += derush_process_get_pollfds (slot->runner.process, fds + 1);
-  g_poll (fds, n, -1);
+  g_poll (fds, n, slot->runner.process ? IDLE_CHECK_MS : -1);
   if ((fds[0].revents & G_IO_IN) && read (slot->wakeup, &count, sizeof count) < 0 && errno != EAGAIN)
     g_warning ("%s", g_strerror (errno));
-  if (slot->runner.process) {
-    derush_process_look (slot->runner.process);
-    if (!derush_process_is_alive (slot->runner.process))
-      derush_runner_check_process (&slot->runner);
-  }
+  if (slot->runner.process)
+    check_idle (slot);
 }
 
 static gpointer
@@ -189,14 +207,22 @@ slot_thread (gpointer user_data)
 
   for (;;) {
     GTask *task;
-    gboolean start, quit;
+    gboolean start, quit, restart;
 
     g_mutex_lock (&slot->lock);
+    restart = slot->restart;
+    slot->restart = FALSE;
+    if (slot->next_config) {
+      derush_config_unref (slot->runner.config);
+      slot->runner.config = g_steal_pointer (&slot->next_config);
+    }
     task = g_steal_pointer (&slot->pending);
     start = slot->prepare;
     slot->prepare = FALSE;
     quit = slot->quit;
     g_mutex_unlock (&slot->lock);
+    if (restart)
+      derush_runner_drop_process (&slot->runner);
     if (task)
       run_task (slot, task);
     else if (quit)
@@ -238,6 +264,7 @@ derush_slot_new (DerushConfig *config, const char *name)
   slot->runner.name = slot->name;
   slot->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   g_mutex_init (&slot->lock);
+  g_mutex_init (&slot->runner.lock);
   slot->thread = g_thread_new ("slot", slot_thread, slot);
   return slot;
 }
@@ -262,7 +289,9 @@ derush_slot_free (DerushSlot *slot)
   g_thread_join (slot->thread);
   derush_config_unref (slot->runner.config);
   close (slot->wakeup);
+  g_clear_pointer (&slot->next_config, derush_config_unref);
   g_mutex_clear (&slot->lock);
+  g_mutex_clear (&slot->runner.lock);
   g_free (slot->name);
   g_free (slot);
 }
@@ -350,6 +379,62 @@ void
 derush_slot_keep_checkpoint (DerushSlot *slot)
 {
   g_atomic_int_set (&slot->runner.keep, TRUE);
+}
+
+/**
+ * derush_slot_restart:
+ * @slot: a slot
+ * @again: whether to start another worker at once, rather than with the next job
+ *
+ * Ends the media worker, and all that it holds: now if it idles, else after the job that runs.
+ */
+void
+derush_slot_restart (DerushSlot *slot, gboolean again)
+{
+  g_mutex_lock (&slot->lock);
+  slot->restart = TRUE;
+  slot->prepare = again;
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+}
+
+/**
+ * derush_slot_set_config:
+ * @slot: a slot
+ * @config: settings; the limits among them count from the next job on, what workers are started with for the next worker
+ */
+void
+derush_slot_set_config (DerushSlot *slot, DerushConfig *config)
+{
+  g_mutex_lock (&slot->lock);
+  g_clear_pointer (&slot->next_config, derush_config_unref);
+  slot->next_config = derush_config_ref (config);
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+}
+
+/**
+ * derush_slot_get_status:
+ * @slot: a slot
+ * @status: (out caller-allocates): how it is
+ *
+ * Answers at once, whatever the worker does.
+ */
+void
+derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status)
+{
+  DerushRunner *runner = &slot->runner;
+
+  *status = (DerushSlotStatus){.busy = derush_slot_is_busy (slot), .pid = derush_slot_get_media_pid (slot)};
+  g_mutex_lock (&runner->lock);
+  status->heartbeat = runner->heard;
+  status->restarts = MAX (runner->starts, 1) - 1;
+  status->failed_starts = runner->refused;
+  if (status->pid)
+    status->age = (g_get_monotonic_time () - runner->started) / G_USEC_PER_SEC;
+  g_mutex_unlock (&runner->lock);
+  if (status->pid)
+    status->memory = derush_process_memory_of (status->pid);
 }
 
 /**

@@ -116,6 +116,34 @@ void derush_checkpoints_sweep (DerushConfig *config);
 
 void derush_steps_register_metrics (void);
 
+/**
+ * DerushSlotStatus:
+ * @busy: whether a job runs
+ * @pid: the process of its media worker; 0: none runs
+ * @memory: what that has in memory, in bytes
+ * @age: how long it has been running, in s
+ * @heartbeat: when it was last heard, in ms since 1970; 0: never
+ * @restarts: how often a worker was started after the first one
+ * @failed_starts: how often in a row a worker could not be started
+ */
+typedef struct {
+  gboolean busy;
+  GPid pid;
+  gint64 memory;
+  gint64 age;
+  gint64 heartbeat;
+  guint restarts;
+  guint failed_starts;
+} DerushSlotStatus;
+
+void derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status);
+
+/* Ends the media worker: now, or after the job that runs. @again: and starts another one, else with the next job. */
+void derush_slot_restart (DerushSlot *slot, gboolean again);
+
+/* The settings of the jobs to come. */
+void derush_slot_set_config (DerushSlot *slot, DerushConfig *config);
+
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What an operator does to a derushd that runs: jobs are cancelled, wherever they are.
+// What an operator does to a derushd that runs: jobs are cancelled, wherever they are; settings change; systemd is told.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { cutSample, listFiles, main, openQueue, run, startDaemon, startRedis, temporaryFolder, test, until, workingFiles } from './lib.mjs';
+import { cutSample, listFiles, main, openQueue, run, start, startDaemon, startRedis, temporaryFolder, test, until, workingFiles } from './lib.mjs';
 
 const folder = temporaryFolder('orchestrator');
 const film = path.join(folder, 'film.mp4');
@@ -126,10 +126,81 @@ async function cancelling(redis) {
   await queue.close();
 }
 
+async function reloading(redis) {
+  const queue = await openQueue(redis);
+  const home = temporaryFolder('reload');
+  const settings = path.join(home, 'derush.conf');
+  const write = (...lines) => fs.writeFileSync(settings, ['[derush]', ...lines, ''].join('\n'));
+
+  write('WORKER_VIDEO_PROCESSING_CONCURRENCY=1');
+  const daemon = await startDaemon(redis, { folder: home });
+  const said = (text, n = 1) => until(() => daemon.log().filter(({ message }) => message.includes(text)).length >= n, text);
+  const hang = () => queue.add('SELF_TEST', long);
+
+  await test('SIGHUP reads the settings again: more jobs at once, other limits, and those that run go on', async () => {
+    const jobs = [await hang(), await hang()];
+
+    await until(() => jobs[0].isActive(), 'the first job');
+    write('WORKER_VIDEO_PROCESSING_CONCURRENCY=2', 'DERUSH_JOB_TIMEOUT=1');
+    daemon.kill('SIGHUP');
+    await said('The settings were read again');
+    await until(() => jobs[1].isActive(), 'the second job');
+    await assert.rejects(queue.finished(jobs[1]), /longer than it may/);
+    assert.equal(await jobs[0].getState(), 'active');
+    write('WORKER_VIDEO_PROCESSING_CONCURRENCY=1');
+    daemon.kill('SIGHUP');
+    await said('The settings were read again', 2);
+    const waiting = await hang();
+    await queue.add('SELF_TEST', { do: 'ok', durationMs: 0 });
+    await cancel(redis.client(), queue.queue, waiting);
+    await assert.rejects(queue.finished(waiting), /cancelled/);
+    assert.equal(await queue.queue.getWaitingCount(), 1, 'nothing is fetched beyond the new number');
+    await cancel(redis.client(), queue.queue, jobs[0]);
+    await assert.rejects(queue.finished(jobs[0]), /cancelled/);
+    await until(async () => await queue.queue.getWaitingCount() === 0, 'the last one');
+  });
+
+  await test('settings that are wrong, or need a restart, are named, and nothing changes', async () => {
+    write('WORKER_VIDEO_PROCESSING_CONCURRENCY=many');
+    daemon.kill('SIGHUP');
+    await said('The settings stay as they were: WORKER_VIDEO_PROCESSING_CONCURRENCY is “many”');
+    write('BULLMQ_PREFIX=other');
+    daemon.kill('SIGHUP');
+    await said('The settings stay as they were: BULLMQ_PREFIX has changed');
+    await queue.finished(await queue.add('SELF_TEST', { do: 'ok', durationMs: 100 }));
+    assert.equal((await daemon.stop()).status, 0);
+  });
+  await queue.close();
+}
+
+async function telling(redis) {
+  await test('systemd hears that the daemon is ready, lives, reads its settings and ends', async () => {
+    const socket = path.join(folder, 'notify');
+    const listener = start('perl', ['-MIO::Socket::UNIX', '-e',
+      '$| = 1; $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die; print "bound\n"; ' +
+      'while (defined $s->recv($m, 4096)) { $m =~ s/\n/|/g; print "$m\n" }', socket]);
+    const heard = () => listener.output.stdout.split('\n');
+
+    await until(() => heard().includes('bound'), 'the socket');
+    const daemon = await startDaemon(redis, { environment: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '200000', WATCHDOG_PID: '' } });
+    await until(() => heard().filter(line => line === 'WATCHDOG=1').length > 2, 'the watchdog to be fed');
+    assert.equal(heard()[1], 'READY=1');
+    assert.ok(heard().includes('STATUS=1 queues, 0 running jobs'));
+    daemon.kill('SIGHUP');
+    await until(() => heard().filter(line => line === 'READY=1').length === 2, 'the end of the reload');
+    assert.match(heard()[heard().lastIndexOf('READY=1') - 1], /^RELOADING=1\|MONOTONIC_USEC=\d+$/);
+    assert.equal((await daemon.stop()).status, 0);
+    await until(() => heard().some(line => line.startsWith('STOPPING=1')), 'the end');
+    listener.kill();
+  });
+}
+
 main(async () => {
   const redis = await startRedis();
 
   await cutSample(film, 20);
   await cancelling(redis);
+  await reloading(redis);
+  await telling(redis);
   await redis.stop();
 });

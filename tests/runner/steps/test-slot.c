@@ -571,6 +571,40 @@ test_stopped_worker (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_status (Fixture *fixture, gconstpointer data)
+{
+  DerushSlotStatus status;
+  GPid first;
+
+  derush_slot_get_status (fixture->slot, &status);
+  g_assert_false (status.busy);
+  g_assert_cmpint (status.pid, ==, 0);
+  g_assert_cmpint (status.heartbeat, ==, 0);
+  assert_next_job_completes (fixture);
+  derush_slot_get_status (fixture->slot, &status);
+  first = status.pid;
+  g_assert_cmpint (first, ==, derush_slot_get_media_pid (fixture->slot));
+  g_assert_cmpint (status.memory, >, 100000);
+  g_assert_cmpint (status.heartbeat, >, derush_time_now_ms () - 3600000);
+  g_assert_cmpint (status.heartbeat, <=, derush_time_now_ms ());
+  g_assert_cmpuint (status.restarts, ==, 0);
+  derush_slot_restart (fixture->slot, TRUE);
+  do {
+    g_usleep (5000);
+    derush_slot_get_status (fixture->slot, &status);
+  } while (status.pid == 0 || status.pid == first);
+  g_assert_cmpuint (status.restarts, ==, 1);
+  derush_slot_restart (fixture->slot, FALSE);
+  do {
+    g_usleep (5000);
+    derush_slot_get_status (fixture->slot, &status);
+  } while (status.pid != 0);
+  assert_next_job_completes (fixture);
+  derush_slot_get_status (fixture->slot, &status);
+  g_assert_cmpuint (status.restarts, ==, 2);
+}
+
+static void
 test_hostile_worker (Fixture *fixture, gconstpointer data)
 {
   run (fixture, "no-json", NULL);
@@ -733,6 +767,7 @@ main (int argc, char **argv)
   ADD ("a-worker-that-ignores-a-cancel-is-killed", test_cancel_hanging);
   ADD ("a-slot-can-be-freed-while-it-runs", test_slot_freed_while_running);
   ADD ("no-progress-or-too-much-time-is-a-stall", test_stalled);
+  ADD ("tells-how-its-worker-is-and-restarts-it", test_status);
   ADD ("a-worker-that-does-not-answer-is-killed", test_stopped_worker);
   ADD ("a-worker-that-breaks-the-protocol-is-killed", test_hostile_worker);
   ADD ("memory-is-limited", test_memory);
