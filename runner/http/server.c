@@ -9,6 +9,7 @@
 #include <glib/gi18n-lib.h>
 
 #define MAX_CONNECTIONS 2000
+#define BACKLOG 1024
 #define MAX_HEADERS (16 * 1024)
 #define MAX_DISCARDED (64 * 1024 * 1024) /* of a body that was refused */
 #define STATE "derush-http-state"
@@ -545,6 +546,7 @@ listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 p
 {
   g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (host, port);
   g_autoptr (GError) local = NULL;
+  g_autoptr (GSocket) socket = NULL;
   GInetAddress *inet;
 
   if (!address) {
@@ -559,8 +561,14 @@ listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 p
                  text);
     return FALSE;
   }
-  if (soup_server_listen (self->soup, address, 0, &local))
-    return TRUE;
+  socket = g_socket_new (g_inet_address_get_family (inet), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, &local);
+  if (socket) {
+    /* libsoup's own sockets drop clients that come at once. */
+    g_socket_set_listen_backlog (socket, BACKLOG);
+    if (g_socket_bind (socket, address, TRUE, &local) && g_socket_listen (socket, &local) &&
+        soup_server_listen_socket (self->soup, socket, 0, &local))
+      return TRUE;
+  }
   g_set_error (error, DERUSH_HTTP_ERROR, DERUSH_ERROR_BAD_INPUT,
                _ ("derushd cannot serve HTTP at %s; change DERUSH_HTTP_ADDRESS, or set it to off: %s"), text,
                local->message);
