@@ -44,7 +44,8 @@ looks_like_number (const char *text)
 static JsonNode *
 value_of (const Field *field, const char *text)
 {
-  gboolean is_text = field && (field->type == FIELD_TEXT || field->type == FIELD_CHOICE || field->type == FIELD_ID);
+  gboolean is_text = field && (field->type == FIELD_TEXT || field->type == FIELD_NAME || field->type == FIELD_CHOICE ||
+                               field->type == FIELD_ID);
   JsonNode *node = NULL;
 
   if (!is_text && (looks_like_number (text) || strcmp (text, "true") == 0 || strcmp (text, "false") == 0 ||

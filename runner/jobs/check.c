@@ -283,6 +283,26 @@ read_choice (Checker *checker, const Field *field, const char *pointer, JsonNode
   return word ? json_node_init_string (json_node_alloc (), word) : NULL;
 }
 
+/* A name of something that only a later step can look up. */
+static JsonNode *
+read_name (Checker *checker, const Field *field, const char *pointer, JsonNode *node)
+{
+  const char *text = is_text (node) ? json_node_get_string (node) : NULL;
+  g_autofree char *name = NULL;
+  gboolean unsupported;
+
+  if (text && text[0] == '\0')
+    return NULL;
+  if (!text || !g_regex_match_simple ("^[A-Za-z0-9_-]{1,64}\\z", text, 0, 0)) {
+    fault_of_node (checker, pointer, node, _ ("a name of at most 64 letters, digits, _ and -"));
+    return NULL;
+  }
+  name = field->choices ? match_choice (field->choices, text, &unsupported) : NULL;
+  if (!name)
+    name = g_ascii_strup (text, -1);
+  return json_node_init_string (json_node_alloc (), name);
+}
+
 static JsonNode *
 read_text (Checker *checker, const Field *field, const char *pointer, JsonNode *node)
 {
@@ -372,6 +392,8 @@ read_field (Checker *checker, const Field *field, const char *pointer, JsonNode 
     return read_text (checker, field, pointer, node);
   case FIELD_ID:
     return read_id (checker, field, pointer, node);
+  case FIELD_NAME:
+    return read_name (checker, field, pointer, node);
   case FIELD_CHOICE:
     return read_choice (checker, field, pointer, node);
   case FIELD_CHOICES:

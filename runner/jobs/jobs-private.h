@@ -17,6 +17,7 @@ typedef enum {
   FIELD_BOOLEAN,
   FIELD_TEXT,    /* at most max characters; empty is absent */
   FIELD_ID,      /* text, or a number that becomes text; empty is absent */
+  FIELD_NAME,    /* letters, digits, _ and -, upper-cased; choices hold other spellings only; empty is absent */
   FIELD_CHOICE,  /* one of choices in any case; empty is absent */
   FIELD_CHOICES, /* a list of choices, or one of them alone */
   FIELD_NUMBERS, /* a list of numbers from min to max, or one number alone */

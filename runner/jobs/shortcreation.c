@@ -25,9 +25,7 @@ static const Field fields[] = {
     {"maxDuration", FIELD_NUMBER, "duration", .min = 0.1, .max = 3600},
     {"count", FIELD_INTEGER, .min = 1, .max = MAX_MOMENTS},
     {"highlights", FIELD_ANY},
-    {"platform", FIELD_CHOICE,
-     .choices = "YOUTUBE_SHORTS TIKTOK INSTAGRAM_REELS INSTAGRAM_STORIES SNAPCHAT TWITTER X=TWITTER LINKEDIN FACEBOOK "
-                "YOUTUBE INSTAGRAM"},
+    {"platform", FIELD_NAME, .choices = "X=TWITTER"},
     {"aspectRatio", FIELD_TEXT, .max = 64},
     {"width", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
     {"height", FIELD_INTEGER, .min = MIN_SIZE, .max = MAX_SIZE},
@@ -140,12 +138,15 @@ plan_short_creation (DerushPlan *plan, JsonObject *values, Checker *checker)
 {
   g_autofree char *base = plan_base_name (plan), *name = g_strdup_printf ("%s-short", base);
   JsonArray *parts = read_parts (values, checker);
-  JsonObject *shorts, *check;
+  JsonObject *probe, *shorts, *check;
 
   checker_refuse_wishes (checker, values);
   /* A stored analysis also says where the camera goes. */
   plan->needs_analysis = TRUE;
-  plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
+  probe = plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
+  /* What cannot be right is refused before the film is looked at for its best parts. */
+  json_object_set_boolean_member (probe, "picture", TRUE);
+  copy_member (values, "platform", probe, NULL);
   if (!parts)
     plan_best (plan, values);
   shorts = plan_add_step (plan, "shorts", DERUSH_STEP_MEDIA, parts ? 0.85 : 0.45);

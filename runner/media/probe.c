@@ -770,8 +770,19 @@ derush_media_probe (int fd, const char *display, JsonObject *limits, GCancellabl
 JsonObject *
 derush_action_probe (DerushMediaJob *job, GError **error)
 {
-  if (!derush_media_job_require_source (job, error))
+  g_autoptr (JsonObject) result = NULL;
+  DerushPlatform platform;
+
+  if (!derush_platform_load (&platform, derush_json_get_string (job->parameters, "platform", NULL), error) ||
+      !derush_media_job_require_source (job, error))
     return NULL;
-  return derush_media_probe (job->source.fd, job->source.display, derush_json_get_object (job->parameters, "limits"),
-                             job->cancellable, error);
+  result = derush_media_probe (job->source.fd, job->source.display, derush_json_get_object (job->parameters, "limits"),
+                               job->cancellable, error);
+  if (result && derush_json_get_boolean (job->parameters, "picture", FALSE) &&
+      !derush_json_get_object (result, "video")) {
+    g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no picture, only sound"),
+                 job->source.display);
+    return NULL;
+  }
+  return g_steal_pointer (&result);
 }

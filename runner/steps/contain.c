@@ -82,9 +82,8 @@ static const char *const system_paths[] = {
 
 /* Variables that name files or, with colons between them, folders. */
 static const char *const path_variables[] = {
-    "GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0", "GST_PLUGIN_SYSTEM_PATH", "GST_PLUGIN_SYSTEM_PATH_1_0",
-    "GST_REGISTRY",    "LD_LIBRARY_PATH",     "DERUSH_PIPELINES_DIR",   "DERUSH_DATA_DIR",
-    "LOCPATH",
+    "GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0",  "GST_PLUGIN_SYSTEM_PATH", "GST_PLUGIN_SYSTEM_PATH_1_0", "GST_REGISTRY",
+    "LD_LIBRARY_PATH", "DERUSH_PIPELINES_DIR", "DERUSH_DATA_DIR",        "DERUSH_PLATFORMS_DIR",       "LOCPATH",
 };
 
 static gboolean

@@ -92,7 +92,7 @@ worker_environment (DerushConfig *config, const char *home)
   g_auto (GStrv) names = g_listenv ();
   GStrv environment = g_new0 (char *, 1);
   const char *plugins = g_getenv ("GST_PLUGIN_PATH");
-  g_autofree char *folder = g_path_get_dirname (home);
+  g_autofree char *folder = g_path_get_dirname (home), *platforms = NULL;
   g_autofree char *path =
       plugins && *plugins ? g_strconcat (plugins, ":", DERUSH_PLUGINSDIR, NULL) : g_strdup (DERUSH_PLUGINSDIR);
 
@@ -107,6 +107,12 @@ worker_environment (DerushConfig *config, const char *home)
   environment = g_environ_setenv (environment, DERUSH_WORKER_FOLDER, folder, TRUE);
   environment = g_environ_setenv (environment, DERUSH_WORKER_FILE_LIMIT,
                                   derush_config_get_string (config, "DERUSH_WORKER_FILE_LIMIT"), TRUE);
+  platforms = g_strdup (g_getenv ("DERUSH_PLATFORMS_DIR"));
+  if (!platforms || !*platforms) {
+    g_free (platforms);
+    platforms = g_build_filename (g_get_user_config_dir (), "derush", "platforms", NULL);
+  }
+  environment = g_environ_setenv (environment, "DERUSH_PLATFORMS_DIR", platforms, TRUE);
   if (!g_environ_getenv (environment, "GST_REGISTRY")) {
     /* With a HOME of its own every worker would look through all plugins again. */
     const char *cache = derush_config_get_string (config, "DERUSH_CACHE");

@@ -81,6 +81,8 @@ async function makeFilms() {
 // ── The cases ───────────────────────────────────────────────────────────────
 
 const film = name => ({ videoUrl: at(name) });
+const part = (startTime, endTime) => ({ startTime, endTime });
+const parts = ['SHORT_CREATION', 'HIGHLIGHT_CLIP_CREATION'];
 
 // [what, data without outputDir, the types it is tried with, what the reason must say, its class for `derush run`]
 const refused = [
@@ -100,6 +102,14 @@ const refused = [
   ['an unknown quality', { ...film('good.mp4'), quality: 'best of all' }, ['VIDEO_PROCESSING'], /\/quality.*medium/, 'bad-input'],
   ['an unknown resolution', { ...film('good.mp4'), resolution: '1 ! fakesink' }, ['VIDEO_PROCESSING'], /\/resolution/, 'bad-input'],
   ['a start beyond the end', { ...film('good.mp4'), options: { startTime: 90 } }, ['VIDEO_PROCESSING'], /start/i, 'bad-input'],
+  ['nothing but sound for the best short', film('audio-only.mp4'), ['SHORT_CREATION'], /audio-only\.mp4.*picture/i, 'bad-input'],
+  ['nothing but sound for parts', { ...film('audio-only.mp4'), highlights: [part(0, 1)] }, parts, /audio-only\.mp4.*picture/i, 'bad-input'],
+  ['parts beyond the end', { ...film('good.mp4'), highlights: [part(90, 95)] }, parts, /beyond the end/, 'bad-input'],
+  ['a part that ends before it starts', { ...film('good.mp4'), highlights: [part(1, 0.5)] }, parts, /\/highlights\/0\/endTime/, 'bad-input'],
+  ['a part of no length', { ...film('good.mp4'), highlights: [part(1, 1)] }, parts, /\/highlights\/0\/endTime/, 'bad-input'],
+  ['a short of no length', { ...film('good.mp4'), startTime: 1, endTime: 1 }, ['SHORT_CREATION'], /\/endTime/, 'bad-input'],
+  ['thousands of parts', { ...film('good.mp4'), highlights: Array.from({ length: 5000 }, () => part(0, 1)) }, parts, /5000.*50/, 'bad-input'],
+  ['an unknown platform', { ...film('good.mp4'), platform: 'MYSPACE' }, ['SHORT_CREATION'], /MYSPACE.*TIKTOK/, 'bad-input'],
 ];
 
 // Only the daemon confines paths.
@@ -113,6 +123,10 @@ const outside = [
 
 const accepted = [
   ['a film without sound', film('video-only.mp4'), types, { VIDEO_PROCESSING: /audio|sound/i, HIGHLIGHT_DETECTION: /audio|sound/i }],
+  ['overlapping parts', { ...film('good.mp4'), highlights: [part(0, 1.2), part(0.8, 1.6)] }, parts,
+    { SHORT_CREATION: /overlap/, HIGHLIGHT_CLIP_CREATION: /overlap/ }],
+  ['a part longer than its film', { ...film('good.mp4'), highlights: [part(0, 60)] }, parts,
+    { SHORT_CREATION: /end of the film/, HIGHLIGHT_CLIP_CREATION: /end of the film/ }],
   ['a name with quotes and !', film(`it's "the" film! $(x) \`y\`; é %20 & #1.mp4`), types, {}],
 ];
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <glib/gstdio.h>
 
 #define FFMPEG "ffmpeg -v error -nostdin -y "
 #define RATE 48000
@@ -366,6 +367,53 @@ clips_take_padding_and_fail_together_only (void)
   g_assert_nonnull (strstr (none->message, "beyond the end"));
 }
 
+/* By a file of the user's alone; of the same name as one of ours, it wins. */
+static void
+platforms_of_the_user_are_platforms (void)
+{
+  static const char text[] = "[platform]\nwidth=64\nheight=128\nmax-duration=1.5\n";
+  const char *folder = g_getenv ("DERUSH_PLATFORMS_DIR");
+  static const char *const files[] = {"my-wall.ini", "snapchat.ini", "torn.ini"};
+  static const char *const names[] = {"MY_WALL", "SNAPCHAT"};
+  g_autofree char *film =
+      make ("own.mp4", "-f lavfi -i testsrc2=s=160x90:r=10:d=3 -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+  g_autoptr (TestAnswer) none = NULL, torn = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree char *path = g_build_filename (folder, files[i], NULL);
+
+    g_assert_true (g_file_set_contents (path, i < 2 ? text : "[platform]\nwidth=0\n", -1, NULL));
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *parameters =
+        g_strdup_printf ("{\"name\":\"o\",\"platform\":\"%s\",\"parts\":[{\"start\":0,\"end\":2.5}]}", names[i]);
+    g_autoptr (TestAnswer) answer = run (film, "shorts", parameters, NULL);
+
+    g_assert_cmpint (derush_json_get_int (nth (answer, "shorts", 0), "width", 0), ==, 64);
+    g_assert_cmpint (derush_json_get_int (nth (answer, "shorts", 0), "height", 0), ==, 128);
+    g_assert_cmpfloat (fabs (derush_json_get_number (nth (answer, "shorts", 0), "duration", 0) - 1.5), <, 0.11);
+  }
+  none = test_worker_run (worker, "probe", "{\"platform\":\"MYSPACE\"}", NULL, film, directory, 0, 30);
+  g_assert_cmpstr (none->error_class, ==, "bad-input");
+  g_assert_nonnull (strstr (none->message, "MYSPACE"));
+  g_assert_nonnull (strstr (none->message, "MY_WALL"));
+  g_assert_nonnull (strstr (none->message, "TIKTOK"));
+  torn = test_worker_run (worker, "probe", "{\"platform\":\"TORN\"}", NULL, film, directory, 0, 30);
+  g_assert_nonnull (torn->message);
+  g_assert_nonnull (strstr (torn->message, "torn.ini"));
+}
+
+static void
+sound_alone_is_refused_by_the_probe (void)
+{
+  g_autofree char *sound = make ("sound.m4a", "-f lavfi -i sine=r=48000:d=3 -c:a aac");
+  g_autoptr (TestAnswer) answer =
+      test_worker_run (worker, "probe", "{\"picture\":true}", NULL, sound, directory, 0, 30);
+
+  g_assert_cmpstr (answer->error_class, ==, "bad-input");
+  g_assert_nonnull (strstr (answer->message, "no picture"));
+}
+
 static void
 what_cannot_be_a_short_is_refused (void)
 {
@@ -393,16 +441,22 @@ what_cannot_be_a_short_is_refused (void)
 int
 main (int argc, char *argv[])
 {
+  g_autofree char *own_platforms = NULL;
   int status;
 
   g_test_init (&argc, &argv, NULL);
   directory = test_directory_new ();
+  own_platforms = g_build_filename (directory, "platforms", NULL);
+  g_assert_cmpint (g_mkdir (own_platforms, 0700), ==, 0);
+  g_setenv ("DERUSH_PLATFORMS_DIR", own_platforms, TRUE);
   worker = test_worker_new ();
   g_test_add_func ("/media/shorts/picture-and-sound-are-cut-exactly", shorts_are_cut_exactly);
   g_test_add_func ("/media/shorts/the-camera-follows-and-says-where-it-was", the_camera_follows_and_says_so);
   g_test_add_func ("/media/shorts/a-turned-film-is-cropped-upright", a_turned_film_is_cropped_upright);
   g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
   g_test_add_func ("/media/shorts/platforms-hear-one-loudness", platforms_hear_one_loudness);
+  g_test_add_func ("/media/shorts/platforms-of-the-user-are-platforms", platforms_of_the_user_are_platforms);
+  g_test_add_func ("/media/shorts/sound-alone-is-refused-by-the-probe", sound_alone_is_refused_by_the_probe);
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
   g_test_add_func ("/media/shorts/what-cannot-be-a-short-is-refused", what_cannot_be_a_short_is_refused);
