@@ -288,6 +288,22 @@ derush_config_get_string (DerushConfig *config, const char *name)
 }
 
 /**
+ * derush_config_is_default:
+ * @config: the settings
+ * @name: a setting's name
+ *
+ * Returns: whether nobody has set it
+ */
+gboolean
+derush_config_is_default (DerushConfig *config, const char *name)
+{
+  int i = setting_index (name);
+
+  g_return_val_if_fail (i >= 0, FALSE);
+  return g_str_equal (config->held[i].origin, "default");
+}
+
+/**
  * derush_config_get_int:
  * @config: a configuration
  * @name: a setting that is a whole number

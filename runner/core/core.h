@@ -62,6 +62,7 @@ DerushConfig *derush_config_load (GError **error);
 DerushConfig *derush_config_ref (DerushConfig *config);
 void derush_config_unref (DerushConfig *config);
 const char *derush_config_get_string (DerushConfig *config, const char *name);
+gboolean derush_config_is_default (DerushConfig *config, const char *name);
 gint64 derush_config_get_int (DerushConfig *config, const char *name);
 gboolean derush_config_get_boolean (DerushConfig *config, const char *name);
 GStrv derush_config_get_paths (DerushConfig *config, const char *name);

@@ -542,7 +542,7 @@ on_request (SoupServer *soup, SoupServerMessage *message, const char *path, GHas
 /* ── The server ─────────────────────────────────────────────────────────── */
 
 static gboolean
-listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 port, GError **error)
+listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 port, gboolean *taken, GError **error)
 {
   g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (host, port);
   g_autoptr (GError) local = NULL;
@@ -569,6 +569,7 @@ listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 p
         soup_server_listen_socket (self->soup, socket, 0, &local))
       return TRUE;
   }
+  *taken = g_error_matches (local, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);
   g_set_error (error, DERUSH_HTTP_ERROR, DERUSH_ERROR_BAD_INPUT,
                _ ("derushd cannot serve HTTP at %s; change DERUSH_HTTP_ADDRESS, or set it to off: %s"), text,
                local->message);
@@ -597,7 +598,8 @@ introduce (DerushHttpServer *self, const char *host)
  * @error: return location for an error of class bad input: the address cannot be used, or has no token but others can
  *   reach it
  *
- * Returns: (transfer full) (nullable): the server, which serves from now on; %NULL without an error if there is to be none
+ * Returns: (transfer full) (nullable): the server, which serves from now on; %NULL without an error if there is to be none, or another
+ *   program has the port that nobody asked for
  */
 DerushHttpServer *
 derush_http_server_new (DerushConfig *config, DerushStore *store, const DerushRedisAddress *address,
@@ -608,7 +610,8 @@ derush_http_server_new (DerushConfig *config, DerushStore *store, const DerushRe
              *prefix = derush_config_get_string (config, "BULLMQ_PREFIX");
   g_autofree char *host = NULL;
   guint16 port;
-  gboolean off;
+  gboolean off, taken = FALSE;
+  g_autoptr (GError) failure = NULL;
   DerushHttpServer *self;
 
   if (!http_address_parse (text, &host, &port, &off, error) || off)
@@ -627,7 +630,12 @@ derush_http_server_new (DerushConfig *config, DerushStore *store, const DerushRe
   soup_server_add_early_handler (self->soup, NULL, on_headers, self, NULL);
   soup_server_add_handler (self->soup, NULL, on_request, self, NULL);
   g_signal_connect (self->soup, "request-started", G_CALLBACK (on_started), self);
-  if (!listen_on (self, text, host, port, error)) {
+  if (!listen_on (self, text, host, port, &taken, &failure)) {
+    /* Where nobody asked for this port, the first of several daemons has it. */
+    if (taken && derush_config_is_default (config, "DERUSH_HTTP_ADDRESS"))
+      derush_log (DERUSH_LOG_WARN, NULL, "%s is in use, by another derushd perhaps: this one serves no HTTP", text);
+    else
+      g_propagate_error (error, g_steal_pointer (&failure));
     derush_http_server_free (self);
     return NULL;
   }

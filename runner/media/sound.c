@@ -41,12 +41,36 @@ derush_sound_free (DerushSound *sound)
   g_free (sound);
 }
 
+/* Only what lies within the cut has a stream time, and `volume` takes whatever is in its memory for the gain of a buffer that
+ * begins before it. */
+static GstPadProbeReturn
+clip_to_segment (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  const GstSegment *segment;
+  GstAudioInfo audio;
+
+  if (!event || !caps || !gst_audio_info_from_caps (&audio, caps))
+    return GST_PAD_PROBE_OK;
+  gst_event_parse_segment (event, &segment);
+  buffer = gst_audio_buffer_clip (buffer, segment, audio.rate, audio.bpf);
+  GST_PAD_PROBE_INFO_DATA (info) = buffer;
+  return buffer ? GST_PAD_PROBE_OK : GST_PAD_PROBE_HANDLED;
+}
+
 void
 derush_sound_apply (const DerushSound *sound, GstElement *volume)
 {
   GstControlSource *source = gst_interpolation_control_source_new ();
+  g_autoptr (GstPad) sink = gst_element_get_static_pad (volume, "sink");
 
+  gst_pad_add_probe (sink, GST_PAD_PROBE_TYPE_BUFFER, clip_to_segment, NULL, NULL);
   g_object_set (source, "mode", GST_INTERPOLATION_MODE_LINEAR, NULL);
+  /* Before its first point it has no value at all. */
+  gst_timed_value_control_source_set (GST_TIMED_VALUE_CONTROL_SOURCE (source), 0,
+                                      g_array_index (sound->points, DerushMasterPoint, 0).gain);
   for (guint i = 0; i < sound->points->len; i++) {
     const DerushMasterPoint *point = &g_array_index (sound->points, DerushMasterPoint, i);
 

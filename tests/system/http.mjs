@@ -315,6 +315,19 @@ main(async () => {
     }
   });
 
+  await test('a second daemon of a machine does its jobs, without HTTP where nobody chose a port', async () => {
+    const holder = net.createServer();
+    const held = await new Promise(resolve => holder.once('error', () => resolve(false)).listen(8787, '127.0.0.1', () => resolve(true)));
+    const second = await startDaemon(redis, { queues: ['second'], environment: { DERUSH_HTTP_ADDRESS: undefined } });
+    try {
+      await until(() => second.log().find(line => /8787 is in use/.test(line.message)), 'the warning');
+    } finally {
+      const { status, stderr } = await second.stop();
+      assert.equal(status, 0, stderr);
+      if (held) holder.close();
+    }
+  });
+
   await test('with a token nobody else gets in', async () => {
     const guarded = await startDaemon(redis, { queues: ['other'], environment: { DERUSH_HTTP_ADDRESS: '0.0.0.0:0', DERUSH_HTTP_TOKEN: 'sesame' } });
     const { port: own } = await until(() => guarded.log().find(line => line.port && /Serving HTTP/.test(line.message)), 'its port');
