@@ -346,14 +346,6 @@ on_children (GObject *source, GAsyncResult *result, gpointer user_data)
   execution_answered (self, execution_decide);
 }
 
-void
-execution_read_children (Execution *self)
-{
-  derush_bullmq_job_get_children_async (self->job, NULL, on_children, self);
-}
-
-/* ── Beginning ──────────────────────────────────────────────────────────── */
-
 static void
 on_cancel_known (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -364,8 +356,18 @@ on_cancel_known (GObject *source, GAsyncResult *result, gpointer user_data)
   if (error)
     execution_rest (self, error);
   else
-    execution_read_children (self);
+    derush_bullmq_job_get_children_async (self->job, NULL, on_children, self);
 }
+
+/* The wish to cancel may have come since the last look, and may be why a step has ended. */
+void
+execution_read_children (Execution *self)
+{
+  derush_bullmq_control_is_cancelled_async (self->daemon->control, derush_bullmq_job_get_queue (self->job), self->id,
+                                            on_cancel_known, self);
+}
+
+/* ── Beginning ──────────────────────────────────────────────────────────── */
 
 static void
 on_owner (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -411,8 +413,7 @@ on_claimed (GObject *source, GAsyncResult *result, gpointer user_data)
       derush_log (DERUSH_LOG_INFO, execution_log_fields (self), "Started the workflow %s",
                   derush_workflow_run_get_workflow (self->run)->id);
     }
-    derush_bullmq_control_is_cancelled_async (self->daemon->control, derush_bullmq_job_get_queue (self->job), self->id,
-                                              on_cancel_known, self);
+    execution_read_children (self);
     return;
   }
   other = derush_json_parse_object (owner, -1, NULL);
