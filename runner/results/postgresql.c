@@ -403,6 +403,7 @@ Database *
 postgresql_database_new (const char *url, GError **error)
 {
   static const DatabaseClass class = {
+      .name = "postgresql",
       .connect = postgresql_connect,
       .begin = postgresql_begin,
       .run = postgresql_run,

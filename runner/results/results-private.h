@@ -57,6 +57,7 @@ typedef struct _Database Database;
 
 /*
  * Database: a connection, used by one thread at a time
+ *   name     as health says it
  *   connect  opens it and brings its tables up to date; @failure says whether waiting may mend an error
  *   begin    starts a transaction that can be written in
  *   run      runs SQL without parameters
@@ -64,6 +65,7 @@ typedef struct _Database Database;
  *   close    ends the connection, if there is one
  */
 typedef struct {
+  const char *name;
   gboolean (*connect) (Database *database, Failure *failure, GError **error);
   gboolean (*begin) (Database *database, Failure *failure, GError **error);
   gboolean (*run) (Database *database, const char *sql, Failure *failure, GError **error);

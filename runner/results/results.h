@@ -30,6 +30,9 @@ gboolean derush_store_check (DerushConfig *config, char **description, GError **
 /* Waits until everything is written, at most @timeout seconds. */
 gboolean derush_store_close (DerushStore *store, double timeout, GError **error);
 
+/* For health: at once, from what is known; nothing waits for the database. */
+JsonObject *derush_store_get_status (DerushStore *store);
+
 /* @id: `<queue>:<job id>`; @plan may be NULL when the data was refused. */
 void derush_store_job_started (DerushStore *store, const char *id, const char *job_type, DerushPlan *plan,
                                JsonObject *data, guint attempt, guint max_attempts);

@@ -229,6 +229,7 @@ Database *
 sqlite_database_new (const char *path)
 {
   static const DatabaseClass class = {
+      .name = "sqlite",
       .connect = sqlite_connect,
       .begin = sqlite_begin,
       .run = sqlite_run,

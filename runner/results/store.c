@@ -46,6 +46,7 @@ struct _DerushStore {
   gboolean stopping;  /* end when everything is written */
   gboolean abandoned; /* end now */
   char *trouble;      /* why the database is not written, if it is not */
+  char *last_trouble; /* why it is not written, or was not the last time */
 };
 
 /* ── Metrics ────────────────────────────────────────────────────────────── */
@@ -173,6 +174,10 @@ set_trouble (DerushStore *store, const char *trouble)
     store->dropped = 0;
   g_free (store->trouble);
   store->trouble = g_strdup (trouble);
+  if (trouble) {
+    g_free (store->last_trouble);
+    store->last_trouble = g_strdup (trouble);
+  }
   g_mutex_unlock (&store->lock);
 }
 
@@ -199,8 +204,6 @@ take_batch (DerushStore *store)
   GPtrArray *batch = g_ptr_array_new_with_free_func ((GDestroyNotify)operation_unref);
 
   g_mutex_lock (&store->lock);
-  store->writing = 0;
-  g_cond_broadcast (&store->changed);
   while (!store->abandoned && !store->stopping && store->waiting.length == 0)
     g_cond_wait (&store->changed, &store->lock);
   while (!store->abandoned && store->waiting.length > 0 && batch->len < MAX_BATCH) {
@@ -272,6 +275,7 @@ finish_batch (DerushStore *store, GPtrArray *batch)
   g_mutex_lock (&store->lock);
   for (guint i = 0; i < batch->len; i++)
     ((Operation *)g_ptr_array_index (batch, i))->done = TRUE;
+  store->writing = 0;
   g_cond_broadcast (&store->changed);
   g_mutex_unlock (&store->lock);
 }
@@ -287,6 +291,7 @@ store_unref (DerushStore *store)
   g_hash_table_unref (store->progress);
   store->database->class->free (store->database);
   g_free (store->trouble);
+  g_free (store->last_trouble);
   g_mutex_clear (&store->lock);
   g_cond_clear (&store->changed);
   g_free (store);
@@ -454,6 +459,38 @@ derush_store_close (DerushStore *store, double timeout, GError **error)
   g_mutex_unlock (&store->lock);
   store_unref (store);
   return written;
+}
+
+/**
+ * derush_store_get_status:
+ * @store: (nullable): a store
+ *
+ * Answers at once from what the store's thread saw last.
+ *
+ * Returns: (transfer full): `{connected, backend, lastError, waiting, spooled, spooledBytes}`: whether the database can be
+ *   written, `postgresql`, `sqlite` or `none`, why it cannot be written or could not the last time (null if it always
+ *   could), changes of jobs that wait in memory, and those on disk with their size
+ */
+JsonObject *
+derush_store_get_status (DerushStore *store)
+{
+  JsonObject *status = json_object_new ();
+
+  json_object_set_boolean_member (status, "connected", FALSE);
+  json_object_set_string_member (status, "backend", store ? store->database->class->name : "none");
+  json_object_set_null_member (status, "lastError");
+  json_object_set_int_member (status, "waiting", 0);
+  json_object_set_int_member (status, "spooled", 0);
+  json_object_set_int_member (status, "spooledBytes", 0);
+  if (!store)
+    return status;
+  g_mutex_lock (&store->lock);
+  json_object_set_boolean_member (status, "connected", store->trouble == NULL);
+  if (store->last_trouble)
+    json_object_set_string_member (status, "lastError", store->last_trouble);
+  json_object_set_int_member (status, "waiting", store->waiting.length + store->writing);
+  g_mutex_unlock (&store->lock);
+  return status;
 }
 
 /* ── What happens to jobs ───────────────────────────────────────────────── */

@@ -88,12 +88,23 @@ static void
 test_server_away_at_start (void)
 {
   DerushStore *store;
+  g_autoptr (JsonObject) away = NULL, back = NULL, job = NULL;
 
   use_empty_store ("away");
   cluster_do ("stop");
   store = open_store ();
   write_jobs (store, 0, 10);
+  away = derush_store_get_status (store);
+  g_assert_false (json_object_get_boolean_member (away, "connected"));
+  g_assert_cmpstr (json_object_get_string_member (away, "backend"), ==, "postgresql");
+  g_assert_nonnull (strstr (json_object_get_string_member (away, "lastError"), "DATABASE_URL"));
+  g_assert_cmpint (json_object_get_int_member (away, "waiting"), >=, 10);
   cluster_do ("start");
+  while (!(job = derush_store_get_job (store, "q:9", NULL)))
+    ;
+  back = derush_store_get_status (store);
+  g_assert_true (json_object_get_boolean_member (back, "connected"));
+  g_assert_cmpint (json_object_get_int_member (back, "waiting"), ==, 0);
   close_store (store);
   assert_count ("jobs", 10);
 }
