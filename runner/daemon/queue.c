@@ -208,6 +208,15 @@ job_on (DerushDaemonQueue *queue, DerushSlot *slot)
   return NULL;
 }
 
+/* A slot of the queue for models may never have needed its media worker. */
+static GPid
+pid_of (DerushSlot *slot)
+{
+  GPid media = derush_slot_get_media_pid (slot);
+
+  return media ? media : derush_slot_get_model_pid (slot);
+}
+
 void
 derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc func, gpointer user_data)
 {
@@ -216,7 +225,7 @@ derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc
     DerushSlot *slot = i < queue->slots->len ? queue->slots->pdata[i] : NULL;
     g_autofree char *name = g_strdup_printf ("%s-%u", queue->name, i + 1);
 
-    func (name, queue->name, slot ? derush_slot_get_media_pid (slot) : 0, slot && derush_slot_is_busy (slot),
+    func (name, queue->name, slot ? pid_of (slot) : 0, slot && derush_slot_is_busy (slot),
           slot ? job_on (queue, slot) : NULL, user_data);
   }
 }

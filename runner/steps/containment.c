@@ -104,7 +104,7 @@ derush_containment_probe (DerushConfig *config, GError **error)
 
   if (!scratch)
     return NULL;
-  process = derush_process_start (config, scratch->home, NULL, &debug, error);
+  process = derush_process_start (DERUSH_WORKER_MEDIA, config, scratch->home, NULL, NULL, &debug, error);
   if (process) {
     report = derush_containment_get ();
     derush_process_free (process);

@@ -5,6 +5,14 @@
 
 G_BEGIN_DECLS
 
+/* The workers of a slot: one for films and sounds, one for what models are asked. */
+typedef enum {
+  DERUSH_WORKER_MEDIA,
+  DERUSH_WORKER_MODEL,
+} DerushWorkerKind;
+
+#define DERUSH_N_WORKERS 2
+
 /* A worker process, seen from the thread that started it; not to be used by any other. */
 typedef struct _DerushProcess DerushProcess;
 
@@ -47,8 +55,8 @@ typedef struct {
   gpointer user_data;
 } DerushProcessWatch;
 
-DerushProcess *derush_process_start (DerushConfig *config, const char *home, GCancellable *cancellable, char **debug,
-                                     GError **error);
+DerushProcess *derush_process_start (DerushWorkerKind kind, DerushConfig *config, const char *home,
+                                     const char *const *more, GCancellable *cancellable, char **debug, GError **error);
 void derush_process_free (DerushProcess *process);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushProcess, derush_process_free)
 

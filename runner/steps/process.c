@@ -4,6 +4,7 @@
 #include "steps/cgroup-private.h"
 #include "steps/contain-private.h"
 #include "steps/containment-private.h"
+#include "steps/environment-private.h"
 #include "steps/process-private.h"
 #include "steps/wire-private.h"
 
@@ -34,6 +35,7 @@
 #define KEPT_LINE_LENGTH 400
 
 struct _DerushProcess {
+  DerushWorkerKind kind;
   GPid pid;
   DerushCgroup *cgroup; /* or %NULL */
   gint64 memory_limit;
@@ -55,93 +57,34 @@ struct _DerushProcess {
 
 /* ── Starting ───────────────────────────────────────────────────────────── */
 
-static char *
-worker_path (void)
-{
-  const char *path = g_getenv ("DERUSH_MEDIA_WORKER");
-
-  return path && *path ? g_strdup (path) : g_build_filename (DERUSH_LIBEXECDIR, "derush-media-worker", NULL);
-}
-
-static gboolean
-may_pass (const char *name)
-{
-  static const char *const names[] = {"PATH",
-                                      "LANG",
-                                      "LANGUAGE",
-                                      "LOCPATH",
-                                      "TZ",
-                                      "LD_LIBRARY_PATH",
-                                      "DERUSH_PIPELINES_DIR",
-                                      "DERUSH_DATA_DIR",
-                                      "ASAN_OPTIONS",
-                                      "LSAN_OPTIONS",
-                                      "UBSAN_OPTIONS",
-                                      NULL};
-  static const char *const prefixes[] = {"LC_", "GST_", "ORC_", NULL};
-
-  for (guint i = 0; prefixes[i]; i++)
-    if (g_str_has_prefix (name, prefixes[i]))
-      return TRUE;
-  return g_strv_contains (names, name);
-}
-
-static GStrv
-worker_environment (DerushConfig *config, const char *home)
-{
-  g_auto (GStrv) names = g_listenv ();
-  GStrv environment = g_new0 (char *, 1);
-  const char *plugins = g_getenv ("GST_PLUGIN_PATH");
-  g_autofree char *folder = g_path_get_dirname (home), *platforms = NULL;
-  g_autofree char *path =
-      plugins && *plugins ? g_strconcat (plugins, ":", DERUSH_PLUGINSDIR, NULL) : g_strdup (DERUSH_PLUGINSDIR);
-
-  for (guint i = 0; names[i]; i++)
-    if (may_pass (names[i]))
-      environment = g_environ_setenv (environment, names[i], g_getenv (names[i]), TRUE);
-  environment = g_environ_setenv (environment, "GST_PLUGIN_PATH", path, TRUE);
-  environment = g_environ_setenv (environment, "HOME", home, TRUE);
-  environment = g_environ_setenv (environment, "TMPDIR", home, TRUE);
-  environment =
-      g_environ_setenv (environment, "DERUSH_SANDBOX", derush_config_get_string (config, "DERUSH_SANDBOX"), TRUE);
-  environment = g_environ_setenv (environment, DERUSH_WORKER_FOLDER, folder, TRUE);
-  environment = g_environ_setenv (environment, DERUSH_WORKER_FILE_LIMIT,
-                                  derush_config_get_string (config, "DERUSH_WORKER_FILE_LIMIT"), TRUE);
-  platforms = g_strdup (g_getenv ("DERUSH_PLATFORMS_DIR"));
-  if (!platforms || !*platforms) {
-    g_free (platforms);
-    platforms = g_build_filename (g_get_user_config_dir (), "derush", "platforms", NULL);
-  }
-  environment = g_environ_setenv (environment, "DERUSH_PLATFORMS_DIR", platforms, TRUE);
-  if (!g_environ_getenv (environment, "GST_REGISTRY")) {
-    /* With a HOME of its own every worker would look through all plugins again. */
-    const char *cache = derush_config_get_string (config, "DERUSH_CACHE");
-    g_autofree char *registry = g_build_filename (cache, "gst-registry.bin", NULL);
-
-    g_mkdir_with_parents (cache, 0700);
-    environment = g_environ_setenv (environment, "GST_REGISTRY", registry, TRUE);
-  }
-  return environment;
-}
+typedef struct {
+  DerushWorkerKind kind;
+  pid_t parent;
+} Child;
 
 /* Between fork and exec: only calls that are safe there. */
 static void
 prepare_child (gpointer user_data)
 {
+  const Child *child = user_data;
   struct rlimit none = {0, 0};
 
   setpgid (0, 0);
   setrlimit (RLIMIT_CORE, &none);
   prctl (PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid () != GPOINTER_TO_INT (user_data))
+  /* The media worker sees to this itself, and reports it. */
+  if (child->kind == DERUSH_WORKER_MODEL)
+    prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (getppid () != child->parent)
     _exit (126);
 }
 
 static DerushProcess *
-spawn (DerushConfig *config, const char *home, GError **error)
+spawn (DerushWorkerKind kind, DerushConfig *config, const char *home, const char *const *more, GError **error)
 {
-  g_autofree char *path = worker_path ();
-  g_auto (GStrv) environment = worker_environment (config, home);
+  g_autofree char *path = derush_worker_program (kind);
+  g_auto (GStrv) environment = derush_worker_environment (kind, config, home, more);
+  Child child = {.kind = kind, .parent = getpid ()};
   const char *argv[] = {path, NULL};
   const int target = DERUSH_STEP_SOCKET_FD;
   struct timeval timeout = {.tv_sec = SEND_TIMEOUT_S};
@@ -152,32 +95,34 @@ spawn (DerushConfig *config, const char *home, GError **error)
   GPid pid;
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker cannot be started: %s"),
-                 g_strerror (errno));
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s cannot be started: %s"),
+                 derush_worker_title (kind), g_strerror (errno));
     return NULL;
   }
   if (!g_unix_open_pipe (output, FD_CLOEXEC, &local)) {
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker cannot be started: %s"),
-                 local->message);
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s cannot be started: %s"),
+                 derush_worker_title (kind), local->message);
     close (ends[0]);
     close (ends[1]);
     return NULL;
   }
   spawned = g_spawn_async_with_pipes_and_fds (home, argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD,
-                                              prepare_child, GINT_TO_POINTER (getpid ()), -1, output[1], output[1],
-                                              &ends[1], &target, 1, &pid, NULL, NULL, NULL, &local);
+                                              prepare_child, &child, -1, output[1], output[1], &ends[1], &target, 1,
+                                              &pid, NULL, NULL, NULL, &local);
   close (ends[1]);
   close (output[1]);
   if (!spawned) {
     close (ends[0]);
     close (output[0]);
     g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The media worker %s cannot be started; is Derush installed completely? %s"), path, local->message);
+                 _ ("%s cannot be started: %s; is Derush installed completely? %s"), derush_worker_title (kind), path,
+                 local->message);
     return NULL;
   }
   setsockopt (ends[0], SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   g_unix_set_fd_nonblocking (output[0], TRUE, NULL);
   process = g_new0 (DerushProcess, 1);
+  process->kind = kind;
   process->pid = pid;
   process->wire = derush_wire_new (ends[0]);
   process->output = output[0];
@@ -224,8 +169,7 @@ note_refusal (DerushProcess *process, const char *line)
     return;
   g_free (process->refused);
   process->refused = g_strdup (name);
-  derush_log (DERUSH_LOG_WARN, log_fields (process), "The media worker tried the system call %s, which is refused",
-              name);
+  derush_log (DERUSH_LOG_WARN, log_fields (process), "The worker tried the system call %s, which is refused", name);
 }
 
 static void
@@ -311,21 +255,21 @@ wait_then_kill (DerushProcess *process, gint64 grace)
 }
 
 static void
-set_memory_error (gint64 amount, gint64 limit, GError **error)
+set_memory_error (DerushProcess *process, gint64 amount, gint64 limit, GError **error)
 {
   g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("The media worker used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
+               _ ("%s used more memory than it may and was killed; see DERUSH_WORKER_MEMORY_LIMIT: "
                   "%" PRId64 " of %" PRId64 " bytes"),
-               amount, limit);
+               derush_worker_title (process->kind), amount, limit);
 }
 
 static void
-set_cpu_error (gint64 limit, GError **error)
+set_cpu_error (DerushProcess *process, gint64 limit, GError **error)
 {
   g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_STALLED,
-               _ ("The media worker used more processor time than it may and was killed; see DERUSH_WORKER_CPU_LIMIT: "
+               _ ("%s used more processor time than it may and was killed; see DERUSH_WORKER_CPU_LIMIT: "
                   "%" PRId64 " s"),
-               limit / G_USEC_PER_SEC);
+               derush_worker_title (process->kind), limit / G_USEC_PER_SEC);
 }
 
 static void
@@ -335,15 +279,16 @@ set_death_error (DerushProcess *process, GError **error)
   wait_then_kill (process, CANCEL_GRACE);
   if (WIFSIGNALED (process->status) && WTERMSIG (process->status) == SIGKILL && process->cgroup &&
       derush_cgroup_was_full (process->cgroup))
-    set_memory_error (process->memory_limit, process->memory_limit, error);
+    set_memory_error (process, process->memory_limit, process->memory_limit, error);
   else if (WIFSIGNALED (process->status) && WTERMSIG (process->status) == SIGXCPU && process->watch)
-    set_cpu_error (process->watch->cpu_limit, error);
+    set_cpu_error (process, process->watch->cpu_limit, error);
   else if (WIFSIGNALED (process->status))
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker was killed by signal %d (%s)"),
-                 WTERMSIG (process->status), g_strsignal (WTERMSIG (process->status)));
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s was killed by signal %d (%s)"),
+                 derush_worker_title (process->kind), WTERMSIG (process->status),
+                 g_strsignal (WTERMSIG (process->status)));
   else
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The media worker ended unexpectedly with status %d"), WEXITSTATUS (process->status));
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s ended unexpectedly with status %d"),
+                 derush_worker_title (process->kind), WEXITSTATUS (process->status));
 }
 
 /* ── Waiting ────────────────────────────────────────────────────────────── */
@@ -376,20 +321,36 @@ add_cgroup (JsonObject *containment, DerushProcess *process, const char *reason)
   json_object_set_object_member (containment, "cgroup", layer);
 }
 
+/* The model worker decodes nothing that came from outside, and needs the network. */
+static gboolean
+accept_containment (DerushProcess *process, DerushConfig *config, JsonObject *containment, const char *reason,
+                    GError **error)
+{
+  g_autoptr (JsonObject) none = json_object_new ();
+
+  if (process->kind == DERUSH_WORKER_MODEL)
+    return TRUE;
+  add_cgroup (containment ? containment : none, process, reason);
+  return derush_containment_accept (config, containment ? containment : none, error);
+}
+
 /**
  * derush_process_start:
+ * @kind: which worker
  * @config: the settings
  * @home: the worker's private folder
+ * @more: (nullable) (array zero-terminated=1): more variables for it, names and values in turn
  * @cancellable: (nullable): ends the waiting
  * @debug: (out): what the worker wrote, if it failed
  * @error: return location for an error
  *
- * Starts a media worker and waits until it is ready.
+ * Starts a worker and waits until it is ready.
  */
 DerushProcess *
-derush_process_start (DerushConfig *config, const char *home, GCancellable *cancellable, char **debug, GError **error)
+derush_process_start (DerushWorkerKind kind, DerushConfig *config, const char *home, const char *const *more,
+                      GCancellable *cancellable, char **debug, GError **error)
 {
-  g_autoptr (DerushProcess) process = spawn (config, home, error);
+  g_autoptr (DerushProcess) process = spawn (kind, config, home, more, error);
   g_autofree char *reason = NULL;
 
   if (!process)
@@ -406,16 +367,12 @@ derush_process_start (DerushConfig *config, const char *home, GCancellable *canc
     if (status == DERUSH_WIRE_LINE) {
       if (g_strcmp0 (derush_json_get_string (message, "type", NULL), "ready") == 0 &&
           derush_json_get_int (message, "version", 0) == DERUSH_STEP_VERSION) {
-        g_autoptr (JsonObject) none = json_object_new ();
-        JsonObject *containment = derush_json_get_object (message, "containment");
-
-        add_cgroup (containment ? containment : none, process, reason);
-        if (derush_containment_accept (config, containment ? containment : none, error))
+        if (accept_containment (process, config, derush_json_get_object (message, "containment"), reason, error))
           return g_steal_pointer (&process);
         break;
       }
-      g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
-                           _ ("The media worker is of another version than its runner; install Derush anew"));
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
+                   _ ("%s is of another version than its runner; install Derush anew"), derush_worker_title (kind));
       break;
     }
     if (status == DERUSH_WIRE_BROKEN)
@@ -425,16 +382,16 @@ derush_process_start (DerushConfig *config, const char *home, GCancellable *canc
 
       set_death_error (process, &death);
       *debug = last_output (process);
-      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker does not start: %s%s%s"),
-                   death->message, process->lines.tail ? ": " : "",
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s does not start: %s%s%s"),
+                   derush_worker_title (kind), death->message, process->lines.tail ? ": " : "",
                    process->lines.tail ? (char *)process->lines.tail->data : "");
       return NULL;
     }
     if (g_cancellable_set_error_if_cancelled (cancellable, error))
       break;
     if (g_get_monotonic_time () > process->started + START_TIMEOUT) {
-      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The media worker was not ready after %d s"),
-                   (int)(START_TIMEOUT / G_USEC_PER_SEC));
+      g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s was not ready after %d s"),
+                   derush_worker_title (kind), (int)(START_TIMEOUT / G_USEC_PER_SEC));
       break;
     }
     wait_for_something (process, cancellable, TICK_MS);
@@ -560,10 +517,10 @@ send_short (DerushProcess *process, const char *type, gint64 id)
 }
 
 static void
-set_silence_error (gint64 heartbeat, GError **error)
+set_silence_error (DerushProcess *process, gint64 heartbeat, GError **error)
 {
-  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("The media worker did not answer for %d s and was killed"), (int)(heartbeat / G_USEC_PER_SEC));
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s did not answer for %d s and was killed"),
+               derush_worker_title (process->kind), (int)(heartbeat / G_USEC_PER_SEC));
 }
 
 gboolean
@@ -575,7 +532,7 @@ derush_process_check_idle (DerushProcess *process, gint64 heartbeat, gint64 memo
     return TRUE;
   if (process->idle_ping && now > process->idle_ping + heartbeat) {
     kill_group (process);
-    set_silence_error (heartbeat, error);
+    set_silence_error (process, heartbeat, error);
     return FALSE;
   }
   if (!process->idle_ping && now >= process->idle_ping_next) {
@@ -587,7 +544,7 @@ derush_process_check_idle (DerushProcess *process, gint64 heartbeat, gint64 memo
   if (memory <= memory_limit)
     return TRUE;
   kill_group (process);
-  set_memory_error (memory, memory_limit, error);
+  set_memory_error (process, memory, memory_limit, error);
   return FALSE;
 }
 
@@ -645,7 +602,7 @@ keep_watch (Request *request, GError **error)
   }
   if (request->ping_sent && now > request->ping_sent + watch->heartbeat) {
     kill_group (request->process);
-    set_silence_error (watch->heartbeat, error);
+    set_silence_error (request->process, watch->heartbeat, error);
     return FALSE;
   }
   if (!request->ping_sent && now >= request->ping_next) {
@@ -658,12 +615,12 @@ keep_watch (Request *request, GError **error)
   memory = derush_process_get_memory (request->process);
   if (memory > watch->memory_limit) {
     kill_group (request->process);
-    set_memory_error (memory, watch->memory_limit, error);
+    set_memory_error (request->process, memory, watch->memory_limit, error);
     return FALSE;
   }
   if (derush_process_get_cpu_time (request->process) > request->cpu_limit) {
     kill_group (request->process);
-    set_cpu_error (watch->cpu_limit, error);
+    set_cpu_error (request->process, watch->cpu_limit, error);
     return FALSE;
   }
   return TRUE;
@@ -684,9 +641,9 @@ break_protocol (Request *request, GError **error)
 {
   kill_group (request->process);
   g_clear_error (error);
-  g_set_error_literal (
-      error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
-      _ ("The media worker did not keep to the protocol between it and its runner, and was killed; please report this"));
+  g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
+               _ ("%s did not keep to the protocol between it and its runner, and was killed; please report this"),
+               derush_worker_title (request->process->kind));
   return FALSE;
 }
 

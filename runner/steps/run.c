@@ -63,6 +63,15 @@ needs_worker (DerushPlan *plan)
   return FALSE;
 }
 
+static gboolean
+needs_media (DerushPlan *plan)
+{
+  for (guint i = 0; i < plan->steps->len; i++)
+    if (((DerushPlanStep *)plan->steps->pdata[i])->worker == DERUSH_STEP_MEDIA)
+      return TRUE;
+  return FALSE;
+}
+
 /* A source of 50 GB does not need 50 GB to become 720 lines; a quarter, bounded, tells a full disk from one with room. */
 static gboolean
 check_space (Run *run, const char *path, const char *setting, GError **error)
@@ -346,7 +355,10 @@ prepare (Run *run, GError **error)
     return FALSE;
   if (!needs_worker (plan))
     return TRUE;
-  if (!derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
+  /* The model worker is started when its turn comes: it may have nothing to do. */
+  if (!derush_runner_ensure_scratch (run->runner, error) ||
+      (needs_media (plan) &&
+       !derush_runner_ensure_process (run->runner, DERUSH_WORKER_MEDIA, run->cancellable, &run->debug, error)))
     return FALSE;
   return open_directory (run, error) &&
          check_space (run, derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), "DERUSH_SCRATCH", error);
@@ -368,12 +380,18 @@ report (Run *run, double progress, gboolean at_once)
   run->report (run->step->name, whole, run->user_data);
 }
 
+static DerushWorkerKind
+kind_of (DerushPlanStep *step)
+{
+  return step->worker == DERUSH_STEP_MODEL ? DERUSH_WORKER_MODEL : DERUSH_WORKER_MEDIA;
+}
+
 static void
 on_heard (gpointer user_data)
 {
   Run *run = user_data;
 
-  derush_runner_heard (run->runner);
+  derush_runner_heard (run->runner, kind_of (run->step));
 }
 
 static void
@@ -410,6 +428,7 @@ request_of (Run *run, int *fds, guint *n_fds)
   json_object_set_object_member (request, "parameters", parameters_of (run, run->step));
   json_object_set_object_member (request, "results", json_object_ref (run->results));
   json_object_set_string_member (request, "directory", run->directory);
+  json_object_set_string_member (request, "job", run->options->job_id);
   if (run->source)
     add_input (inputs, fds, n_fds, "source", run->plan->source, run->source->fd);
   if (run->analysis >= 0)
@@ -455,8 +474,11 @@ run_on_worker (Run *run, GError **error)
   int fds[4];
   guint n_fds = 0;
 
+  if (!derush_runner_ensure_process (run->runner, kind_of (run->step), run->cancellable, &run->debug, error))
+    return NULL;
   request = request_of (run, fds, &n_fds);
-  return derush_process_request (run->runner->process, request, fds, n_fds, &watch, &run->debug, error);
+  return derush_process_request (run->runner->workers[kind_of (run->step)].process, request, fds, n_fds, &watch,
+                                 &run->debug, error);
 }
 
 /* The self-test without a duration: whether jobs get through at all. */
@@ -483,17 +505,7 @@ run_here (DerushPlanStep *step, GError **error)
 static JsonObject *
 run_step (Run *run, GError **error)
 {
-  switch (run->step->worker) {
-  case DERUSH_STEP_DAEMON:
-    return run_here (run->step, error);
-  case DERUSH_STEP_MEDIA:
-    return run_on_worker (run, error);
-  case DERUSH_STEP_MODEL:
-  default:
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_UNSUPPORTED,
-                 _ ("The step “%s” is not available in this version"), run->step->name);
-    return NULL;
-  }
+  return run->step->worker == DERUSH_STEP_DAEMON ? run_here (run->step, error) : run_on_worker (run, error);
 }
 
 /* A checkpoint spares the next attempt work; that it could not be written is no reason to fail this one. */
@@ -736,7 +748,7 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
     outcome->outputs = g_steal_pointer (&run.outputs);
   else
     describe_failure (&run, outcome, error);
-  derush_runner_check_process (runner);
+  derush_runner_check_processes (runner);
   close_checkpoint (&run, outcome);
   clean_up (&run);
   return outcome;

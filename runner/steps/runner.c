@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "steps/environment-private.h"
+#include "steps/localmodels-private.h"
 #include "steps/run-private.h"
 
 #include <signal.h>
@@ -10,41 +12,66 @@
 #define BACKOFF_MIN (G_USEC_PER_SEC / 4)
 #define BACKOFF_MAX (30 * G_USEC_PER_SEC)
 
-void
-derush_runner_drop_process (DerushRunner *runner)
+/* As metrics call it. */
+static char *
+process_name (DerushRunner *runner, DerushWorkerKind kind)
 {
-  g_atomic_int_set (&runner->pid, 0);
-  if (runner->name && runner->process)
-    derush_metrics_watch_process (runner->name, 0);
-  g_clear_pointer (&runner->process, derush_process_free);
+  return kind == DERUSH_WORKER_MODEL ? g_strconcat (runner->name, "-model", NULL) : g_strdup (runner->name);
+}
+
+static void
+watch (DerushRunner *runner, DerushWorkerKind kind, GPid pid)
+{
+  g_autofree char *name = runner->name ? process_name (runner, kind) : NULL;
+
+  if (name)
+    derush_metrics_watch_process (name, pid);
+}
+
+static void
+drop_process (DerushRunner *runner, DerushWorkerKind kind)
+{
+  DerushRunnerWorker *worker = &runner->workers[kind];
+
+  g_atomic_int_set (&worker->pid, 0);
+  if (worker->process)
+    watch (runner, kind, 0);
+  g_clear_pointer (&worker->process, derush_process_free);
 }
 
 void
-derush_runner_heard (DerushRunner *runner)
+derush_runner_drop_processes (DerushRunner *runner)
+{
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    drop_process (runner, kind);
+}
+
+void
+derush_runner_heard (DerushRunner *runner, DerushWorkerKind kind)
 {
   g_mutex_lock (&runner->lock);
-  runner->heard = derush_time_now_ms ();
+  runner->workers[kind].heard = derush_time_now_ms ();
   g_mutex_unlock (&runner->lock);
 }
 
 static void
-tell_start (DerushRunner *runner, gboolean started)
+tell_start (DerushRunner *runner, DerushRunnerWorker *worker, gboolean started)
 {
   g_mutex_lock (&runner->lock);
-  runner->refused = runner->failed_starts;
+  worker->refused = worker->failed_starts;
   if (started) {
-    runner->starts++;
-    runner->started = g_get_monotonic_time ();
-    runner->heard = derush_time_now_ms ();
+    worker->starts++;
+    worker->started = g_get_monotonic_time ();
+    worker->heard = derush_time_now_ms ();
   }
   g_mutex_unlock (&runner->lock);
 }
 
-static gboolean
-ensure_scratch (DerushRunner *runner, GError **error)
+gboolean
+derush_runner_ensure_scratch (DerushRunner *runner, GError **error)
 {
   if (runner->scratch && !derush_scratch_is_there (runner->scratch)) {
-    derush_runner_drop_process (runner);
+    derush_runner_drop_processes (runner);
     g_clear_pointer (&runner->scratch, derush_scratch_free);
   }
   if (!runner->scratch)
@@ -68,73 +95,111 @@ sleep_until (gint64 time, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
+/* Sees to it that derush-models runs, where it is wanted. A model worker that knows it by an older address is replaced. */
+static gboolean
+ensure_local_models (DerushRunner *runner, DerushLocalModels *local, GCancellable *cancellable, GError **error)
+{
+  if (!derush_local_models_start (runner->config, local, cancellable, error))
+    return FALSE;
+  if (g_strcmp0 (runner->local_models, local->url) != 0)
+    drop_process (runner, DERUSH_WORKER_MODEL);
+  g_free (runner->local_models);
+  runner->local_models = g_strdup (local->url);
+  return TRUE;
+}
+
 /* A worker that dies at its start is started again only after a pause that grows from one failure to the next, also from
  * job to job: a broken installation must neither spin nor burn the jobs of a whole queue within seconds. */
 gboolean
-derush_runner_ensure_process (DerushRunner *runner, GCancellable *cancellable, char **debug, GError **error)
+derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCancellable *cancellable, char **debug,
+                              GError **error)
 {
-  if (!ensure_scratch (runner, error))
+  DerushRunnerWorker *worker = &runner->workers[kind];
+  g_auto (DerushLocalModels) local = {0};
+  const char *more[] = {NULL, NULL, NULL, NULL, NULL};
+
+  if (!derush_runner_ensure_scratch (runner, error) ||
+      (kind == DERUSH_WORKER_MODEL && !ensure_local_models (runner, &local, cancellable, error)))
     return FALSE;
-  for (guint tries = 1; !runner->process; tries++) {
-    g_autoptr (GError) local = NULL;
+  if (local.url) {
+    more[0] = "DERUSH_LOCAL_MODELS_URL";
+    more[1] = local.url;
+    more[2] = "DERUSH_MODELS_TOKEN";
+    more[3] = local.token;
+  }
+  for (guint tries = 1; !worker->process; tries++) {
+    g_autoptr (GError) local_error = NULL;
     gint64 started;
 
-    if (!sleep_until (runner->start_after, cancellable, error))
+    if (!sleep_until (worker->start_after, cancellable, error))
       return FALSE;
     g_clear_pointer (debug, g_free);
     started = g_get_monotonic_time ();
-    runner->process = derush_process_start (runner->config, runner->scratch->home, cancellable, debug, &local);
-    if (runner->process) {
-      runner->failed_starts = 0;
-      tell_start (runner, TRUE);
-      g_atomic_int_set (&runner->pid, derush_process_get_pid (runner->process));
-      if (runner->name)
-        derush_metrics_watch_process (runner->name, derush_process_get_pid (runner->process));
-      derush_log (DERUSH_LOG_DEBUG, NULL, "Started media worker %d in %d ms", derush_process_get_pid (runner->process),
+    worker->process =
+        derush_process_start (kind, runner->config, runner->scratch->home, more, cancellable, debug, &local_error);
+    if (worker->process) {
+      worker->failed_starts = 0;
+      tell_start (runner, worker, TRUE);
+      g_atomic_int_set (&worker->pid, derush_process_get_pid (worker->process));
+      watch (runner, kind, derush_process_get_pid (worker->process));
+      derush_log (DERUSH_LOG_DEBUG, NULL, "Started %s worker %d in %d ms",
+                  kind == DERUSH_WORKER_MODEL ? "model" : "media", derush_process_get_pid (worker->process),
                   (int)((g_get_monotonic_time () - started) / 1000));
       break;
     }
-    if (derush_error_get_class (local) == DERUSH_ERROR_CANCELLED) {
-      g_propagate_error (error, g_steal_pointer (&local));
+    if (derush_error_get_class (local_error) == DERUSH_ERROR_CANCELLED) {
+      g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
-    runner->failed_starts++;
-    tell_start (runner, FALSE);
-    runner->start_after = g_get_monotonic_time () + MIN (BACKOFF_MAX, BACKOFF_MIN << MIN (runner->failed_starts, 8));
-    derush_log (DERUSH_LOG_WARN, NULL, "%s", local->message);
+    worker->failed_starts++;
+    tell_start (runner, worker, FALSE);
+    worker->start_after = g_get_monotonic_time () + MIN (BACKOFF_MAX, BACKOFF_MIN << MIN (worker->failed_starts, 8));
+    derush_log (DERUSH_LOG_WARN, NULL, "%s", local_error->message);
     if (tries == START_TRIES) {
-      g_propagate_error (error, g_steal_pointer (&local));
+      g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
   }
   return TRUE;
 }
 
-void
-derush_runner_check_process (DerushRunner *runner)
+static void
+check_process (DerushRunner *runner, DerushWorkerKind kind)
 {
+  DerushProcess *process = runner->workers[kind].process;
   gint64 memory, age;
 
-  if (!runner->process)
+  if (!process)
     return;
-  memory = derush_process_get_memory (runner->process);
-  age = derush_process_get_age (runner->process) / G_USEC_PER_SEC;
-  if (derush_process_is_alive (runner->process) &&
+  memory = derush_process_get_memory (process);
+  age = derush_process_get_age (process) / G_USEC_PER_SEC;
+  if (derush_process_is_alive (process) &&
       memory <= derush_config_get_int (runner->config, "WORKER_MEMORY_THRESHOLD") &&
       age <= derush_config_get_int (runner->config, "WORKER_UPTIME_THRESHOLD"))
     return;
   derush_log (DERUSH_LOG_DEBUG, NULL,
-              "Replacing media worker %d: %s, %" G_GINT64_FORMAT " bytes, %" G_GINT64_FORMAT " s old",
-              derush_process_get_pid (runner->process),
-              derush_process_is_alive (runner->process) ? "beyond a threshold" : "dead", memory, age);
-  derush_runner_drop_process (runner);
+              "Replacing %s worker %d: %s, %" G_GINT64_FORMAT " bytes, %" G_GINT64_FORMAT " s old",
+              kind == DERUSH_WORKER_MODEL ? "model" : "media", derush_process_get_pid (process),
+              derush_process_is_alive (process) ? "beyond a threshold" : "dead", memory, age);
+  drop_process (runner, kind);
+}
+
+void
+derush_runner_check_processes (DerushRunner *runner)
+{
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    check_process (runner, kind);
 }
 
 void
 derush_runner_clear (DerushRunner *runner)
 {
-  derush_runner_drop_process (runner);
-  if (runner->name)
-    derush_metrics_unwatch_process (runner->name);
+  derush_runner_drop_processes (runner);
+  for (guint kind = 0; runner->name && kind < DERUSH_N_WORKERS; kind++) {
+    g_autofree char *name = process_name (runner, kind);
+
+    derush_metrics_unwatch_process (name);
+  }
+  g_clear_pointer (&runner->local_models, g_free);
   g_clear_pointer (&runner->scratch, derush_scratch_free);
 }

@@ -36,6 +36,7 @@ struct _DerushStepRequest {
   JsonObject *parameters;
   JsonObject *results;
   char *directory;
+  char *job_id;
   GPtrArray *inputs; /* of DerushStepInput */
   GCancellable *cancellable;
   GThread *thread;
@@ -67,6 +68,7 @@ request_free (DerushStepRequest *request)
   g_clear_pointer (&request->parameters, json_object_unref);
   g_clear_pointer (&request->results, json_object_unref);
   g_free (request->directory);
+  g_free (request->job_id);
   g_clear_pointer (&request->inputs, g_ptr_array_unref);
   g_clear_object (&request->cancellable);
   g_mutex_clear (&request->lock);
@@ -228,6 +230,7 @@ start_request (Server *server, JsonObject *message)
     return FALSE;
   request->action = g_strdup (action);
   request->directory = g_strdup (directory);
+  request->job_id = g_strdup (derush_json_get_string (message, "job", ""));
   request->parameters = object_or_empty (message, "parameters");
   request->results = object_or_empty (message, "results");
   server->current = request;
@@ -383,6 +386,19 @@ const char *
 derush_step_request_get_directory (DerushStepRequest *request)
 {
   return request->directory;
+}
+
+/**
+ * derush_step_request_get_job_id:
+ * @request: a request
+ *
+ * Returns: (transfer none): the job that the step belongs to, for whom costs are counted and logs are written; empty if
+ *   the runner did not say
+ */
+const char *
+derush_step_request_get_job_id (DerushStepRequest *request)
+{
+  return request->job_id;
 }
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "steps/localmodels-private.h"
 #include "steps/run-private.h"
 
 #include <errno.h>
@@ -162,42 +163,46 @@ prepare (DerushSlot *slot)
   g_autoptr (GError) error = NULL;
   g_autofree char *debug = NULL;
 
-  if (!derush_runner_ensure_process (&slot->runner, NULL, &debug, &error))
+  if (!derush_runner_ensure_process (&slot->runner, DERUSH_WORKER_MEDIA, NULL, &debug, &error))
     derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
 }
 
 /* A worker may hang or grow while nobody asks anything of it. */
 static void
-check_idle (DerushSlot *slot)
+check_idle (DerushSlot *slot, DerushWorkerKind kind)
 {
   DerushRunner *runner = &slot->runner;
+  DerushProcess *process = runner->workers[kind].process;
   g_autoptr (GError) error = NULL;
 
-  if (derush_process_look (runner->process))
-    derush_runner_heard (runner);
-  if (!derush_process_check_idle (runner->process,
+  if (!process)
+    return;
+  if (derush_process_look (process))
+    derush_runner_heard (runner, kind);
+  if (!derush_process_check_idle (process,
                                   derush_config_get_int (runner->config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
                                   derush_config_get_int (runner->config, "DERUSH_WORKER_MEMORY_LIMIT"), &error))
     derush_log (DERUSH_LOG_WARN, NULL, "%s: %s", slot->name, error->message);
-  if (!derush_process_is_alive (runner->process))
-    derush_runner_check_process (runner);
+  if (!derush_process_is_alive (process))
+    derush_runner_check_processes (runner);
 }
 
-/* Drains what an idle worker writes, asks whether it is there, and notices its end. */
+/* Drains what idle workers write, asks whether they are there, and notices their end. */
 static void
 idle (DerushSlot *slot)
 {
-  GPollFD fds[3] = {{.fd = slot->wakeup, .events = G_IO_IN}};
+  GPollFD fds[1 + 2 * DERUSH_N_WORKERS] = {{.fd = slot->wakeup, .events = G_IO_IN}};
   guint n = 1;
   guint64 count;
 
-  if (slot->runner.process)
-    n += derush_process_get_pollfds (slot->runner.process, fds + 1);
-  g_poll (fds, n, slot->runner.process ? IDLE_CHECK_MS : -1);
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    if (slot->runner.workers[kind].process)
+      n += derush_process_get_pollfds (slot->runner.workers[kind].process, fds + n);
+  g_poll (fds, n, n > 1 ? IDLE_CHECK_MS : -1);
   if ((fds[0].revents & G_IO_IN) && read (slot->wakeup, &count, sizeof count) < 0 && errno != EAGAIN)
     g_warning ("%s", g_strerror (errno));
-  if (slot->runner.process)
-    check_idle (slot);
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    check_idle (slot, kind);
 }
 
 static gpointer
@@ -222,7 +227,7 @@ slot_thread (gpointer user_data)
     quit = slot->quit;
     g_mutex_unlock (&slot->lock);
     if (restart)
-      derush_runner_drop_process (&slot->runner);
+      derush_runner_drop_processes (&slot->runner);
     if (task)
       run_task (slot, task);
     else if (quit)
@@ -265,6 +270,7 @@ derush_slot_new (DerushConfig *config, const char *name)
   slot->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   g_mutex_init (&slot->lock);
   g_mutex_init (&slot->runner.lock);
+  derush_local_models_ref ();
   slot->thread = g_thread_new ("slot", slot_thread, slot);
   return slot;
 }
@@ -287,6 +293,7 @@ derush_slot_free (DerushSlot *slot)
   g_mutex_unlock (&slot->lock);
   wake (slot);
   g_thread_join (slot->thread);
+  derush_local_models_unref ();
   derush_config_unref (slot->runner.config);
   close (slot->wakeup);
   g_clear_pointer (&slot->next_config, derush_config_unref);
@@ -386,7 +393,7 @@ derush_slot_keep_checkpoint (DerushSlot *slot)
  * @slot: a slot
  * @again: whether to start another worker at once, rather than with the next job
  *
- * Ends the media worker, and all that it holds: now if it idles, else after the job that runs.
+ * Ends the slot's workers, and all that they hold: now if it idles, else after the job that runs.
  */
 void
 derush_slot_restart (DerushSlot *slot, gboolean again)
@@ -425,16 +432,25 @@ derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status)
 {
   DerushRunner *runner = &slot->runner;
 
-  *status = (DerushSlotStatus){.busy = derush_slot_is_busy (slot), .pid = derush_slot_get_media_pid (slot)};
+  *status = (DerushSlotStatus){.busy = derush_slot_is_busy (slot),
+                               .pid = derush_slot_get_media_pid (slot),
+                               .model_pid = derush_slot_get_model_pid (slot)};
   g_mutex_lock (&runner->lock);
-  status->heartbeat = runner->heard;
-  status->restarts = MAX (runner->starts, 1) - 1;
-  status->failed_starts = runner->refused;
-  if (status->pid)
-    status->age = (g_get_monotonic_time () - runner->started) / G_USEC_PER_SEC;
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++) {
+    const DerushRunnerWorker *worker = &runner->workers[kind];
+    gboolean runs = g_atomic_int_get (&worker->pid) != 0;
+
+    status->heartbeat = MAX (status->heartbeat, worker->heard);
+    status->restarts += MAX (worker->starts, 1) - 1;
+    status->failed_starts = MAX (status->failed_starts, worker->refused);
+    if (runs)
+      status->age = MAX (status->age, (g_get_monotonic_time () - worker->started) / G_USEC_PER_SEC);
+  }
   g_mutex_unlock (&runner->lock);
   if (status->pid)
-    status->memory = derush_process_memory_of (status->pid);
+    status->memory += derush_process_memory_of (status->pid);
+  if (status->model_pid)
+    status->memory += derush_process_memory_of (status->model_pid);
 }
 
 /**
@@ -463,5 +479,17 @@ derush_slot_is_busy (DerushSlot *slot)
 GPid
 derush_slot_get_media_pid (DerushSlot *slot)
 {
-  return g_atomic_int_get (&slot->runner.pid);
+  return g_atomic_int_get (&slot->runner.workers[DERUSH_WORKER_MEDIA].pid);
+}
+
+/**
+ * derush_slot_get_model_pid:
+ * @slot: a slot
+ *
+ * Returns: the process of its model worker, 0 if none runs
+ */
+GPid
+derush_slot_get_model_pid (DerushSlot *slot)
+{
+  return g_atomic_int_get (&slot->runner.workers[DERUSH_WORKER_MODEL].pid);
 }

@@ -120,15 +120,17 @@ void derush_steps_register_metrics (void);
  * DerushSlotStatus:
  * @busy: whether a job runs
  * @pid: the process of its media worker; 0: none runs
- * @memory: what that has in memory, in bytes
- * @age: how long it has been running, in s
- * @heartbeat: when it was last heard, in ms since 1970; 0: never
- * @restarts: how often a worker was started after the first one
+ * @model_pid: the process of its model worker; 0: none runs
+ * @memory: what these have in memory, in bytes
+ * @age: how long the older one has been running, in s
+ * @heartbeat: when one was last heard, in ms since 1970; 0: never
+ * @restarts: how often a worker was started after the first one of its kind
  * @failed_starts: how often in a row a worker could not be started
  */
 typedef struct {
   gboolean busy;
   GPid pid;
+  GPid model_pid;
   gint64 memory;
   gint64 age;
   gint64 heartbeat;
@@ -138,7 +140,7 @@ typedef struct {
 
 void derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status);
 
-/* Ends the media worker: now, or after the job that runs. @again: and starts another one, else with the next job. */
+/* Ends the slot's workers: now, or after the job that runs. @again: and starts another one, else with the next job. */
 void derush_slot_restart (DerushSlot *slot, gboolean again);
 
 /* The settings of the jobs to come. */
@@ -146,6 +148,11 @@ void derush_slot_set_config (DerushSlot *slot, DerushConfig *config);
 
 gboolean derush_slot_is_busy (DerushSlot *slot);
 GPid derush_slot_get_media_pid (DerushSlot *slot);
+GPid derush_slot_get_model_pid (DerushSlot *slot);
+
+/* Where the programs of model steps are: derush-model-worker, derush-models. Returns: (transfer full) */
+char *derush_model_worker_program (void);
+char *derush_local_models_program (void);
 
 /* ── What workers may do ────────────────────────────────────────────────── */
 
@@ -189,6 +196,7 @@ const char *derush_step_request_get_action (DerushStepRequest *request);
 JsonObject *derush_step_request_get_parameters (DerushStepRequest *request);
 JsonObject *derush_step_request_get_results (DerushStepRequest *request);
 const char *derush_step_request_get_directory (DerushStepRequest *request);
+const char *derush_step_request_get_job_id (DerushStepRequest *request);
 const DerushStepInput *derush_step_request_get_input (DerushStepRequest *request, const char *name);
 GCancellable *derush_step_request_get_cancellable (DerushStepRequest *request);
 void derush_step_request_progress (DerushStepRequest *request, double progress);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A worker without media: does what its tests need, the good and the bad. */
@@ -56,8 +58,9 @@ read_input (DerushStepRequest *request, GError **error)
 }
 
 static JsonObject *
-environment (void)
+environment (DerushStepRequest *request)
 {
+  struct rlimit core;
   JsonObject *result = json_object_new ();
   g_auto (GStrv) names = g_get_environ ();
   g_autofree char *cwd = g_get_current_dir ();
@@ -77,6 +80,10 @@ environment (void)
   json_object_set_string_member (result, "cwd", cwd);
   json_object_set_int_member (result, "group", getpgrp ());
   json_object_set_int_member (result, "pid", getpid ());
+  json_object_set_string_member (result, "job", derush_step_request_get_job_id (request));
+  json_object_set_int_member (result, "noNewPrivileges", prctl (PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+  if (getrlimit (RLIMIT_CORE, &core) == 0)
+    json_object_set_int_member (result, "coreLimit", core.rlim_max);
   return result;
 }
 
@@ -92,7 +99,7 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
   if (strcmp (action, "read") == 0)
     return read_input (request, error);
   if (strcmp (action, "environment") == 0)
-    return environment ();
+    return environment (request);
   if (strcmp (action, "crash") == 0) {
     say (STDERR_FILENO, "about to crash\n");
     /* A sanitizer would turn the signal into an exit status. */
