@@ -143,7 +143,7 @@ ensure_array (JsonObject *object, const char *name)
     json_object_set_array_member (object, name, json_array_new ());
 }
 
-static JsonObject *
+JsonObject *
 highlight_row (DerushPlan *plan, JsonObject *found, guint rank)
 {
   double start = derush_json_get_number (found, "startTime", 0), end = derush_json_get_number (found, "endTime", 0);

@@ -92,6 +92,26 @@ char *highlight_id (DerushPlan *plan, double start, double end);
 /* Whether @id is one of the plan's film, and the times it stands for. */
 gboolean highlight_id_parse (DerushPlan *plan, const char *id, double *start, double *end);
 
+/* As HIGHLIGHT_DETECTION returns what a step has found. */
+JsonObject *highlight_row (DerushPlan *plan, JsonObject *found, guint rank);
+
+/* ── Texts, for the jobs of the models ──────────────────────────────────── */
+
+/* The code of a language in its usual spelling. Returns: (transfer full) (nullable): NULL: none is said, or `auto` */
+char *language_read (Checker *checker, JsonObject *values, const char *name);
+
+/* One or a list of them, each once. */
+JsonArray *languages_read (Checker *checker, JsonObject *values, const char *name, guint max);
+
+/* A list of `{start, end, text}`; what is wrong is among the faults. */
+JsonArray *cues_read (Checker *checker, JsonNode *list, const char *pointer);
+
+guint count_words (const char *text);
+void set_counts (JsonObject *object, const char *text);
+
+/* Who answered, with what, at what cost: from the result of a step of the model worker, or NULL. */
+JsonObject *model_metadata (JsonObject *result);
+
 /* A value for people: text in quotes, shortened, in one line. */
 char *json_node_quote (JsonNode *node);
 char *text_quote (const char *text);
@@ -133,7 +153,8 @@ typedef struct {
 
 extern const Field envelope_fields[];
 extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation,
-    highlight_clip_creation, workflow_execution, self_test, analysis;
+    highlight_clip_creation, ai_analysis, content_generation, image_generation, translation, workflow_execution,
+    self_test, analysis;
 
 const JobType *job_type_find (const char *name);
 
@@ -142,6 +163,15 @@ const JobType *job_type_find (const char *name);
 /* Returns: (transfer none): the new step's parameters, to be filled */
 JsonObject *plan_add_step (DerushPlan *plan, const char *name, DerushStepWorker worker, double weight);
 DerushPlanStep *plan_find_step (DerushPlan *plan, const char *name);
+
+/* Names @source as the one that the plan's steps read, instead of what the envelope says. */
+void plan_set_source (DerushPlan *plan, const char *source, const char *pointer, Checker *checker);
+
+/* The steps that bring what is said in the source. */
+void plan_add_transcription (DerushPlan *plan, const char *language, double weight);
+
+/* All that models are told of a film: measurements, highlights, frames and what is said. */
+void plan_add_film (DerushPlan *plan, const char *language, gint64 n_frames, double weight);
 
 /* What the names of the job's files begin with: from the video's id, else from the source's name. */
 char *plan_base_name (DerushPlan *plan);

@@ -118,19 +118,12 @@ tries_to_name_source (JsonObject *data)
 }
 
 /* Whether @source names something that a runner can open. A relative path depends on who reads it, so it is none. */
-static void
-check_source (DerushPlan *plan, JsonObject *values, Checker *checker, gboolean needed)
+void
+plan_set_source (DerushPlan *plan, const char *source, const char *pointer, Checker *checker)
 {
-  const char *source = derush_json_get_string (values, "source", NULL);
-  g_autofree char *scheme = NULL, *quoted = NULL, *path = NULL;
+  g_autofree char *scheme = NULL, *quoted = NULL;
 
-  if (!source) {
-    if (needed && !tries_to_name_source (plan->data))
-      checker_fault (checker, "/videoUrl",
-                     _ ("is missing: name the film as an absolute path, a file: or an https: address "
-                        "(videoUrl, inputUrl, inputPath or sourceUrl)"));
-    return;
-  }
+  g_free (plan->source);
   plan->source = g_strdup (source);
   if (g_path_is_absolute (source))
     return;
@@ -139,22 +132,33 @@ check_source (DerushPlan *plan, JsonObject *values, Checker *checker, gboolean n
   if (scheme && g_ascii_strcasecmp (scheme, "https") == 0) {
     if (g_uri_is_valid (source, G_URI_FLAGS_NONE, NULL))
       return;
-    checker_fault (checker, checker_pointer (checker, "source"), _ ("is %s, which is not a valid address"), quoted);
+    checker_fault (checker, pointer, _ ("is %s, which is not a valid address"), quoted);
   } else if (scheme && g_ascii_strcasecmp (scheme, "file") == 0) {
     /* file://HOST/… names another machine's file; what backends write unescaped is for the runner to open. */
     if (g_str_has_prefix (source + 5, "///") || g_ascii_strncasecmp (source + 5, "//localhost/", 12) == 0 ||
         (source[5] == '/' && source[6] != '/'))
       return;
-    checker_fault (checker, checker_pointer (checker, "source"), _ ("is %s, must be file:// and an absolute path"),
-                   quoted);
+    checker_fault (checker, pointer, _ ("is %s, must be file:// and an absolute path"), quoted);
   } else if (scheme && (g_ascii_strcasecmp (scheme, "s3") == 0 || g_ascii_strcasecmp (scheme, "http") == 0)) {
     checker_unsupported (
-        checker, checker_pointer (checker, "source"),
+        checker, pointer,
         _ ("is %s, which this version of Derush does not fetch; use an absolute path or an https: address"), quoted);
   } else {
-    checker_fault (checker, checker_pointer (checker, "source"),
-                   _ ("is %s, must be an absolute path, a file: or an https: address"), quoted);
+    checker_fault (checker, pointer, _ ("is %s, must be an absolute path, a file: or an https: address"), quoted);
   }
+}
+
+static void
+check_source (DerushPlan *plan, JsonObject *values, Checker *checker, gboolean needed)
+{
+  const char *source = derush_json_get_string (values, "source", NULL);
+
+  if (source)
+    plan_set_source (plan, source, checker_pointer (checker, "source"), checker);
+  else if (needed && !tries_to_name_source (plan->data))
+    checker_fault (checker, "/videoUrl",
+                   _ ("is missing: name the film as an absolute path, a file: or an https: address "
+                      "(videoUrl, inputUrl, inputPath or sourceUrl)"));
 }
 
 static void
@@ -198,7 +202,7 @@ check_type_member (const JobType *type, JsonObject *data, Checker *checker)
   const char *said = derush_json_get_string (data, "type", NULL);
   const JobType *other = job_type_find (said);
 
-  if (other && other != type)
+  if (other && other != type && !field_find (type->fields, "type"))
     checker_warn (checker, _ ("/type says %s, but the job's name says %s, which counts"), other->name, type->name);
 }
 
@@ -240,6 +244,7 @@ read_values (const JobType *type, JsonObject *data, JsonObject *values, Checker 
 {
   Field *containers = g_newa (Field, 8);
   const Field *tables[] = {envelope_fields, type->fields, containers, NULL}, *own[] = {type->fields, NULL};
+  g_autoptr (JsonObject) own_members = NULL;
   guint n = 0;
 
   memset (containers, 0, 8 * sizeof (Field));
@@ -261,7 +266,13 @@ read_values (const JobType *type, JsonObject *data, JsonObject *values, Checker 
     checker_read_rest (checker, json_node_get_object (node), pointer, own);
   }
   read_envelope (type, data, values, checker);
-  checker_read (checker, data, "", type->fields, values);
+  /* `type` is the job's where it names a job type, and may be a member of the type's own otherwise. */
+  if (job_type_find (derush_json_get_string (data, "type", NULL)) == type) {
+    own_members = json_object_new ();
+    copy_members (data, own_members);
+    json_object_remove_member (own_members, "type");
+  }
+  checker_read (checker, own_members ? own_members : data, "", type->fields, values);
   if (!type->labels)
     checker_read_rest (checker, data, "", tables);
 }

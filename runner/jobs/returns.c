@@ -256,6 +256,26 @@ collect_cost (DerushPlan *plan, JsonObject *results)
   return cost;
 }
 
+/* The job's own, beside what the type has to say of how it came about. */
+static void
+add_metadata (DerushPlan *plan, JsonObject *value)
+{
+  JsonObject *ours = derush_json_get_object (value, "metadata"), *both;
+
+  if (!plan->metadata)
+    return;
+  if (!ours) {
+    json_object_set_member (value, "metadata", json_copy_finite (plan->metadata));
+    return;
+  }
+  if (!JSON_NODE_HOLDS_OBJECT (plan->metadata))
+    return;
+  both = json_object_new ();
+  copy_members (json_node_get_object (plan->metadata), both);
+  copy_members (ours, both);
+  json_object_set_object_member (value, "metadata", both);
+}
+
 /**
  * derush_plan_return_value:
  * @plan: a plan whose steps have all finished
@@ -290,7 +310,6 @@ derush_plan_return_value (DerushPlan *plan, JsonObject *results, GPtrArray *outp
   json_object_set_array_member (value, "warnings", collect_warnings (plan, results, warnings));
   json_object_set_object_member (value, "versions", collect_versions (plan, results));
   json_object_set_object_member (value, "cost", collect_cost (plan, results));
-  if (plan->metadata)
-    json_object_set_member (value, "metadata", json_copy_finite (plan->metadata));
+  add_metadata (plan, value);
   return value;
 }

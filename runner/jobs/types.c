@@ -22,11 +22,7 @@ derush_jobs_error_quark (void)
   return (GQuark)quark;
 }
 
-static const JobType ai_analysis = {"AI_ANALYSIS", AI_QUEUE, "ANALYZE_MEDIA"};
-static const JobType content_generation = {"CONTENT_GENERATION", AI_QUEUE, "GENERATE_CONTENT"};
-static const JobType image_generation = {"IMAGE_GENERATION", AI_QUEUE, "GENERATE_IMAGE GENERATE_IMAGES"};
 static const JobType transcription = {"TRANSCRIPTION", AI_QUEUE, "GENERATE_CAPTIONS TRANSCRIBE"};
-static const JobType translation = {"TRANSLATION", AI_QUEUE, "TRANSLATE"};
 static const JobType voiceover = {"VOICEOVER", AI_QUEUE, "VOICE_OVER GENERATE_VOICEOVER"};
 static const JobType workflow_step = {"WORKFLOW_STEP", VIDEO_QUEUE, ""};
 

@@ -315,7 +315,8 @@ test_types_without_a_plan (void)
 {
   static const char *const planned[] = {
       "VIDEO_PROCESSING",        "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SHORT_CREATION",
-      "HIGHLIGHT_CLIP_CREATION", "WORKFLOW_EXECUTION",   "SELF_TEST",           NULL};
+      "HIGHLIGHT_CLIP_CREATION", "WORKFLOW_EXECUTION",   "SELF_TEST",           "AI_ANALYSIS",
+      "CONTENT_GENERATION",      "IMAGE_GENERATION",     "TRANSLATION",         NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
     const char *type = derush_job_types ()[i];
@@ -370,9 +371,10 @@ test_names_never_meet (void)
 static void
 test_manual (void)
 {
-  const JobType *const types[] = {&video_processing, &thumbnail_generation,    &highlight_detection,
-                                  &short_creation,   &highlight_clip_creation, &workflow_execution,
-                                  &self_test};
+  const JobType *const types[] = {
+      &video_processing,        &thumbnail_generation, &highlight_detection, &short_creation,
+      &highlight_clip_creation, &workflow_execution,   &self_test,           &ai_analysis,
+      &content_generation,      &image_generation,     &translation};
   g_autofree char *path = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "runner", "jobs", "JOBS.md", NULL);
   g_autofree char *page = NULL;
 
