@@ -154,20 +154,41 @@ derush_log_add_secret (const char *secret)
   g_mutex_unlock (&lock);
 }
 
+/* Whoever has a signed address has what it leads to. */
+static char *
+redact_addresses (const char *text)
+{
+  static gsize user, query;
+  g_autofree char *without_user = NULL;
+
+  if (!strstr (text, "://"))
+    return g_strdup (text);
+  if (g_once_init_enter (&user))
+    g_once_init_leave (&user, (gsize)g_regex_new ("(https?://)[^\\s/?#\"]*@", G_REGEX_RAW | G_REGEX_CASELESS, 0, NULL));
+  if (g_once_init_enter (&query))
+    g_once_init_leave (&query, (gsize)g_regex_new ("(https?://[^\\s?#\"]*)\\?[^\\s\"\\xe2]+",
+                                                   G_REGEX_RAW | G_REGEX_CASELESS, 0, NULL));
+  without_user = g_regex_replace ((GRegex *)user, text, -1, 0, "\\1[redacted]@", 0, NULL);
+  return g_regex_replace ((GRegex *)query, without_user ? without_user : text, -1, 0, "\\1?[redacted]", 0, NULL);
+}
+
 /**
  * derush_log_redact:
  * @text: (nullable): a text for people or logs
  *
- * Returns: (transfer full) (nullable): @text with every known secret replaced
+ * Returns: (transfer full) (nullable): @text with every known secret replaced, and users, passwords and queries of
+ *   addresses
  */
 char *
 derush_log_redact (const char *text)
 {
   g_autoptr (GString) string = NULL;
+  g_autofree char *plain = NULL;
 
   if (!text)
     return NULL;
-  string = g_string_new (text);
+  plain = redact_addresses (text);
+  string = g_string_new (plain ? plain : text);
   g_mutex_lock (&lock);
   for (guint i = 0; secrets && i < secrets->len; i++)
     g_string_replace (string, secrets->pdata[i], "[redacted]", 0);

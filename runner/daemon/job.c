@@ -258,7 +258,10 @@ write_progress (DerushDaemonJob *job, int percent)
 static char *
 describe_step (DerushPlan *plan, const char *name)
 {
-  double from = 0;
+  double from = plan->download_weight;
+
+  if (strcmp (name, DERUSH_DOWNLOAD_STEP) == 0)
+    return g_strdup_printf ("step %s, 0 to %.0f %%", name, from * 100);
 
   for (guint i = 0; i < plan->steps->len; i++) {
     DerushPlanStep *step = plan->steps->pdata[i];

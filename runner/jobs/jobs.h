@@ -28,7 +28,7 @@ typedef enum {
  * @name: what people see: `probe`, `transcode`, `thumbnails`, …; unique in the plan
  * @action: what the worker is asked to do
  * @worker: who does it
- * @weight: its share of the job's progress; those of a plan add up to 1
+ * @weight: its share of the job's progress; those of a plan and its @download_weight add up to 1
  * @parameters: checked parameters of @action
  */
 typedef struct {
@@ -46,12 +46,14 @@ typedef struct {
  * @user_id: (nullable): stored
  * @project_id: (nullable): stored
  * @workflow_id: (nullable): stored and logged
- * @source: (nullable): the film or sound as the job names it: an absolute path, `file:` or `https:`; %NULL without one
+ * @source: (nullable): the film or sound as the job names it: an absolute path, `file:`, `https:` or `http:`; %NULL
+ *     without one
  * @output_dir: (nullable): where the files are to go; %NULL for the configured folder
  * @metadata: (nullable): echoed in the return value
  * @timeout: seconds the whole job may take; 0 for the configured limit
  * @no_progress: ms that a step may take without getting any further; 0 for the configured limit
  * @needs_analysis: whether the runner should offer the stored analysis of @source, and store a new one
+ * @download_weight: the share of the job's progress that fetching @source has; 0 for a local one
  * @steps: (element-type DerushPlanStep): in the order they run
  * @warnings: (element-type utf8): what was ignored or changed
  * @data: the job's data, as it came
@@ -69,6 +71,7 @@ typedef struct {
   gint64 timeout;
   gint64 no_progress;
   gboolean needs_analysis;
+  double download_weight;
   GPtrArray *steps;
   GPtrArray *warnings;
   JsonObject *data;

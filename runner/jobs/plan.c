@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 
 /* A longer one is no use in a return value, which travels through Redis many times. */
+#define DOWNLOAD_WEIGHT 0.1
 #define MAX_METADATA 4096
 
 #define SOURCE(name)                                                                                                   \
@@ -129,7 +130,9 @@ plan_set_source (DerushPlan *plan, const char *source, const char *pointer, Chec
     return;
   quoted = text_quote (source);
   scheme = g_uri_parse_scheme (source);
-  if (scheme && g_ascii_strcasecmp (scheme, "https") == 0) {
+  if (scheme && (g_ascii_strcasecmp (scheme, "https") == 0 || g_ascii_strcasecmp (scheme, "http") == 0) &&
+      strncmp (source + strlen (scheme), "://", 3) == 0) {
+    plan->download_weight = DOWNLOAD_WEIGHT;
     if (g_uri_is_valid (source, G_URI_FLAGS_NONE, NULL))
       return;
     checker_fault (checker, pointer, _ ("is %s, which is not a valid address"), quoted);
@@ -139,7 +142,7 @@ plan_set_source (DerushPlan *plan, const char *source, const char *pointer, Chec
         (source[5] == '/' && source[6] != '/'))
       return;
     checker_fault (checker, pointer, _ ("is %s, must be file:// and an absolute path"), quoted);
-  } else if (scheme && (g_ascii_strcasecmp (scheme, "s3") == 0 || g_ascii_strcasecmp (scheme, "http") == 0)) {
+  } else if (scheme && g_ascii_strcasecmp (scheme, "s3") == 0) {
     checker_unsupported (
         checker, pointer,
         _ ("is %s, which this version of Derush does not fetch; use an absolute path or an https: address"), quoted);
@@ -332,6 +335,8 @@ derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, 
   read_values (type, plan->data, values, &checker);
   check_envelope (plan, type, values, &checker);
   type->plan (plan, values, &checker);
+  for (guint i = 0; i < plan->steps->len; i++)
+    ((DerushPlanStep *)plan->steps->pdata[i])->weight *= 1 - plan->download_weight;
   if (!checker_finish (&checker, error))
     return NULL;
   plan->warnings = g_steal_pointer (&checker.warnings);

@@ -95,6 +95,16 @@ add_object (Statement *statement, JsonObject *object)
   statement_add_text (statement, text);
 }
 
+/* A job's data may name signed addresses, which are nobody else's. */
+static void
+add_data (Statement *statement, JsonObject *data)
+{
+  g_autofree char *text = data ? derush_json_object_to_string (data) : NULL;
+  g_autofree char *redacted = derush_log_redact (text);
+
+  statement_add_text (statement, redacted);
+}
+
 static void
 add_id (Statement *statement, const char *checked, JsonObject *data, const char *name)
 {
@@ -146,7 +156,7 @@ job_statement (const char *sql, const char *id, const char *job_type, DerushPlan
   statement_add_text (statement, "PROCESSING");
   statement_add_text (statement, priority_of (data));
   statement_add_integer (statement, 0);
-  add_object (statement, data);
+  add_data (statement, data);
   statement_add_integer (statement, attempt > 0 ? attempt - 1 : 0);
   statement_add_integer (statement, max_attempts > 0 ? max_attempts - 1 : 0);
   add_time (statement, started);

@@ -5,6 +5,7 @@
 #include "steps/publish-private.h"
 #include "steps/run-private.h"
 #include "steps/source-private.h"
+#include "transfer/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,8 @@ typedef struct {
   DerushCheckpoint *checkpoint; /* or %NULL */
   guint resumed;                /* steps that an earlier attempt has finished */
   DerushSource *source;
+  char *display; /* (nullable): the source as messages may call it */
+  gboolean fetching;
   DerushOutputFolder *folder;
   char *analysis_path; /* where the analysis of the source is, or is to be, stored */
   int analysis;        /* the stored one, open, or -1 */
@@ -225,7 +228,7 @@ add_object (GChecksum *checksum, JsonObject *object)
 
 /* Everything that the results of the steps follow from. Of the source, what the file system says stands for its contents:
  * nobody can set the time of the last change (ctime), and reading the whole of a long film would cost more than many a
- * step. A source that was only touched is taken for another one. */
+ * step. One that was fetched is new each time, so its fingerprint stands for it. A source that was only touched is taken for another one. */
 static char *
 checkpoint_key (Run *run)
 {
@@ -234,10 +237,15 @@ checkpoint_key (Run *run)
   struct stat status;
 
   g_string_append_printf (head, "\n%d\n%s\n", PLAN_VERSION, run->plan->job_type);
-  if (run->source && fstat (run->source->fd, &status) == 0)
+  if (run->source && derush_transfer_is_remote (run->plan->source)) {
+    g_autofree char *fingerprint = derush_source_get_fingerprint (run->source, run->cancellable, NULL);
+
+    g_string_append_printf (head, "%s\n", fingerprint ? fingerprint : "");
+  } else if (run->source && fstat (run->source->fd, &status) == 0) {
     g_string_append_printf (head, "%s\n%" PRId64 " %" PRId64 ".%09ld %" PRId64 ".%09ld\n", run->source->path,
                             (gint64)status.st_size, (gint64)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
                             (gint64)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+  }
   g_checksum_update (checksum, (guchar *)head->str, head->len);
   add_object (checksum, run->plan->data);
   for (guint i = 0; i < run->plan->steps->len; i++) {
@@ -335,12 +343,68 @@ close_checkpoint (Run *run, DerushOutcome *outcome)
   }
 }
 
+static void
+on_download_progress (double progress, gpointer user_data)
+{
+  Run *run = user_data;
+  double whole = CLAMP (progress, 0, 1) * run->plan->download_weight;
+  gint64 now = g_get_monotonic_time ();
+
+  if (whole < run->reported + 0.0005 || now < run->reported_at + REPORT_INTERVAL)
+    return;
+  run->reported = whole;
+  run->reported_at = now;
+  run->report (DERUSH_DOWNLOAD_STEP, whole, run->user_data);
+}
+
+/* The file is removed as soon as it is open, so nothing can be left of it. */
+static gboolean
+fetch_source (Run *run, GError **error)
+{
+  DerushConfig *config = run->runner->config;
+  g_autoptr (DerushAllowedHosts) hosts =
+      derush_allowed_hosts_new (derush_config_get_string (config, "DERUSH_ALLOWED_HOSTS"), error);
+  g_autofree char *folder = NULL, *path = NULL;
+  DerushDownload download = {
+      .url = run->plan->source,
+      .hosts = hosts,
+      .allow_http = derush_config_get_boolean (config, "DERUSH_ALLOW_HTTP"),
+      .max_bytes = derush_config_get_int (config, "DERUSH_MAX_INPUT_BYTES"),
+      .min_free = derush_config_get_int (config, "DERUSH_MIN_FREE_SPACE"),
+      .deadline = run->deadline,
+      .stall = run->plan->no_progress > 0 ? run->plan->no_progress * 1000
+                                          : derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
+      .progress = on_download_progress,
+      .user_data = run,
+  };
+
+  if (!hosts || !derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
+    return FALSE;
+  folder = derush_scratch_add_folder (run->runner->scratch, "source", error);
+  if (!folder)
+    return FALSE;
+  download.path = path = g_build_filename (folder, "source", NULL);
+  run->fetching = TRUE;
+  run->report (DERUSH_DOWNLOAD_STEP, 0, run->user_data);
+  if (!derush_download_run (&download, run->cancellable, error))
+    return FALSE;
+  run->source = derush_source_open (path, NULL, error);
+  unlink (path);
+  if (!run->source)
+    return FALSE;
+  if (!download.complete)
+    add_warning (run, _ ("The server did not say how long the source is, so a part of it may be missing"));
+  run->fetching = FALSE;
+  return TRUE;
+}
+
 static gboolean
 prepare (Run *run, GError **error)
 {
   DerushPlan *plan = run->plan;
+  gboolean remote = plan->source && derush_transfer_is_remote (plan->source);
 
-  if (plan->source) {
+  if (plan->source && !remote) {
     run->source = derush_source_open (plan->source, run->options->roots, error);
     if (!run->source)
       return FALSE;
@@ -351,6 +415,8 @@ prepare (Run *run, GError **error)
     if (!run->folder || !check_space (run, run->folder->path, "outputDir", error))
       return FALSE;
   }
+  if (remote && !fetch_source (run, error))
+    return FALSE;
   if (!find_analysis (run, error))
     return FALSE;
   if (!needs_worker (plan))
@@ -430,7 +496,7 @@ request_of (Run *run, int *fds, guint *n_fds)
   json_object_set_string_member (request, "directory", run->directory);
   json_object_set_string_member (request, "job", run->options->job_id);
   if (run->source)
-    add_input (inputs, fds, n_fds, "source", run->plan->source, run->source->fd);
+    add_input (inputs, fds, n_fds, "source", run->display, run->source->fd);
   if (run->analysis >= 0)
     add_input (inputs, fds, n_fds, "analysis", run->analysis_path, run->analysis);
   json_object_set_array_member (request, "inputs", inputs);
@@ -594,7 +660,7 @@ store_analysis (Run *run)
   name = g_path_get_basename (run->analysis_path);
   if (g_mkdir_with_parents (folder, 0700) != 0 || g_file_test (path, G_FILE_TEST_IS_SYMLINK) ||
       !derush_file_publish (path, folder, name, NULL, &error))
-    derush_log (DERUSH_LOG_WARN, NULL, "The analysis of %s could not be kept for the next job: %s", run->plan->source,
+    derush_log (DERUSH_LOG_WARN, NULL, "The analysis of %s could not be kept for the next job: %s", run->display,
                 error ? error->message : g_strerror (errno));
 }
 
@@ -688,8 +754,8 @@ describe_failure (Run *run, DerushOutcome *outcome, GError *error)
   outcome->message = outcome->error_class == DERUSH_ERROR_CANCELLED ? g_strdup (_ ("The job was cancelled"))
                                                                     : g_strdup (error->message);
   g_strdelimit (outcome->message, "\r\n", ' ');
-  outcome->step = run->step ? g_strdup (run->step->name) : NULL;
-  outcome->input = g_strdup (run->plan->source);
+  outcome->step = g_strdup (run->fetching ? DERUSH_DOWNLOAD_STEP : run->step ? run->step->name : NULL);
+  outcome->input = g_strdup (run->display);
   if (run->debug && *run->debug)
     outcome->debug = g_steal_pointer (&run->debug);
 }
@@ -707,6 +773,7 @@ clean_up (Run *run)
   if (run->analysis >= 0)
     close (run->analysis);
   g_free (run->analysis_path);
+  g_free (run->display);
   g_clear_pointer (&run->results, json_object_unref);
   g_clear_pointer (&run->outputs, g_ptr_array_unref);
   g_clear_pointer (&run->warnings, g_ptr_array_unref);
@@ -732,6 +799,8 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
   g_autoptr (GError) error = NULL;
 
   run.deadline = started + timeout * G_USEC_PER_SEC;
+  run.display = plan->source ? derush_transfer_describe (plan->source) : NULL;
+  run.before = plan->download_weight;
   run.results = json_object_new ();
   run.warnings = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; plan->warnings && i < plan->warnings->len; i++)

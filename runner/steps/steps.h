@@ -21,6 +21,9 @@ GQuark derush_steps_error_quark (void);
 
 /* ── The side that runs plans ───────────────────────────────────────────── */
 
+/* What progress and failures call the fetching of a source. */
+#define DERUSH_DOWNLOAD_STEP "download"
+
 typedef struct _DerushSlot DerushSlot;
 
 /**

@@ -64,7 +64,7 @@ static const struct {
     {"VIDEO_PROCESSING", "{'videoUrl':'file://host/a.mp4'}", BAD, "/videoUrl", "file://"},
     {"VIDEO_PROCESSING", "{'videoUrl':'https://[bad/a.mp4'}", BAD, "/videoUrl", "address"},
     {"VIDEO_PROCESSING", "{'videoUrl':'s3://bucket/key'}", LACKS, "/videoUrl", "does not fetch"},
-    {"VIDEO_PROCESSING", "{'videoUrl':'http://h/a.mp4'}", LACKS, "/videoUrl", "does not fetch"},
+    {"VIDEO_PROCESSING", "{'videoUrl':'http:h/a.mp4'}", BAD, "/videoUrl", "https:"},
     {"VIDEO_PROCESSING", "{" F ",'videoId':{}}", BAD, "/videoId", "a text or a number"},
     {"VIDEO_PROCESSING", "{" F ",'videoId':1e999}", BAD, "/videoId", "a text or a number"},
     {"VIDEO_PROCESSING", "{" F ",'mediaId':true}", BAD, "/mediaId", "is true"},
