@@ -13,7 +13,7 @@
 #include <libsoup/soup.h>
 
 #define MAX_REDIRECTS 5
-#define MAX_FUTILE 4 /* attempts in a row that bring nothing */
+#define MAX_FUTILE 4 /* attempts in a row that get no further than those before */
 #define MAX_ATTEMPTS 50
 #define CHUNK (256 * 1024)
 #define MIN_RATE 1024 /* bytes per second */
@@ -536,15 +536,16 @@ verify (Transfer *self, GError **error)
 static gboolean
 run (Transfer *self, GError **error)
 {
+  gint64 most = 0;
   guint futile = 0;
 
   for (guint attempts = 1;; attempts++) {
     g_autoptr (GError) local = NULL;
-    gint64 before = self->received;
 
     if (attempt (self, &local))
       return verify (self, error);
-    futile = self->received > before ? 0 : futile + 1;
+    futile = self->received > most ? 0 : futile + 1;
+    most = MAX (most, self->received);
     if (!self->again || futile == MAX_FUTILE || attempts == MAX_ATTEMPTS) {
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
