@@ -13,7 +13,7 @@ const char *const derush_containment_layers[] = {"no-new-privileges", "seccomp",
                                                  "capabilities",      "limits",  NULL};
 
 static GMutex last_lock;
-static JsonObject *last; /* a copy that nobody changes */
+static char *last; /* as text, which threads can share */
 static gboolean warned;
 
 /* The layers that do not hold, with the reasons, or %NULL. */
@@ -43,8 +43,8 @@ derush_containment_accept (DerushConfig *config, JsonObject *report, GError **er
   gboolean first;
 
   g_mutex_lock (&last_lock);
-  g_clear_pointer (&last, json_object_unref);
-  last = json_object_ref (report);
+  g_free (last);
+  last = derush_json_object_to_string (report);
   first = missing && !warned;
   warned |= missing != NULL;
   g_mutex_unlock (&last_lock);
@@ -71,7 +71,7 @@ derush_containment_accept (DerushConfig *config, JsonObject *report, GError **er
  * derush_containment_get:
  *
  * Returns: (transfer full) (nullable): what holds of the containment of the media worker that this process started last,
- *   by the names of the layers (`{"seccomp": {"holds": true}, …}`); %NULL as long as none has started. Not to be changed.
+ *   by the names of the layers (`{"seccomp": {"holds": true}, …}`); %NULL as long as none has started
  */
 JsonObject *
 derush_containment_get (void)
@@ -79,7 +79,7 @@ derush_containment_get (void)
   JsonObject *report;
 
   g_mutex_lock (&last_lock);
-  report = last ? json_object_ref (last) : NULL;
+  report = last ? derush_json_parse_object (last, -1, NULL) : NULL;
   g_mutex_unlock (&last_lock);
   return report;
 }

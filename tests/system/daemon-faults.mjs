@@ -317,7 +317,10 @@ main(async () => {
   });
 
   await test('options and settings: --version, --help, and one line with status 2 for what is wrong', async () => {
-    const settings = { DERUSH_CONFIG: path.join(folder, 'empty.conf'), DERUSH_STATE_DIR: folder };
+    const settings = { DERUSH_CONFIG: path.join(folder, 'empty.conf'), DERUSH_STATE_DIR: folder, DERUSH_SCRATCH: path.join(folder, 'scratch'),
+      DERUSH_CACHE: path.join(folder, 'cache') };
+
+    const uncontained = path.join(process.env.DERUSH_BUILD_DIR, 'tests/runner/steps/test-step-worker');
 
     fs.writeFileSync(settings.DERUSH_CONFIG, '');
     const version = await run('derushd', ['--version'], { environment: settings });
@@ -328,6 +331,8 @@ main(async () => {
       [{ REDIS_PORT: 'many' }, [], /REDIS_PORT/],
       [{ DERUSH_QUEUES: 'a,a' }, [], /twice/],
       [{ DERUSH_LOG_LEVEL: 'loud' }, [], /DERUSH_LOG_LEVEL/],
+      [{ DERUSH_SANDBOX: 'perhaps' }, [], /DERUSH_SANDBOX is “perhaps”.*auto required off/],
+      [{ DERUSH_SANDBOX: 'required', DERUSH_MEDIA_WORKER: uncontained }, [], /DERUSH_SANDBOX=required.*no-new-privileges.*seccomp.*landlock.*limits/],
       [{}, ['--nonsense'], /nonsense/],
       [{}, ['nonsense'], /nonsense/],
     ]) {
