@@ -205,12 +205,15 @@ get_health (gpointer data)
   JsonObject *health = json_object_new (), *details = json_object_new (), *memory = json_object_new (),
              *database = json_object_new ();
   const char *url = derush_config_get_string (self->daemon->config, "DATABASE_URL");
+  JsonObject *containment = derush_containment_get ();
 
   json_object_set_int_member (memory, "rss", memory_of (getpid ()));
   json_object_set_string_member (database, "kind", g_str_has_prefix (url, "postgres") ? "postgresql" : "sqlite");
   json_object_set_object_member (details, "memory", memory);
   json_object_set_double_member (details, "uptime", uptime_of (self));
   json_object_set_object_member (details, "database", database);
+  if (containment)
+    json_object_set_object_member (details, "containment", containment);
   json_object_set_boolean_member (health, "healthy", TRUE);
   json_object_set_object_member (health, "details", details);
   json_object_set_object_member (health, "workers", describe_workers (self));

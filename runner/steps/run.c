@@ -378,7 +378,7 @@ fetch_source (Run *run, GError **error)
       .user_data = run,
   };
 
-  if (!hosts || !derush_runner_ensure_process (run->runner, run->cancellable, &run->debug, error))
+  if (!hosts || !derush_runner_ensure_scratch (run->runner, error))
     return FALSE;
   folder = derush_scratch_add_folder (run->runner->scratch, "source", error);
   if (!folder)

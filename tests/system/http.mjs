@@ -161,6 +161,11 @@ main(async () => {
     assert.ok(daemon.mediaWorkers().some(({ pid }) => pid === busy.pid), `${busy.pid} is a media worker`);
     const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${busy.pid}/status`, 'utf8'))[1]) * 1024;
     assert.ok(Math.abs(busy.memory - rss) < rss * 0.5, `${busy.memory} is about ${rss}`);
+    const { containment } = (await ask(base, '/api/health/workers')).data.details;
+    const kernel = fs.readFileSync(`/proc/${busy.pid}/status`, 'utf8');
+    assert.equal(containment['no-new-privileges'].holds, /NoNewPrivs:\t1/.test(kernel));
+    assert.equal(containment.seccomp.holds, /Seccomp:\t2/.test(kernel));
+    for (const layer of ['landlock', 'capabilities', 'limits', 'cgroup']) assert.equal(typeof containment[layer].holds, 'boolean', layer);
     assert.equal((await ask(base, '/api/status')).data.queues['video-processing'].active, 1);
     assert.equal((await post(base, `/api/jobs/${id}/retry`)).status, 409);
     assert.equal((await post(base, `/api/jobs/${id}/cancel`)).data.state, 'cancelling');
