@@ -30,6 +30,8 @@ typedef enum {
  * @worker: who does it
  * @weight: its share of the job's progress; those of a plan and its @download_weight add up to 1
  * @parameters: checked parameters of @action
+ * @needs: (nullable): an earlier step that must have made a `file`, else this one is left out: its result then is
+ *   `{"skipped":true}`
  */
 typedef struct {
   char *name;
@@ -37,6 +39,7 @@ typedef struct {
   DerushStepWorker worker;
   double weight;
   JsonObject *parameters;
+  char *needs;
 } DerushPlanStep;
 
 /**

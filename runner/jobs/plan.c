@@ -74,6 +74,7 @@ plan_step_free (DerushPlanStep *step)
 {
   g_free (step->name);
   g_free (step->action);
+  g_free (step->needs);
   json_object_unref (step->parameters);
   g_free (step);
 }

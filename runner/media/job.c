@@ -15,7 +15,8 @@ static const struct {
     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
     {"thumbnails", derush_action_thumbnails}, {"storyboard", derush_action_storyboard},
     {"shorts", derush_action_shorts},         {"clips", derush_action_clips},
-    {"self-test", derush_action_self_test},
+    {"self-test", derush_action_self_test},   {"speech-audio", derush_action_speech_audio},
+    {"frames", derush_action_thumbnails},
 };
 
 DerushMediaAction

@@ -69,6 +69,7 @@ JsonObject *derush_action_thumbnails (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_storyboard (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_clips (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shorts (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_speech_audio (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_self_test (DerushMediaJob *job, GError **error);
 
 void derush_media_job_progress (DerushMediaJob *job, double progress);

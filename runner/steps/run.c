@@ -568,9 +568,24 @@ run_here (DerushPlanStep *step, GError **error)
   return result;
 }
 
+/* Whether the step has nothing to work on, as the speech of a film without sound. */
+static gboolean
+lacks_file (Run *run)
+{
+  JsonObject *result = run->step->needs ? derush_json_get_object (run->results, run->step->needs) : NULL;
+
+  return run->step->needs && !derush_json_get_string (result, "file", NULL);
+}
+
 static JsonObject *
 run_step (Run *run, GError **error)
 {
+  if (lacks_file (run)) {
+    JsonObject *result = json_object_new ();
+
+    json_object_set_boolean_member (result, "skipped", TRUE);
+    return result;
+  }
   return run->step->worker == DERUSH_STEP_DAEMON ? run_here (run->step, error) : run_on_worker (run, error);
 }
 

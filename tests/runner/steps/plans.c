@@ -14,6 +14,7 @@ step_free (gpointer data)
 
   g_free (step->name);
   g_free (step->action);
+  g_free (step->needs);
   g_clear_pointer (&step->parameters, json_object_unref);
   g_free (step);
 }

@@ -232,6 +232,24 @@ test_only_models (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_nothing_to_do (Fixture *fixture, gconstpointer data)
+{
+  for (int made = 0; made < 2; made++) {
+    DerushPlan *plan = plan_new (NULL, fixture->out);
+    DerushPlanStep *step;
+
+    plan_add (plan, "first", made ? "write" : "ok", NULL);
+    plan_add (plan, "model", "ok", NULL);
+    step = plan->steps->pdata[1];
+    step->worker = DERUSH_STEP_MODEL;
+    step->needs = g_strdup ("first");
+    run (fixture, plan);
+    g_assert_cmpint (derush_json_get_boolean (result_of (fixture, "model"), "skipped", FALSE), ==, !made);
+    g_assert_cmpint (derush_slot_get_model_pid (fixture->slot) != 0, ==, made);
+  }
+}
+
+static void
 test_crash (Fixture *fixture, gconstpointer data)
 {
   run_model_step (fixture, "crash");
@@ -341,6 +359,7 @@ main (int argc, char **argv)
 #define ADD(path, test) g_test_add ("/steps/model-worker/" path, Fixture, NULL, set_up, test, tear_down)
   ADD ("has-the-keys-that-the-media-worker-has-not", test_two_processes);
   ADD ("runs-alone-where-no-step-needs-media-and-is-kept", test_only_models);
+  ADD ("is-not-started-where-an-earlier-step-made-nothing-to-work-on", test_nothing_to_do);
   ADD ("is-named-when-it-crashes-and-replaced", test_crash);
   ADD ("is-named-when-it-does-not-start", test_no_worker);
   ADD ("is-told-where-the-local-server-is-which-ends-with-the-slot", test_local_server);

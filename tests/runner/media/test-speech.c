@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "harness.h"
+#include "media/silences-private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ── Silences ───────────────────────────────────────────────────────────── */
+
+static GArray *
+find (const char *drawing, DerushSilences *silences)
+{
+  gsize n = strlen (drawing);
+  g_autofree gint8 *levels = g_new (gint8, n + 1);
+
+  /* `#` speech, `.` a quiet room, `_` nothing at all, `m` music */
+  for (gsize i = 0; i < n; i++)
+    levels[i] = drawing[i] == '#' ? -18 : drawing[i] == '.' ? -50 : drawing[i] == 'm' ? -20 : -90;
+  return derush_silences_find (levels, n, 3, silences);
+}
+
+static void
+test_silences (void)
+{
+  static const struct {
+    const char *drawing, *silences;
+    gboolean quiet;
+  } cases[] = {
+      {"", "", TRUE},
+      {"____", "0-4", TRUE},
+      {"####", "", FALSE},
+      {"..........", "", FALSE},
+      {"mmmmmmmmmm", "", FALSE},
+      {"....####....####....", "0-4 8-12 16-20", FALSE},
+      {"###..####.......", "9-16", FALSE},
+      {"____####____####", "0-4 8-12", FALSE},
+      {"mmmm____mmmm", "4-8", FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    DerushSilences silences;
+    g_autoptr (GArray) found = find (cases[i].drawing, &silences);
+    g_autoptr (GString) text = g_string_new (NULL);
+
+    for (guint k = 0; k < found->len; k++) {
+      DerushSilence *silence = &g_array_index (found, DerushSilence, k);
+
+      g_string_append_printf (text, "%s%d-%d", k > 0 ? " " : "", (int)silence->start, (int)silence->end);
+    }
+    if (strcmp (text->str, cases[i].silences) != 0)
+      g_error ("“%s”: “%s” instead of “%s”", cases[i].drawing, text->str, cases[i].silences);
+    g_assert_cmpint (silences.quiet, ==, cases[i].quiet);
+  }
+}
+
+/* ── The worker ─────────────────────────────────────────────────────────── */
+
+typedef struct {
+  char *directory, *films;
+  TestWorker *worker;
+} Fixture;
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  fixture->directory = test_directory_new ();
+  fixture->films = test_directory_new ();
+  fixture->worker = test_worker_new ();
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  test_worker_free (fixture->worker);
+  test_directory_free (fixture->directory);
+  test_directory_free (fixture->films);
+}
+
+static TestAnswer *
+run (Fixture *fixture, const char *file)
+{
+  g_autofree char *film = g_build_filename (fixture->films, file, NULL);
+  g_autofree char *probe = test_worker_probe (fixture->worker, film, fixture->directory);
+
+  return test_worker_run (fixture->worker, "speech-audio", NULL, probe, film, fixture->directory, 0, 30);
+}
+
+/* When the sound first reaches half of its peak after @from, in seconds. */
+static double
+onset (Fixture *fixture, double from)
+{
+  g_autofree char *path = g_build_filename (fixture->directory, "speech.wav", NULL), *contents = NULL;
+  gsize length, n;
+  const gint16 *samples;
+
+  g_assert_true (g_file_get_contents (path, &contents, &length, NULL));
+  g_assert_cmpmem (contents, 4, "RIFF", 4);
+  g_assert_cmpmem (contents + 36, 4, "data", 4);
+  samples = (const gint16 *)(gconstpointer)(contents + 44);
+  n = (length - 44) / 2;
+  for (gsize i = (gsize)(from * 16000); i < n; i++)
+    if (ABS (samples[i]) > 2000)
+      return (double)i / 16000;
+  return -1;
+}
+
+static void
+test_times (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (TestAnswer) answer = NULL;
+  g_autoptr (JsonObject) json = NULL;
+  g_autofree char *path = g_build_filename (fixture->directory, "speech.json", NULL), *text = NULL;
+  JsonArray *levels;
+
+  /* Tones at 1 s and 3 s; the sound of the film begins 0.7 s after its picture. */
+  test_shell (fixture->films,
+              "ffmpeg -v error -f lavfi -i testsrc=d=6:s=160x90:r=25 -itsoffset 0.7 -f lavfi -i "
+              "\"aevalsrc='0.5*sin(2*PI*440*t)*(between(t,1,1.5)+between(t,3,3.5))':s=44100:c=stereo:d=4\" "
+              "-map 0:v -map 1:a -c:v libx264 -preset ultrafast -c:a flac film.mkv");
+  answer = run (fixture, "film.mkv");
+  if (!answer->result)
+    g_error ("%s", answer->message);
+  g_assert_cmpstr (derush_json_get_string (answer->result, "file", NULL), ==, "speech.wav");
+  g_assert_cmpfloat_with_epsilon (onset (fixture, 0), 1.7, 0.02);
+  g_assert_cmpfloat_with_epsilon (onset (fixture, 2.5), 3.7, 0.02);
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  json = derush_json_parse_object (text, -1, NULL);
+  g_assert_nonnull (json);
+  levels = derush_json_get_array (json, "levels");
+  g_assert_cmpint (json_array_get_int_element (levels, 10), ==, -90);
+  g_assert_cmpint (json_array_get_int_element (levels, 38), >, -20);
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (json, "silences")), ==, 3);
+}
+
+static void
+test_without_sound (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *file, *sound, *said;
+  } cases[] = {{"mute.mp4", "-an", "no sound"},
+               {"silent.mp4", "-f lavfi -i anullsrc=r=48000:cl=stereo -shortest -c:a aac", "is silent"}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TestAnswer) answer = NULL;
+
+    test_shell (fixture->films,
+                "ffmpeg -v error -f lavfi -i testsrc=d=2:s=160x90:r=25 %s -c:v libx264 -preset ultrafast %s",
+                cases[i].sound, cases[i].file);
+    answer = run (fixture, cases[i].file);
+    g_assert_nonnull (answer->result);
+    g_assert_false (json_object_has_member (answer->result, "file"));
+    g_assert_nonnull (strstr (answer->warnings->str, cases[i].said));
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/media/silences/are-what-lies-well-below-the-words", test_silences);
+  g_test_add ("/media/speech/has-the-times-of-the-film", Fixture, NULL, set_up, test_times, tear_down);
+  g_test_add ("/media/speech/a-film-without-sound-has-none-which-is-no-fault", Fixture, NULL, set_up,
+              test_without_sound, tear_down);
+  return g_test_run ();
+}
