@@ -333,6 +333,22 @@ check_database (JsonArray *checks, DerushConfig *config)
          error->message);
 }
 
+/* Rows that no process may be about to write. */
+static void
+check_spool (JsonArray *checks, DerushConfig *config)
+{
+  gint64 oldest, bytes = derush_store_measure_spool (config, &oldest);
+  g_autofree char *amount = g_format_size (bytes), *since = NULL;
+
+  if (bytes == 0) {
+    add (checks, "spool", OK, NULL, _ ("no rows wait for the database"));
+    return;
+  }
+  since = derush_time_to_iso8601 (oldest * 1000);
+  add (checks, "spool", WARNING, _ ("make the database reachable; derushd writes them then, or when it starts"),
+       _ ("%s of rows have waited for the database since %s"), amount, since);
+}
+
 /* ── Disk ───────────────────────────────────────────────────────────────── */
 
 static void
@@ -399,6 +415,7 @@ derush_cli_examine (DerushConfig **config, JsonObject **inventory)
       check_containment (checks, *config);
     check_redis (checks, *config);
     check_database (checks, *config);
+    check_spool (checks, *config);
     for (guint i = 0; i < G_N_ELEMENTS (folders); i++)
       check_folder (checks, *config, folders[i]);
   }

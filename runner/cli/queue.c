@@ -429,7 +429,7 @@ get_stored_job (DerushConfig *config, const char *queue, const char *id)
 {
   g_autofree char *row_id = g_strconcat (queue, ":", id, NULL);
   g_autoptr (GError) error = NULL;
-  DerushStore *store = derush_store_open (config, &error);
+  DerushStore *store = derush_store_open_to_read (config, &error);
   JsonObject *row = NULL;
 
   if (store) {

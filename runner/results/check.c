@@ -171,6 +171,39 @@ check_postgresql (const char *url, char **description, GError **error)
 #endif
 
 /**
+ * derush_store_measure_spool:
+ * @config: the settings
+ * @oldest: (out): when the oldest of it was written, in seconds since 1970
+ *
+ * Returns: how many bytes of rows wait on disk for the database, of this process and of all others
+ */
+gint64
+derush_store_measure_spool (DerushConfig *config, gint64 *oldest)
+{
+  g_autofree char *top = g_build_filename (derush_config_get_string (config, "DERUSH_STATE_DIR"), "spool", NULL);
+  g_autoptr (GDir) folders = g_dir_open (top, 0, NULL);
+  const char *folder, *name;
+  gint64 bytes = 0;
+
+  *oldest = G_MAXINT64;
+  while (folders && (folder = g_dir_read_name (folders))) {
+    g_autofree char *path = g_build_filename (top, folder, NULL);
+    g_autoptr (GDir) files = g_dir_open (path, 0, NULL);
+
+    while (files && (name = g_dir_read_name (files))) {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+      GStatBuf status;
+
+      if (!g_str_has_suffix (name, ".jsonl") || g_stat (file, &status) != 0)
+        continue;
+      bytes += status.st_size;
+      *oldest = MIN (*oldest, (gint64)status.st_mtime);
+    }
+  }
+  return bytes;
+}
+
+/**
  * derush_store_check:
  * @config: the settings
  * @description: (out): what is there, in one line

@@ -207,8 +207,23 @@ parameter_to_text (Parameter *parameter)
   return g_strdup (parameter->text);
 }
 
+static GPtrArray *
+read_rows (PGresult *result)
+{
+  GPtrArray *rows = g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
+
+  for (int i = 0; i < PQntuples (result); i++) {
+    GPtrArray *row = g_ptr_array_new_with_free_func (g_free);
+
+    for (int k = 0; k < PQnfields (result); k++)
+      g_ptr_array_add (row, PQgetisnull (result, i, k) ? NULL : g_strdup (PQgetvalue (result, i, k)));
+    g_ptr_array_add (rows, row);
+  }
+  return rows;
+}
+
 static gboolean
-postgresql_execute (Database *base, Statement *statement, GPtrArray **row, Failure *failure, GError **error)
+postgresql_execute (Database *base, Statement *statement, GPtrArray **rows, Failure *failure, GError **error)
 {
   PostgresqlDatabase *database = (PostgresqlDatabase *)base;
   g_autoptr (GPtrArray) values = g_ptr_array_new_with_free_func (g_free);
@@ -220,13 +235,8 @@ postgresql_execute (Database *base, Statement *statement, GPtrArray **row, Failu
   result = PQexecParams (database->connection, statement->sql, values->len, NULL, (const char *const *)values->pdata,
                          NULL, NULL, 0);
   good = check_result (database, result, failure, error);
-  if (row)
-    *row = NULL;
-  if (row && good && PQntuples (result) > 0) {
-    *row = g_ptr_array_new_with_free_func (g_free);
-    for (int i = 0; i < PQnfields (result); i++)
-      g_ptr_array_add (*row, PQgetisnull (result, 0, i) ? NULL : g_strdup (PQgetvalue (result, 0, i)));
-  }
+  if (rows)
+    *rows = good ? read_rows (result) : NULL;
   PQclear (result);
   return good;
 }
@@ -236,13 +246,13 @@ ask (PostgresqlDatabase *database, const char *sql, const char *text, gboolean *
      GError **error)
 {
   Statement *statement = statement_new (sql);
-  g_autoptr (GPtrArray) row = NULL;
+  g_autoptr (GPtrArray) rows = NULL;
   gboolean good;
 
   statement_add_text (statement, text);
-  good = postgresql_execute (&database->parent, statement, &row, failure, error);
+  good = postgresql_execute (&database->parent, statement, &rows, failure, error);
   statement_free (statement);
-  *answer = row != NULL;
+  *answer = good && rows->len > 0;
   return good;
 }
 
@@ -404,10 +414,13 @@ postgresql_database_new (const char *url, GError **error)
 {
   static const DatabaseClass class = {
       .name = "postgresql",
+      .remote = TRUE,
       .connect = postgresql_connect,
       .begin = postgresql_begin,
       .run = postgresql_run,
       .execute = postgresql_execute,
+      .change = database_change,
+      .is_newer = database_is_newer,
       .close = postgresql_close,
       .free = postgresql_free,
   };

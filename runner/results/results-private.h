@@ -33,7 +33,7 @@ typedef struct {
 
 /* Statement: SQL that both databases understand, with $1, $2, … each used once, in order */
 typedef struct {
-  const char *sql;
+  char *sql;
   GArray *parameters; /* of Parameter */
 } Statement;
 
@@ -41,10 +41,54 @@ Statement *statement_new (const char *sql);
 void statement_free (Statement *statement);
 void statement_add_text (Statement *statement, const char *text);
 void statement_add_integer (Statement *statement, gint64 integer);
-void statement_add_real (Statement *statement, double real);
-void statement_add_boolean (Statement *statement, gboolean boolean);
-void statement_add_texts (Statement *statement, GStrv texts);
-gsize statement_get_size (Statement *statement);
+void statement_add (Statement *statement, const Parameter *parameter);
+void parameter_clear (Parameter *parameter);
+void parameter_copy (const Parameter *parameter, Parameter *copy);
+
+/* ── Changes ────────────────────────────────────────────────────────────── */
+
+/*
+ * ChangeKind: what becomes of rows; each kind may be repeated
+ *   CHANGE_INSERT  a new row, unless there is one of its id
+ *   CHANGE_PUT     a new row, or these values in the one of its id
+ *   CHANGE_UPDATE  these values in the rows that the conditions find
+ *   CHANGE_DELETE  the rows go that the conditions find
+ */
+typedef enum {
+  CHANGE_INSERT,
+  CHANGE_PUT,
+  CHANGE_UPDATE,
+  CHANGE_DELETE,
+} ChangeKind;
+
+/* Value: of a column, by the name that it has in our own tables */
+typedef struct {
+  const char *column; /* interned */
+  Parameter parameter;
+} Value;
+
+/* Change: what is to become of rows of a table of ours, whatever the database calls them */
+typedef struct {
+  ChangeKind kind;
+  const char *table;  /* interned */
+  GArray *values;     /* of Value */
+  GArray *conditions; /* of Value: all of them hold */
+} Change;
+
+Change *change_new (ChangeKind kind, const char *table);
+void change_free (Change *change);
+void change_set_text (Change *change, const char *column, const char *text);
+void change_set_integer (Change *change, const char *column, gint64 integer);
+void change_set_real (Change *change, const char *column, double real);
+void change_set_boolean (Change *change, const char *column, gboolean boolean);
+void change_set_texts (Change *change, const char *column, GStrv texts);
+void change_where (Change *change, const char *column, const char *text);
+gsize change_get_size (Change *change);
+JsonObject *change_to_json (Change *change);
+Change *change_from_json (JsonObject *object);
+
+/* What does it in our own tables. */
+Statement *change_to_statement (Change *change);
 
 /* ── Databases ──────────────────────────────────────────────────────────── */
 
@@ -58,18 +102,25 @@ typedef struct _Database Database;
 /*
  * Database: a connection, used by one thread at a time
  *   name     as health says it
+ *   remote   whether it may go away unseen, so that it is worth a question now and then
  *   connect  opens it and brings its tables up to date; @failure says whether waiting may mend an error
  *   begin    starts a transaction that can be written in
  *   run      runs SQL without parameters
- *   execute  runs a statement; if @row is not NULL, the first row of its answer is given there, NULL without one
+ *   execute  runs a statement; if @rows is not NULL, the rows of its answer are given there
+ *   change   does what @change says
+ *   is_newer whether the row of @table, one of our own, has been written after @time, in ms since 1970
  *   close    ends the connection, if there is one
  */
 typedef struct {
   const char *name;
+  gboolean remote;
   gboolean (*connect) (Database *database, Failure *failure, GError **error);
   gboolean (*begin) (Database *database, Failure *failure, GError **error);
   gboolean (*run) (Database *database, const char *sql, Failure *failure, GError **error);
-  gboolean (*execute) (Database *database, Statement *statement, GPtrArray **row, Failure *failure, GError **error);
+  gboolean (*execute) (Database *database, Statement *statement, GPtrArray **rows, Failure *failure, GError **error);
+  gboolean (*change) (Database *database, Change *change, Failure *failure, GError **error);
+  gboolean (*is_newer) (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
+                        Failure *failure, GError **error);
   void (*close) (Database *database);
   void (*free) (Database *database);
 } DatabaseClass;
@@ -77,6 +128,11 @@ typedef struct {
 struct _Database {
   const DatabaseClass *class;
 };
+
+/* How `change` and `is_newer` are done in our own tables. */
+gboolean database_change (Database *database, Change *change, Failure *failure, GError **error);
+gboolean database_is_newer (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
+                            Failure *failure, GError **error);
 
 #ifdef HAVE_SQLITE
 Database *sqlite_database_new (const char *path);
@@ -87,6 +143,49 @@ Database *postgresql_database_new (const char *url, GError **error);
 
 /* For tests: the connection string for libpq and the schema that a URL as Prisma writes it means. */
 char *postgresql_url_parse (const char *url, char **schema, GError **error);
+
+/* ── Operations ─────────────────────────────────────────────────────────── */
+
+typedef gboolean (*QuestionFunc) (Database *database, gpointer data, Failure *failure, GError **error);
+
+/*
+ * Operation: what belongs together, written in one transaction
+ *   table     of @id, the row that it is about
+ *   time      when it happened, in ms since 1970
+ *   progress  whether a newer one of the same job may take its place
+ *   func      of a question, which has no changes: called with @data where the database can be used
+ *   error     of a question, once it is @done
+ *   since     when it began to wait, monotonic
+ *   spooled   whether it is on disk
+ *   replayed  whether it is read from disk
+ */
+typedef struct {
+  gatomicrefcount references;
+  const char *table;
+  char *id;
+  gint64 time;
+  gboolean progress;
+  GPtrArray *changes;
+  gsize size;
+  QuestionFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+  gboolean done;
+  GError *error;
+  gint64 since;
+  gboolean spooled;
+  gboolean replayed;
+} Operation;
+
+Operation *operation_new (const char *table, const char *id, gint64 time, GPtrArray *changes);
+Operation *operation_new_question (QuestionFunc func, gpointer data, GDestroyNotify destroy);
+Operation *operation_ref (Operation *operation);
+void operation_unref (Operation *operation);
+char *operation_to_line (Operation *operation);
+Operation *operation_from_line (const char *line);
+
+/* Does it, in a transaction that is begun. */
+gboolean operation_write (Operation *operation, Database *database, Failure *failure, GError **error);
 
 /* ── Migrations ─────────────────────────────────────────────────────────── */
 
@@ -101,14 +200,14 @@ GPtrArray *migrations_load (const char *kind, GError **error);
 
 /* ── Rows ───────────────────────────────────────────────────────────────── */
 
-/* Each returns a list of Statement that belongs into one transaction. */
+/* Each returns a list of Change that belongs into one transaction; @now in ms since 1970. */
 GPtrArray *rows_started (const char *id, const char *job_type, DerushPlan *plan, JsonObject *data, guint attempt,
-                         guint max_attempts);
-GPtrArray *rows_progress (const char *id, int percent, const char *stage);
-GPtrArray *rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms);
-GPtrArray *rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled,
-                        gint64 duration_ms);
-GPtrArray *rows_execution (const DerushStoreExecution *execution);
+                         guint max_attempts, gint64 now);
+GPtrArray *rows_progress (const char *id, int percent, const char *stage, gint64 now);
+GPtrArray *rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms, gint64 now);
+GPtrArray *rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled, gint64 duration_ms,
+                        gint64 now);
+GPtrArray *rows_execution (const DerushStoreExecution *execution, gint64 now);
 Statement *rows_select_job (const char *id);
 JsonObject *rows_read_job (GPtrArray *row);
 

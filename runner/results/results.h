@@ -7,7 +7,7 @@
  *
  * The tables are those of the backend that adds the jobs (jobs, video_formats, thumbnails, highlights, workflow_executions, …). Writing never
  * blocks the caller and never fails a job: rows are written in order by a thread of the store's own, which reconnects
- * for as long as it takes.
+ * for as long as it takes. Meanwhile they wait on disk, so that neither a crash nor a restart loses them.
  */
 
 #pragma once
@@ -25,9 +25,14 @@ typedef struct _DerushStore DerushStore;
 /* `DATABASE_URL` empty: SQLite in `DERUSH_STATE_DIR`. Fails only for what waiting cannot mend (a bad URL, no rights). */
 DerushStore *derush_store_open (DerushConfig *config, GError **error);
 
+/* For programs that only look. */
+DerushStore *derush_store_open_to_read (DerushConfig *config, GError **error);
+
 gboolean derush_store_check (DerushConfig *config, char **description, GError **error);
 
-/* Waits until everything is written, at most @timeout seconds. */
+gint64 derush_store_measure_spool (DerushConfig *config, gint64 *oldest);
+
+/* Waits until everything is written, at most @timeout seconds; what is left stays on disk. */
 gboolean derush_store_close (DerushStore *store, double timeout, GError **error);
 
 /* For health: at once, from what is known; nothing waits for the database. */

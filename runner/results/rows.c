@@ -5,108 +5,40 @@
 
 #include <string.h>
 
-#define JOB_COLUMNS                                                                                                      \
-  "\"id\", \"type\", \"status\", \"priority\", \"progress\", \"input\", \"retryCount\", \"maxRetries\", \"startedAt\", " \
-  "\"createdAt\", \"updatedAt\", \"userId\", \"videoId\", \"workflowId\", \"metadata\""
-#define JOB_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15"
-
-static const char insert_job[] =
-    "INSERT INTO jobs (" JOB_COLUMNS ") VALUES (" JOB_VALUES ") ON CONFLICT (\"id\") DO NOTHING";
-
-/* A second attempt is the same job; a first one under a known id is another job, as after Redis was emptied. */
-static const char start_job[] =
-    "INSERT INTO jobs (" JOB_COLUMNS ") VALUES (" JOB_VALUES ") ON CONFLICT (\"id\") DO UPDATE SET "
-    "\"type\" = excluded.\"type\", \"status\" = excluded.\"status\", \"priority\" = excluded.\"priority\", "
-    "\"progress\" = excluded.\"progress\", \"input\" = excluded.\"input\", \"retryCount\" = excluded.\"retryCount\", "
-    "\"maxRetries\" = excluded.\"maxRetries\", \"startedAt\" = excluded.\"startedAt\", "
-    "\"createdAt\" = CASE WHEN excluded.\"retryCount\" > 0 THEN jobs.\"createdAt\" ELSE excluded.\"createdAt\" END, "
-    "\"updatedAt\" = excluded.\"updatedAt\", \"userId\" = excluded.\"userId\", \"videoId\" = excluded.\"videoId\", "
-    "\"workflowId\" = excluded.\"workflowId\", \"metadata\" = excluded.\"metadata\", \"message\" = NULL, "
-    "\"stage\" = NULL, \"output\" = NULL, \"error\" = NULL, \"completedAt\" = NULL, \"duration\" = NULL";
-
-static const char progress_job[] =
-    "UPDATE jobs SET \"progress\" = $1, \"stage\" = $2, \"message\" = $3, \"updatedAt\" = $4 "
-    "WHERE \"id\" = $5 AND \"status\" = 'PROCESSING'";
-
-static const char complete_job[] =
-    "UPDATE jobs SET \"status\" = 'COMPLETED', \"progress\" = 100, \"stage\" = 'completed', \"message\" = $1, "
-    "\"output\" = $2, \"error\" = NULL, \"completedAt\" = $3, \"duration\" = $4, \"updatedAt\" = $5 WHERE \"id\" = $6";
-
-static const char fail_job[] =
-    "UPDATE jobs SET \"status\" = $1, \"error\" = $2, \"completedAt\" = $3, \"duration\" = $4, \"updatedAt\" = $5 "
-    "WHERE \"id\" = $6";
-
-/* The end of a run belongs to its beginning, so both are one statement. */
-static const char put_execution[] =
-    "INSERT INTO workflow_executions (\"id\", \"status\", \"input\", \"output\", \"steps\", \"startedAt\", "
-    "\"completedAt\", \"duration\", \"error\", \"metadata\", \"createdAt\", \"updatedAt\", \"workflowId\", \"jobId\") "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (\"id\") DO UPDATE SET "
-    "\"status\" = excluded.\"status\", \"input\" = excluded.\"input\", \"output\" = excluded.\"output\", "
-    "\"steps\" = excluded.\"steps\", \"startedAt\" = excluded.\"startedAt\", "
-    "\"completedAt\" = excluded.\"completedAt\", \"duration\" = excluded.\"duration\", \"error\" = excluded.\"error\", "
-    "\"metadata\" = excluded.\"metadata\", \"updatedAt\" = excluded.\"updatedAt\", "
-    "\"workflowId\" = excluded.\"workflowId\", \"jobId\" = excluded.\"jobId\"";
-
-static const char insert_format[] =
-    "INSERT INTO video_formats (\"id\", \"format\", \"quality\", \"resolution\", \"fps\", \"bitrate\", \"filePath\", "
-    "\"fileSize\", \"duration\", \"width\", \"height\", \"isOptimized\", \"createdAt\", \"updatedAt\", \"videoId\", "
-    "\"jobId\") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-
-static const char insert_thumbnail[] =
-    "INSERT INTO thumbnails (\"id\", \"position\", \"time\", \"filePath\", \"fileSize\", \"width\", \"height\", "
-    "\"format\", \"quality\", \"score\", \"isGenerated\", \"createdAt\", \"updatedAt\", \"videoId\", \"jobId\") "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-
-/* A highlight has its id from its film and times: another job that finds it again finds the same one. */
-static const char insert_highlight[] =
-    "INSERT INTO highlights (\"id\", \"rank\", \"startTime\", \"endTime\", \"duration\", \"type\", \"confidence\", "
-    "\"description\", \"tags\", \"metadata\", \"createdAt\", \"updatedAt\", \"videoId\", \"jobId\") "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (\"id\") DO UPDATE SET "
-    "\"rank\" = excluded.\"rank\", \"startTime\" = excluded.\"startTime\", \"endTime\" = excluded.\"endTime\", "
-    "\"duration\" = excluded.\"duration\", \"type\" = excluded.\"type\", \"confidence\" = excluded.\"confidence\", "
-    "\"description\" = excluded.\"description\", \"tags\" = excluded.\"tags\", \"metadata\" = excluded.\"metadata\", "
-    "\"updatedAt\" = excluded.\"updatedAt\", \"videoId\" = excluded.\"videoId\", \"jobId\" = excluded.\"jobId\"";
-
-static const char insert_short[] =
-    "INSERT INTO shorts (\"id\", \"title\", \"description\", \"startTime\", \"endTime\", \"duration\", \"format\", "
-    "\"platform\", \"filePath\", \"fileSize\", \"width\", \"height\", \"hasSubtitles\", \"hasMusic\", \"cropPath\", "
-    "\"createdAt\", \"updatedAt\", \"videoId\", \"jobId\") "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
-
 static GPtrArray *
-statements_new (void)
+changes_new (void)
 {
-  return g_ptr_array_new_with_free_func ((GDestroyNotify)statement_free);
+  return g_ptr_array_new_with_free_func ((GDestroyNotify)change_free);
 }
 
 static void
-add_time (Statement *statement, gint64 time_ms)
+set_time (Change *change, const char *column, gint64 time_ms)
 {
-  g_autofree char *text = derush_time_to_iso8601 (time_ms);
+  g_autofree char *text = time_ms > 0 ? derush_time_to_iso8601 (time_ms) : NULL;
 
-  statement_add_text (statement, text);
+  change_set_text (change, column, text);
 }
 
 static void
-add_object (Statement *statement, JsonObject *object)
+set_object (Change *change, const char *column, JsonObject *object)
 {
   g_autofree char *text = object ? derush_json_object_to_string (object) : NULL;
 
-  statement_add_text (statement, text);
+  change_set_text (change, column, text);
 }
 
 /* A job's data may name signed addresses, which are nobody else's. */
 static void
-add_data (Statement *statement, JsonObject *data)
+set_data (Change *change, const char *column, JsonObject *data)
 {
   g_autofree char *text = data ? derush_json_object_to_string (data) : NULL;
-  g_autofree char *redacted = derush_log_redact (text);
+  g_autofree char *redacted = text ? derush_log_redact (text) : NULL;
 
-  statement_add_text (statement, redacted);
+  change_set_text (change, column, redacted);
 }
 
 static void
-add_id (Statement *statement, const char *checked, JsonObject *data, const char *name)
+set_id (Change *change, const char *column, const char *checked, JsonObject *data, const char *name)
 {
   JsonNode *node = !checked && data ? json_object_get_member (data, name) : NULL;
   g_autofree char *number = NULL;
@@ -117,7 +49,7 @@ add_id (Statement *statement, const char *checked, JsonObject *data, const char 
     else
       checked = number = derush_json_node_to_string (node);
   }
-  statement_add_text (statement, checked && *checked ? checked : NULL);
+  change_set_text (change, column, checked && *checked ? checked : NULL);
 }
 
 /* The backend's scale: words, or numbers from 1 (most urgent) to 4. */
@@ -140,94 +72,99 @@ priority_of (JsonObject *data)
   return number >= 4 ? "LOW" : "NORMAL";
 }
 
-static Statement *
-job_statement (const char *sql, const char *id, const char *job_type, DerushPlan *plan, JsonObject *data, guint attempt,
-               guint max_attempts, gint64 started, gint64 now)
+static Change *
+job_change (ChangeKind kind, const char *id, const char *job_type, DerushPlan *plan, JsonObject *data, guint attempt,
+            guint max_attempts, gint64 started, gint64 now)
 {
-  Statement *statement = statement_new (sql);
+  Change *change = change_new (kind, "jobs");
   g_autofree char *metadata = plan && plan->metadata ? derush_json_node_to_string (plan->metadata) : NULL;
 
   if (!data && plan)
     data = plan->data;
   if (!job_type || !*job_type)
     job_type = plan ? plan->job_type : "UNKNOWN";
-  statement_add_text (statement, id);
-  statement_add_text (statement, job_type);
-  statement_add_text (statement, "PROCESSING");
-  statement_add_text (statement, priority_of (data));
-  statement_add_integer (statement, 0);
-  add_data (statement, data);
-  statement_add_integer (statement, attempt > 0 ? attempt - 1 : 0);
-  statement_add_integer (statement, max_attempts > 0 ? max_attempts - 1 : 0);
-  add_time (statement, started);
-  add_time (statement, now);
-  add_time (statement, now);
-  add_id (statement, plan ? plan->user_id : NULL, data, "userId");
-  add_id (statement, plan ? plan->video_id : NULL, data, "videoId");
-  add_id (statement, plan ? plan->workflow_id : NULL, data, "workflowId");
-  statement_add_text (statement, metadata);
-  return statement;
+  change_set_text (change, "id", id);
+  change_set_text (change, "type", job_type);
+  change_set_text (change, "status", "PROCESSING");
+  change_set_text (change, "priority", priority_of (data));
+  change_set_integer (change, "progress", 0);
+  set_data (change, "input", data);
+  change_set_integer (change, "retryCount", attempt > 0 ? attempt - 1 : 0);
+  change_set_integer (change, "maxRetries", max_attempts > 0 ? max_attempts - 1 : 0);
+  set_time (change, "startedAt", started);
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  set_id (change, "userId", plan ? plan->user_id : NULL, data, "userId");
+  set_id (change, "videoId", plan ? plan->video_id : NULL, data, "videoId");
+  set_id (change, "workflowId", plan ? plan->workflow_id : NULL, data, "workflowId");
+  change_set_text (change, "metadata", metadata);
+  return change;
 }
 
 GPtrArray *
 rows_started (const char *id, const char *job_type, DerushPlan *plan, JsonObject *data, guint attempt,
-              guint max_attempts)
+              guint max_attempts, gint64 now)
 {
-  GPtrArray *statements = statements_new ();
-  gint64 now = derush_time_now_ms ();
+  static const char *const ends[] = {"message", "stage", "output", "error", "completedAt", "duration"};
+  GPtrArray *changes = changes_new ();
+  Change *change = job_change (CHANGE_PUT, id, job_type, plan, data, attempt, max_attempts, now, now);
 
-  g_ptr_array_add (statements, job_statement (start_job, id, job_type, plan, data, attempt, max_attempts, now, now));
-  return statements;
+  /* A second attempt is the same job; a first one under a known id is another job, as after Redis was emptied. */
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
+    change_set_text (change, ends[i], NULL);
+  g_ptr_array_add (changes, change);
+  return changes;
 }
 
 GPtrArray *
-rows_progress (const char *id, int percent, const char *stage)
+rows_progress (const char *id, int percent, const char *stage, gint64 now)
 {
-  GPtrArray *statements = statements_new ();
-  Statement *statement = statement_new (progress_job);
+  GPtrArray *changes = changes_new ();
+  Change *change = change_new (CHANGE_UPDATE, "jobs");
 
-  statement_add_integer (statement, CLAMP (percent, 0, 100));
-  statement_add_text (statement, stage);
-  statement_add_text (statement, stage);
-  add_time (statement, derush_time_now_ms ());
-  statement_add_text (statement, id);
-  g_ptr_array_add (statements, statement);
-  return statements;
+  change_set_integer (change, "progress", CLAMP (percent, 0, 100));
+  change_set_text (change, "stage", stage);
+  change_set_text (change, "message", stage);
+  set_time (change, "updatedAt", now);
+  change_where (change, "id", id);
+  change_where (change, "status", "PROCESSING");
+  g_ptr_array_add (changes, change);
+  return changes;
 }
 
 /* Text keys that a second run of the same job makes again. */
 static void
-add_asset_id (Statement *statement, const char *job_id, const char *table, guint i)
+set_asset_id (Change *change, const char *job_id, const char *table, guint i)
 {
   g_autofree char *text = g_strdup_printf ("%s\n%s\n%u", job_id, table, i);
   g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
   g_autofree char *id = g_strdup_printf ("c%.24s", hash);
 
-  statement_add_text (statement, id);
+  change_set_text (change, "id", id);
 }
 
-static Statement *
-format_statement (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
+static Change *
+format_change (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
 {
-  Statement *statement = statement_new (insert_format);
+  Change *change = change_new (CHANGE_PUT, "video_formats");
 
-  add_asset_id (statement, id, "video_formats", i);
-  statement_add_text (statement, derush_json_get_string (row, "format", NULL));
-  statement_add_text (statement, derush_json_get_string (row, "quality", NULL));
-  statement_add_text (statement, derush_json_get_string (row, "resolution", NULL));
-  statement_add_real (statement, derush_json_get_number (row, "fps", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "bitrate", 0));
-  statement_add_text (statement, derush_json_get_string (row, "filePath", NULL));
-  statement_add_integer (statement, derush_json_get_int (row, "fileSize", 0));
-  statement_add_real (statement, derush_json_get_number (row, "duration", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "width", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "height", 0));
-  statement_add_boolean (statement, derush_json_get_boolean (row, "isOptimized", FALSE));
-  add_time (statement, now);
-  add_time (statement, now);
-  statement_add_text (statement, plan ? plan->video_id : NULL);
-  statement_add_text (statement, id);
-  return statement;
+  set_asset_id (change, id, "video_formats", i);
+  change_set_text (change, "format", derush_json_get_string (row, "format", NULL));
+  change_set_text (change, "quality", derush_json_get_string (row, "quality", NULL));
+  change_set_text (change, "resolution", derush_json_get_string (row, "resolution", NULL));
+  change_set_real (change, "fps", derush_json_get_number (row, "fps", 0));
+  change_set_integer (change, "bitrate", derush_json_get_int (row, "bitrate", 0));
+  change_set_text (change, "filePath", derush_json_get_string (row, "filePath", NULL));
+  change_set_integer (change, "fileSize", derush_json_get_int (row, "fileSize", 0));
+  change_set_real (change, "duration", derush_json_get_number (row, "duration", 0));
+  change_set_integer (change, "width", derush_json_get_int (row, "width", 0));
+  change_set_integer (change, "height", derush_json_get_int (row, "height", 0));
+  change_set_boolean (change, "isOptimized", derush_json_get_boolean (row, "isOptimized", FALSE));
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "videoId", plan ? plan->video_id : NULL);
+  change_set_text (change, "jobId", id);
+  return change;
 }
 
 static gint64
@@ -242,27 +179,27 @@ thumbnail_quality (DerushPlan *plan)
   return 0;
 }
 
-static Statement *
-thumbnail_statement (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
+static Change *
+thumbnail_change (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
 {
-  Statement *statement = statement_new (insert_thumbnail);
+  Change *change = change_new (CHANGE_PUT, "thumbnails");
 
-  add_asset_id (statement, id, "thumbnails", i);
-  statement_add_real (statement, derush_json_get_number (row, "position", 0));
-  statement_add_real (statement, derush_json_get_number (row, "time", 0));
-  statement_add_text (statement, derush_json_get_string (row, "filePath", NULL));
-  statement_add_integer (statement, derush_json_get_int (row, "fileSize", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "width", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "height", 0));
-  statement_add_text (statement, derush_json_get_string (row, "format", NULL));
-  statement_add_integer (statement, thumbnail_quality (plan));
-  statement_add_real (statement, derush_json_get_number (row, "score", 0));
-  statement_add_boolean (statement, TRUE);
-  add_time (statement, now);
-  add_time (statement, now);
-  statement_add_text (statement, plan ? plan->video_id : NULL);
-  statement_add_text (statement, id);
-  return statement;
+  set_asset_id (change, id, "thumbnails", i);
+  change_set_real (change, "position", derush_json_get_number (row, "position", 0));
+  change_set_real (change, "time", derush_json_get_number (row, "time", 0));
+  change_set_text (change, "filePath", derush_json_get_string (row, "filePath", NULL));
+  change_set_integer (change, "fileSize", derush_json_get_int (row, "fileSize", 0));
+  change_set_integer (change, "width", derush_json_get_int (row, "width", 0));
+  change_set_integer (change, "height", derush_json_get_int (row, "height", 0));
+  change_set_text (change, "format", derush_json_get_string (row, "format", NULL));
+  change_set_integer (change, "quality", thumbnail_quality (plan));
+  change_set_real (change, "score", derush_json_get_number (row, "score", 0));
+  change_set_boolean (change, "isGenerated", TRUE);
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "videoId", plan ? plan->video_id : NULL);
+  change_set_text (change, "jobId", id);
+  return change;
 }
 
 static GStrv
@@ -279,30 +216,30 @@ texts_of (JsonArray *array)
   return g_strv_builder_end (texts);
 }
 
-static Statement *
-highlight_statement (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
+static Change *
+highlight_change (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
 {
-  Statement *statement = statement_new (insert_highlight);
+  Change *change = change_new (CHANGE_PUT, "highlights");
   const char *own = derush_json_get_string (row, "id", NULL);
 
   if (own)
-    statement_add_text (statement, own);
+    change_set_text (change, "id", own);
   else
-    add_asset_id (statement, id, "highlights", i);
-  statement_add_integer (statement, derush_json_get_int (row, "rank", i + 1));
-  statement_add_real (statement, derush_json_get_number (row, "startTime", 0));
-  statement_add_real (statement, derush_json_get_number (row, "endTime", 0));
-  statement_add_real (statement, derush_json_get_number (row, "duration", 0));
-  statement_add_text (statement, derush_json_get_string (row, "type", NULL));
-  statement_add_real (statement, derush_json_get_number (row, "confidence", 0));
-  statement_add_text (statement, derush_json_get_string (row, "description", NULL));
-  statement_add_texts (statement, texts_of (derush_json_get_array (row, "tags")));
-  add_object (statement, derush_json_get_object (row, "metadata"));
-  add_time (statement, now);
-  add_time (statement, now);
-  statement_add_text (statement, plan ? plan->video_id : NULL);
-  statement_add_text (statement, id);
-  return statement;
+    set_asset_id (change, id, "highlights", i);
+  change_set_integer (change, "rank", derush_json_get_int (row, "rank", i + 1));
+  change_set_real (change, "startTime", derush_json_get_number (row, "startTime", 0));
+  change_set_real (change, "endTime", derush_json_get_number (row, "endTime", 0));
+  change_set_real (change, "duration", derush_json_get_number (row, "duration", 0));
+  change_set_text (change, "type", derush_json_get_string (row, "type", NULL));
+  change_set_real (change, "confidence", derush_json_get_number (row, "confidence", 0));
+  change_set_text (change, "description", derush_json_get_string (row, "description", NULL));
+  change_set_texts (change, "tags", texts_of (derush_json_get_array (row, "tags")));
+  set_object (change, "metadata", derush_json_get_object (row, "metadata"));
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "videoId", plan ? plan->video_id : NULL);
+  change_set_text (change, "jobId", id);
+  return change;
 }
 
 static const char *
@@ -313,145 +250,133 @@ text_or_null (JsonObject *row, const char *name)
   return text && *text ? text : NULL;
 }
 
-static Statement *
-short_statement (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
+static Change *
+short_change (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *plan)
 {
-  Statement *statement = statement_new (insert_short);
+  Change *change = change_new (CHANGE_PUT, "shorts");
 
-  add_asset_id (statement, id, "shorts", i);
-  statement_add_text (statement, text_or_null (row, "title"));
-  statement_add_text (statement, text_or_null (row, "description"));
-  statement_add_real (statement, derush_json_get_number (row, "startTime", 0));
-  statement_add_real (statement, derush_json_get_number (row, "endTime", 0));
-  statement_add_real (statement, derush_json_get_number (row, "duration", 0));
-  statement_add_text (statement, derush_json_get_string (row, "format", NULL));
-  statement_add_text (statement, text_or_null (row, "platform"));
-  statement_add_text (statement, derush_json_get_string (row, "filePath", NULL));
-  statement_add_integer (statement, derush_json_get_int (row, "fileSize", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "width", 0));
-  statement_add_integer (statement, derush_json_get_int (row, "height", 0));
-  statement_add_boolean (statement, derush_json_get_boolean (row, "hasSubtitles", FALSE));
-  statement_add_boolean (statement, derush_json_get_boolean (row, "hasMusic", FALSE));
-  statement_add_text (statement, text_or_null (row, "cropPath"));
-  add_time (statement, now);
-  add_time (statement, now);
-  statement_add_text (statement, plan ? plan->video_id : NULL);
-  statement_add_text (statement, id);
-  return statement;
+  set_asset_id (change, id, "shorts", i);
+  change_set_text (change, "title", text_or_null (row, "title"));
+  change_set_text (change, "description", text_or_null (row, "description"));
+  change_set_real (change, "startTime", derush_json_get_number (row, "startTime", 0));
+  change_set_real (change, "endTime", derush_json_get_number (row, "endTime", 0));
+  change_set_real (change, "duration", derush_json_get_number (row, "duration", 0));
+  change_set_text (change, "format", derush_json_get_string (row, "format", NULL));
+  change_set_text (change, "platform", text_or_null (row, "platform"));
+  change_set_text (change, "filePath", derush_json_get_string (row, "filePath", NULL));
+  change_set_integer (change, "fileSize", derush_json_get_int (row, "fileSize", 0));
+  change_set_integer (change, "width", derush_json_get_int (row, "width", 0));
+  change_set_integer (change, "height", derush_json_get_int (row, "height", 0));
+  change_set_boolean (change, "hasSubtitles", derush_json_get_boolean (row, "hasSubtitles", FALSE));
+  change_set_boolean (change, "hasMusic", derush_json_get_boolean (row, "hasMusic", FALSE));
+  change_set_text (change, "cropPath", text_or_null (row, "cropPath"));
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "videoId", plan ? plan->video_id : NULL);
+  change_set_text (change, "jobId", id);
+  return change;
 }
 
 /* What an earlier run of the job left in @table goes in the same transaction. */
 static void
-add_assets (GPtrArray *statements, const char *id, JsonArray *rows, const char *forget,
-            Statement *(*make) (const char *, guint, JsonObject *, gint64, DerushPlan *), gint64 now, DerushPlan *plan)
+add_assets (GPtrArray *changes, const char *id, JsonArray *rows, const char *table,
+            Change *(*make) (const char *, guint, JsonObject *, gint64, DerushPlan *), gint64 now, DerushPlan *plan)
 {
-  Statement *statement;
+  Change *forget;
 
   if (!rows)
     return;
-  statement = statement_new (forget);
-  statement_add_text (statement, id);
-  g_ptr_array_add (statements, statement);
+  forget = change_new (CHANGE_DELETE, table);
+  change_where (forget, "jobId", id);
+  g_ptr_array_add (changes, forget);
   for (guint i = 0; i < json_array_get_length (rows); i++) {
     JsonNode *node = json_array_get_element (rows, i);
 
     if (JSON_NODE_HOLDS_OBJECT (node))
-      g_ptr_array_add (statements, make (id, i, json_node_get_object (node), now, plan));
+      g_ptr_array_add (changes, make (id, i, json_node_get_object (node), now, plan));
   }
 }
 
 GPtrArray *
-rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms)
+rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms, gint64 now)
 {
-  GPtrArray *statements = statements_new ();
-  gint64 now = derush_time_now_ms ();
-  Statement *statement = statement_new (complete_job);
-  JsonArray *warnings = derush_json_get_array (return_value, "warnings");
-  g_auto (GStrv) said = texts_of (warnings);
+  GPtrArray *changes = changes_new ();
+  Change *change = change_new (CHANGE_UPDATE, "jobs");
+  g_auto (GStrv) said = texts_of (derush_json_get_array (return_value, "warnings"));
   g_autofree char *message = g_strjoinv ("; ", said);
 
-  g_ptr_array_add (statements, job_statement (insert_job, id, derush_json_get_string (return_value, "jobType", NULL),
-                                              plan, NULL, 1, 0, now - MAX (duration_ms, 0), now));
-  statement_add_text (statement, *message ? message : NULL);
-  add_object (statement, return_value);
-  add_time (statement, now);
-  statement_add_integer (statement, duration_ms);
-  add_time (statement, now);
-  statement_add_text (statement, id);
-  g_ptr_array_add (statements, statement);
-  add_assets (statements, id, derush_json_get_array (return_value, "formats"),
-              "DELETE FROM video_formats WHERE \"jobId\" = $1", format_statement, now, plan);
-  add_assets (statements, id, derush_json_get_array (return_value, "thumbnails"),
-              "DELETE FROM thumbnails WHERE \"jobId\" = $1", thumbnail_statement, now, plan);
-  add_assets (statements, id, derush_json_get_array (return_value, "highlights"),
-              "DELETE FROM highlights WHERE \"jobId\" = $1", highlight_statement, now, plan);
-  add_assets (statements, id, derush_json_get_array (return_value, "shorts"), "DELETE FROM shorts WHERE \"jobId\" = $1",
-              short_statement, now, plan);
-  return statements;
+  g_ptr_array_add (changes, job_change (CHANGE_INSERT, id, derush_json_get_string (return_value, "jobType", NULL), plan,
+                                        NULL, 1, 0, now - MAX (duration_ms, 0), now));
+  change_set_text (change, "status", "COMPLETED");
+  change_set_integer (change, "progress", 100);
+  change_set_text (change, "stage", "completed");
+  change_set_text (change, "message", *message ? message : NULL);
+  set_object (change, "output", return_value);
+  change_set_text (change, "error", NULL);
+  set_time (change, "completedAt", now);
+  change_set_integer (change, "duration", duration_ms);
+  set_time (change, "updatedAt", now);
+  change_where (change, "id", id);
+  g_ptr_array_add (changes, change);
+  add_assets (changes, id, derush_json_get_array (return_value, "formats"), "video_formats", format_change, now, plan);
+  add_assets (changes, id, derush_json_get_array (return_value, "thumbnails"), "thumbnails", thumbnail_change, now,
+              plan);
+  add_assets (changes, id, derush_json_get_array (return_value, "highlights"), "highlights", highlight_change, now,
+              plan);
+  add_assets (changes, id, derush_json_get_array (return_value, "shorts"), "shorts", short_change, now, plan);
+  return changes;
 }
 
 GPtrArray *
-rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled, gint64 duration_ms)
+rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled, gint64 duration_ms,
+             gint64 now)
 {
-  GPtrArray *statements = statements_new ();
-  Statement *statement = statement_new (fail_job);
-  gint64 now = derush_time_now_ms ();
+  GPtrArray *changes = changes_new ();
+  Change *change = change_new (CHANGE_UPDATE, "jobs");
 
-  statement_add_text (statement, cancelled ? "CANCELLED" : will_retry ? "DELAYED" : "FAILED");
-  statement_add_text (statement, reason);
-  if (will_retry && !cancelled)
-    statement_add_text (statement, NULL);
-  else
-    add_time (statement, now);
-  statement_add_integer (statement, duration_ms);
-  add_time (statement, now);
-  statement_add_text (statement, id);
-  g_ptr_array_add (statements, statement);
-  return statements;
-}
-
-static void
-add_time_or_null (Statement *statement, gint64 time_ms)
-{
-  if (time_ms > 0)
-    add_time (statement, time_ms);
-  else
-    statement_add_text (statement, NULL);
+  change_set_text (change, "status", cancelled ? "CANCELLED" : will_retry ? "DELAYED" : "FAILED");
+  change_set_text (change, "error", reason);
+  set_time (change, "completedAt", will_retry && !cancelled ? 0 : now);
+  change_set_integer (change, "duration", duration_ms);
+  set_time (change, "updatedAt", now);
+  change_where (change, "id", id);
+  g_ptr_array_add (changes, change);
+  return changes;
 }
 
 GPtrArray *
-rows_execution (const DerushStoreExecution *execution)
+rows_execution (const DerushStoreExecution *execution, gint64 now)
 {
-  GPtrArray *statements = statements_new ();
-  Statement *statement = statement_new (put_execution);
+  GPtrArray *changes = changes_new ();
+  Change *change = change_new (CHANGE_PUT, "workflow_executions");
   g_autofree char *metadata = execution->metadata ? derush_json_node_to_string (execution->metadata) : NULL,
                   *steps = NULL;
-  gint64 now = derush_time_now_ms ();
 
   if (execution->steps) {
     g_autoptr (JsonNode) node = json_node_init_array (json_node_alloc (), execution->steps);
 
     steps = derush_json_node_to_string (node);
   }
-  statement_add_text (statement, execution->id);
-  statement_add_text (statement, execution->status);
-  add_object (statement, execution->input);
-  add_object (statement, execution->output);
-  statement_add_text (statement, steps);
-  add_time_or_null (statement, execution->started);
-  add_time_or_null (statement, execution->ended);
+  /* The end of a run belongs to its beginning, so both are one row. */
+  change_set_text (change, "id", execution->id);
+  change_set_text (change, "status", execution->status);
+  set_object (change, "input", execution->input);
+  set_object (change, "output", execution->output);
+  change_set_text (change, "steps", steps);
+  set_time (change, "startedAt", execution->started);
+  set_time (change, "completedAt", execution->ended);
   if (execution->ended > 0)
-    statement_add_real (statement, MAX (execution->ended - execution->started, 0) / 1000.0);
+    change_set_real (change, "duration", MAX (execution->ended - execution->started, 0) / 1000.0);
   else
-    statement_add_text (statement, NULL);
-  statement_add_text (statement, execution->error);
-  statement_add_text (statement, metadata);
-  add_time (statement, execution->started > 0 ? execution->started : now);
-  add_time (statement, now);
-  statement_add_text (statement, execution->workflow);
-  statement_add_text (statement, execution->job);
-  g_ptr_array_add (statements, statement);
-  return statements;
+    change_set_text (change, "duration", NULL);
+  change_set_text (change, "error", execution->error);
+  change_set_text (change, "metadata", metadata);
+  set_time (change, "createdAt", execution->started > 0 ? execution->started : now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "workflowId", execution->workflow);
+  change_set_text (change, "jobId", execution->job);
+  g_ptr_array_add (changes, change);
+  return changes;
 }
 
 /* ── Reading ────────────────────────────────────────────────────────────── */

@@ -93,43 +93,55 @@ bind (sqlite3_stmt *prepared, int i, Parameter *parameter)
   }
 }
 
+static GPtrArray *
+read_row (sqlite3_stmt *prepared)
+{
+  GPtrArray *row = g_ptr_array_new_with_free_func (g_free);
+
+  for (int i = 0; i < sqlite3_column_count (prepared); i++)
+    g_ptr_array_add (row, g_strdup ((const char *)sqlite3_column_text (prepared, i)));
+  return row;
+}
+
 static gboolean
-sqlite_execute (Database *base, Statement *statement, GPtrArray **row, Failure *failure, GError **error)
+sqlite_execute (Database *base, Statement *statement, GPtrArray **rows, Failure *failure, GError **error)
 {
   SqliteDatabase *database = (SqliteDatabase *)base;
   sqlite3_stmt *prepared = NULL;
   int code = sqlite3_prepare_v2 (database->handle, statement->sql, -1, &prepared, NULL);
 
+  if (rows)
+    *rows = NULL;
   if (code != SQLITE_OK)
     return fail (database, code, failure, error);
   for (guint i = 0; i < statement->parameters->len; i++)
     bind (prepared, i + 1, &g_array_index (statement->parameters, Parameter, i));
-  code = sqlite3_step (prepared);
-  if (row)
-    *row = NULL;
-  if (row && code == SQLITE_ROW) {
-    *row = g_ptr_array_new_with_free_func (g_free);
-    for (int i = 0; i < sqlite3_column_count (prepared); i++)
-      g_ptr_array_add (*row, g_strdup ((const char *)sqlite3_column_text (prepared, i)));
-  }
-  if (code != SQLITE_ROW && code != SQLITE_DONE)
+  if (rows)
+    *rows = g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
+  while ((code = sqlite3_step (prepared)) == SQLITE_ROW)
+    if (rows)
+      g_ptr_array_add (*rows, read_row (prepared));
+  if (code != SQLITE_DONE) {
     fail (database, code, failure, error);
+    if (rows)
+      g_clear_pointer (rows, g_ptr_array_unref);
+  }
   sqlite3_finalize (prepared);
-  return code == SQLITE_ROW || code == SQLITE_DONE;
+  return code == SQLITE_DONE;
 }
 
 static gboolean
 apply (SqliteDatabase *database, Migration *migration, Failure *failure, GError **error)
 {
   Statement *known = statement_new ("SELECT 1 FROM derush_migrations WHERE \"version\" = $1"), *note;
-  g_autoptr (GPtrArray) row = NULL;
+  g_autoptr (GPtrArray) rows = NULL;
   g_autofree char *now = derush_time_to_iso8601 (derush_time_now_ms ());
   gboolean good;
 
   statement_add_integer (known, migration->version);
-  good = sqlite_execute (&database->parent, known, &row, failure, error);
+  good = sqlite_execute (&database->parent, known, &rows, failure, error);
   statement_free (known);
-  if (!good || row)
+  if (!good || rows->len > 0)
     return good;
   note = statement_new ("INSERT INTO derush_migrations (\"version\", \"name\", \"appliedAt\") VALUES ($1, $2, $3)");
   statement_add_integer (note, migration->version);
@@ -234,6 +246,8 @@ sqlite_database_new (const char *path)
       .begin = sqlite_begin,
       .run = sqlite_run,
       .execute = sqlite_execute,
+      .change = database_change,
+      .is_newer = database_is_newer,
       .close = sqlite_close,
       .free = sqlite_free,
   };

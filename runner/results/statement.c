@@ -3,7 +3,6 @@
 
 #include "results-private.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
@@ -22,7 +21,7 @@ derush_results_error_quark (void)
   return (GQuark)quark;
 }
 
-static void
+void
 parameter_clear (Parameter *parameter)
 {
   g_free (parameter->text);
@@ -34,7 +33,7 @@ statement_new (const char *sql)
 {
   Statement *statement = g_new0 (Statement, 1);
 
-  statement->sql = sql;
+  statement->sql = g_strdup (sql);
   statement->parameters = g_array_new (FALSE, TRUE, sizeof (Parameter));
   g_array_set_clear_func (statement->parameters, (GDestroyNotify)parameter_clear);
   return statement;
@@ -44,6 +43,7 @@ void
 statement_free (Statement *statement)
 {
   g_array_unref (statement->parameters);
+  g_free (statement->sql);
   g_free (statement);
 }
 
@@ -69,43 +69,17 @@ statement_add_integer (Statement *statement, gint64 integer)
 }
 
 void
-statement_add_real (Statement *statement, double real)
+parameter_copy (const Parameter *parameter, Parameter *copy)
 {
-  add (statement, PARAMETER_REAL)->real = isfinite (real) ? real : 0;
+  *copy = *parameter;
+  copy->text = g_strdup (parameter->text);
+  copy->texts = g_strdupv (parameter->texts);
 }
 
 void
-statement_add_boolean (Statement *statement, gboolean boolean)
+statement_add (Statement *statement, const Parameter *parameter)
 {
-  add (statement, PARAMETER_BOOLEAN)->integer = boolean != FALSE;
-}
-
-/* @texts: (transfer full) */
-void
-statement_add_texts (Statement *statement, GStrv texts)
-{
-  for (guint i = 0; texts[i]; i++) {
-    char *text = texts[i];
-
-    texts[i] = g_utf8_make_valid (text, -1);
-    g_free (text);
-  }
-  add (statement, PARAMETER_TEXTS)->texts = texts;
-}
-
-gsize
-statement_get_size (Statement *statement)
-{
-  gsize size = sizeof *statement + statement->parameters->len * sizeof (Parameter);
-
-  for (guint i = 0; i < statement->parameters->len; i++) {
-    Parameter *parameter = &g_array_index (statement->parameters, Parameter, i);
-
-    size += parameter->text ? strlen (parameter->text) : 0;
-    for (guint t = 0; parameter->texts && parameter->texts[t]; t++)
-      size += strlen (parameter->texts[t]) + sizeof (char *);
-  }
-  return size;
+  parameter_copy (parameter, add (statement, parameter->type));
 }
 
 static void

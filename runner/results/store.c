@@ -1,345 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "results-private.h"
+#include "store-private.h"
 
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
-/* What may wait for a database that is away; beyond it the oldest goes. */
-#define MAX_WAITING_BYTES (64 * 1024 * 1024)
-/* Operations in one transaction: one commit for many small rows, and a lock that is never held long. */
-#define MAX_BATCH 64
-#define FIRST_PAUSE_MS 100
-#define LAST_PAUSE_MS 5000
 #define READ_TIMEOUT_S 5
-
-/*
- * Operation: what belongs together, written in one transaction
- *   job_id  of a progress that a newer one may replace; NULL otherwise
- *   select  of a question: what to ask; @row and @error are the answer once @done
- */
-typedef struct {
-  gatomicrefcount references;
-  char *job_id;
-  GPtrArray *statements;
-  gsize size;
-  Statement *select;
-  gboolean done;
-  GPtrArray *row;
-  GError *error;
-} Operation;
-
-struct _DerushStore {
-  gatomicrefcount references;
-  guint collector;
-  Database *database; /* of the thread, once it runs */
-  GThread *thread;
-  GMutex lock;
-  GCond changed;
-  /* Under the lock: */
-  GQueue waiting;
-  GHashTable *progress; /* job id → link of its waiting progress */
-  gsize waiting_bytes;
-  guint64 dropped;
-  guint writing;      /* operations that the thread is at */
-  gboolean stopping;  /* end when everything is written */
-  gboolean abandoned; /* end now */
-  char *trouble;      /* why the database is not written, if it is not */
-  char *last_trouble; /* why it is not written, or was not the last time */
-};
-
-/* ── Metrics ────────────────────────────────────────────────────────────── */
-
-static DerushMetric *
-lost_operations (void)
-{
-  return derush_metrics_counter ("derush_store_lost_operations_total",
-                                 "Changes of jobs that the database will never see.", NULL);
-}
-
-static void
-collect_metrics (gpointer user_data)
-{
-  DerushStore *store = user_data;
-  DerushMetric *up = derush_metrics_gauge ("derush_store_up", "Whether the result store can be written: 1 or 0.", NULL),
-               *operations = derush_metrics_gauge ("derush_store_waiting_operations",
-                                                   "Changes of jobs that wait to be written to the database.", NULL),
-               *bytes =
-                   derush_metrics_gauge ("derush_store_waiting_bytes", "Size of what waits for the database.", NULL);
-
-  g_mutex_lock (&store->lock);
-  derush_metric_set (up, store->trouble == NULL, NULL);
-  derush_metric_set (operations, store->waiting.length + store->writing, NULL);
-  derush_metric_set (bytes, store->waiting_bytes, NULL);
-  g_mutex_unlock (&store->lock);
-}
-
-/* ── Operations ─────────────────────────────────────────────────────────── */
-
-static Operation *
-operation_new (GPtrArray *statements, Statement *select)
-{
-  Operation *operation = g_new0 (Operation, 1);
-
-  g_atomic_ref_count_init (&operation->references);
-  operation->statements = statements;
-  operation->select = select;
-  operation->size = sizeof *operation;
-  for (guint i = 0; statements && i < statements->len; i++)
-    operation->size += statement_get_size (g_ptr_array_index (statements, i));
-  return operation;
-}
-
-static void
-operation_unref (Operation *operation)
-{
-  if (!g_atomic_ref_count_dec (&operation->references))
-    return;
-  g_free (operation->job_id);
-  g_clear_pointer (&operation->statements, g_ptr_array_unref);
-  g_clear_pointer (&operation->select, statement_free);
-  g_clear_pointer (&operation->row, g_ptr_array_unref);
-  g_clear_error (&operation->error);
-  g_free (operation);
-}
-
-/* Takes the link out of the queue. Called with the lock. */
-static void
-forget (DerushStore *store, GList *link)
-{
-  Operation *operation = link->data;
-
-  if (operation->job_id && g_hash_table_lookup (store->progress, operation->job_id) == link)
-    g_hash_table_remove (store->progress, operation->job_id);
-  store->waiting_bytes -= operation->size;
-  g_queue_delete_link (&store->waiting, link);
-}
-
-static void
-drop_oldest (DerushStore *store)
-{
-  for (GList *link = store->waiting.head; link && store->waiting_bytes > MAX_WAITING_BYTES;) {
-    GList *next = link->next;
-    Operation *operation = link->data;
-
-    if (!operation->select) {
-      if (store->dropped++ == 0)
-        derush_log (DERUSH_LOG_WARN, NULL,
-                    "The result store has been away for so long that the oldest rows are given up (%s)",
-                    store->trouble ? store->trouble : "it is too slow");
-      derush_metric_add (lost_operations (), 1, NULL);
-      forget (store, link);
-      operation_unref (operation);
-    }
-    link = next;
-  }
-}
-
-/* @job_id: (nullable): the job whose waiting progress @operation makes pointless; @operation: (transfer full) */
-static void
-enqueue (DerushStore *store, const char *job_id, Operation *operation)
-{
-  GList *link;
-
-  g_mutex_lock (&store->lock);
-  link = job_id ? g_hash_table_lookup (store->progress, job_id) : NULL;
-  if (link) {
-    Operation *earlier = link->data;
-
-    forget (store, link);
-    operation_unref (earlier);
-  }
-  g_queue_push_tail (&store->waiting, operation);
-  store->waiting_bytes += operation->size;
-  if (operation->job_id)
-    g_hash_table_insert (store->progress, operation->job_id, store->waiting.tail);
-  drop_oldest (store);
-  g_cond_broadcast (&store->changed);
-  g_mutex_unlock (&store->lock);
-}
-
-/* ── The thread ─────────────────────────────────────────────────────────── */
-
-static void
-set_trouble (DerushStore *store, const char *trouble)
-{
-  g_mutex_lock (&store->lock);
-  if (trouble && !store->trouble)
-    derush_log (DERUSH_LOG_WARN, NULL, "The result store is not written for now, jobs go on: %s", trouble);
-  else if (!trouble && store->trouble)
-    derush_log (DERUSH_LOG_INFO, NULL, "The result store is written again (%" G_GUINT64_FORMAT " operations lost)",
-                store->dropped);
-  if (!trouble)
-    store->dropped = 0;
-  g_free (store->trouble);
-  store->trouble = g_strdup (trouble);
-  if (trouble) {
-    g_free (store->last_trouble);
-    store->last_trouble = g_strdup (trouble);
-  }
-  g_mutex_unlock (&store->lock);
-}
-
-/* Returns: %FALSE if the thread is to end */
-static gboolean
-wait_before_retry (DerushStore *store, guint *pause_ms)
-{
-  gint64 until = g_get_monotonic_time () + *pause_ms * G_TIME_SPAN_MILLISECOND;
-  gboolean go_on;
-
-  *pause_ms = MIN (*pause_ms * 2, LAST_PAUSE_MS);
-  g_mutex_lock (&store->lock);
-  while (!store->abandoned && g_cond_wait_until (&store->changed, &store->lock, until))
-    ;
-  go_on = !store->abandoned;
-  g_mutex_unlock (&store->lock);
-  return go_on;
-}
-
-/* Returns: (element-type Operation): the next operations, in order; empty if the thread is to end */
-static GPtrArray *
-take_batch (DerushStore *store)
-{
-  GPtrArray *batch = g_ptr_array_new_with_free_func ((GDestroyNotify)operation_unref);
-
-  g_mutex_lock (&store->lock);
-  while (!store->abandoned && !store->stopping && store->waiting.length == 0)
-    g_cond_wait (&store->changed, &store->lock);
-  while (!store->abandoned && store->waiting.length > 0 && batch->len < MAX_BATCH) {
-    g_ptr_array_add (batch, store->waiting.head->data);
-    forget (store, store->waiting.head);
-  }
-  store->writing = batch->len;
-  g_mutex_unlock (&store->lock);
-  return batch;
-}
-
-static gboolean
-run (DerushStore *store, const char *sql, Failure *failure, GError **error)
-{
-  return store->database->class->run (store->database, sql, failure, error);
-}
-
-static gboolean
-write_statements (DerushStore *store, Operation *operation, Failure *failure, GError **error)
-{
-  if (operation->select) {
-    g_clear_pointer (&operation->row, g_ptr_array_unref);
-    return store->database->class->execute (store->database, operation->select, &operation->row, failure, error);
-  }
-  for (guint i = 0; i < operation->statements->len; i++)
-    if (!store->database->class->execute (store->database, g_ptr_array_index (operation->statements, i), NULL, failure,
-                                          error))
-      return FALSE;
-  return TRUE;
-}
-
-/* One operation that the database refuses must not take its neighbours with it, nor stop those behind it. */
-static gboolean
-write_operation (DerushStore *store, Operation *operation, Failure *failure, GError **error)
-{
-  g_autoptr (GError) refused = NULL;
-
-  if (!run (store, "SAVEPOINT operation", failure, error))
-    return FALSE;
-  if (write_statements (store, operation, failure, &refused))
-    return run (store, "RELEASE SAVEPOINT operation", failure, error);
-  if (*failure == FAILURE_WAIT) {
-    g_propagate_error (error, g_steal_pointer (&refused));
-    return FALSE;
-  }
-  derush_log (DERUSH_LOG_ERROR, NULL, "A row of the result store is lost: %s", refused->message);
-  if (!operation->select)
-    derush_metric_add (lost_operations (), 1, NULL);
-  if (operation->select && !operation->error)
-    operation->error = g_steal_pointer (&refused);
-  return run (store, "ROLLBACK TO SAVEPOINT operation", failure, error) &&
-         run (store, "RELEASE SAVEPOINT operation", failure, error);
-}
-
-static gboolean
-write_batch (DerushStore *store, GPtrArray *batch, Failure *failure, GError **error)
-{
-  if (!store->database->class->begin (store->database, failure, error))
-    return FALSE;
-  for (guint i = 0; i < batch->len; i++)
-    if (!write_operation (store, g_ptr_array_index (batch, i), failure, error))
-      return FALSE;
-  return run (store, "COMMIT", failure, error);
-}
-
-static void
-finish_batch (DerushStore *store, GPtrArray *batch)
-{
-  g_mutex_lock (&store->lock);
-  for (guint i = 0; i < batch->len; i++)
-    ((Operation *)g_ptr_array_index (batch, i))->done = TRUE;
-  store->writing = 0;
-  g_cond_broadcast (&store->changed);
-  g_mutex_unlock (&store->lock);
-}
-
-static void
-store_unref (DerushStore *store)
-{
-  if (!g_atomic_ref_count_dec (&store->references))
-    return;
-  for (GList *link = store->waiting.head; link; link = link->next)
-    operation_unref (link->data);
-  g_queue_clear (&store->waiting);
-  g_hash_table_unref (store->progress);
-  store->database->class->free (store->database);
-  g_free (store->trouble);
-  g_free (store->last_trouble);
-  g_mutex_clear (&store->lock);
-  g_cond_clear (&store->changed);
-  g_free (store);
-}
-
-/* Every statement may be repeated: a connection lost in COMMIT leaves open whether the batch was written. */
-static gpointer
-write_thread (gpointer data)
-{
-  DerushStore *store = data;
-  gboolean connected = store->trouble == NULL, go_on = TRUE;
-  guint pause_ms = FIRST_PAUSE_MS;
-
-  while (go_on) {
-    g_autoptr (GPtrArray) batch = take_batch (store);
-
-    if (batch->len == 0)
-      break;
-    for (;;) {
-      g_autoptr (GError) error = NULL;
-      Failure failure = FAILURE_WAIT;
-
-      if (connected || store->database->class->connect (store->database, &failure, &error)) {
-        connected = TRUE;
-        if (write_batch (store, batch, &failure, &error))
-          break;
-      }
-      store->database->class->close (store->database);
-      connected = FALSE;
-      set_trouble (store, error->message);
-      if (!(go_on = wait_before_retry (store, &pause_ms)))
-        break;
-    }
-    if (go_on) {
-      set_trouble (store, NULL);
-      pause_ms = FIRST_PAUSE_MS;
-      finish_batch (store, batch);
-    }
-  }
-  store->database->class->close (store->database);
-  g_mutex_lock (&store->lock);
-  store->thread = NULL;
-  store->writing = 0;
-  g_cond_broadcast (&store->changed);
-  g_mutex_unlock (&store->lock);
-  store_unref (store);
-  return NULL;
-}
 
 /* ── Opening and closing ────────────────────────────────────────────────── */
 
@@ -376,23 +43,8 @@ database_for (DerushConfig *config, GError **error)
   return NULL;
 }
 
-/**
- * derush_store_open:
- * @config: the settings; `DATABASE_URL` and `DERUSH_STATE_DIR` are read
- * @error: return location for an error
- *
- * Opens the result store and brings its tables up to date: with an empty `DATABASE_URL` the file `derush.sqlite` in
- * `DERUSH_STATE_DIR`, readable by its owner alone; with `postgresql://…` the schema that the URL names as Prisma does
- * (`?schema=`), else `public`. A schema where another program has tables of these names is left alone; the tables are
- * then in the schema `derush`.
- *
- * A database that is away for the moment is no error: rows wait until it is back.
- *
- * Returns: (transfer full) (nullable): the store, or %NULL for what waiting cannot mend, such as a bad URL, a refused
- *   password or a folder that cannot be written
- */
-DerushStore *
-derush_store_open (DerushConfig *config, GError **error)
+static DerushStore *
+store_open (DerushConfig *config, GError **error)
 {
   g_autoptr (GError) connect_error = NULL;
   Database *database = database_for (config, error);
@@ -408,18 +60,104 @@ derush_store_open (DerushConfig *config, GError **error)
   }
   store = g_new0 (DerushStore, 1);
   g_atomic_ref_count_init (&store->references);
-  g_atomic_ref_count_inc (&store->references); /* the thread's */
   store->database = database;
   g_mutex_init (&store->lock);
   g_cond_init (&store->changed);
   g_queue_init (&store->waiting);
   store->progress = g_hash_table_new (g_str_hash, g_str_equal);
   if (connect_error)
-    set_trouble (store, connect_error->message);
-  store->thread = g_thread_new ("derush-results", write_thread, store);
-  g_thread_unref (store->thread);
-  lost_operations ();
-  store->collector = derush_metrics_add_collector (collect_metrics, store);
+    store_set_trouble (store, connect_error->message);
+  return store;
+}
+
+static void
+start_thread (DerushStore *store, const char *name, GThreadFunc func)
+{
+  g_atomic_ref_count_inc (&store->references);
+  g_mutex_lock (&store->lock);
+  store->threads++;
+  g_mutex_unlock (&store->lock);
+  g_thread_unref (g_thread_new (name, func, store));
+}
+
+/* Operations that would be lost with this process. */
+static guint
+count_unsafe (DerushStore *store)
+{
+  guint n = 0;
+
+  for (guint i = 0; store->writing && i < store->writing->len; i++)
+    n += store_wants_spool (store->writing->pdata[i]);
+  for (GList *link = store->waiting.head; link; link = link->next)
+    n += store_wants_spool (link->data);
+  return n;
+}
+
+static gboolean
+is_busy (DerushStore *store)
+{
+  return store->threads > 0 && (store_count_in_memory (store) > 0 || store->spooling || store->replaying ||
+                                store_get_spool_size (store).operations > 0);
+}
+
+/**
+ * derush_store_open:
+ * @config: the settings; `DATABASE_URL` and `DERUSH_STATE_DIR` are read
+ * @error: return location for an error
+ *
+ * Opens the result store and brings its tables up to date: with an empty `DATABASE_URL` the file `derush.sqlite` in
+ * `DERUSH_STATE_DIR`, readable by its owner alone; with `postgresql://…` the schema that the URL names as Prisma does
+ * (`?schema=`), else `public`. A schema where another program has tables of these names is left alone; the tables are
+ * then in the schema `derush`.
+ *
+ * A database that is away for the moment is no error: rows wait on disk, in `spool` in `DERUSH_STATE_DIR`, until it is
+ * back, and what an earlier process has left there is written first.
+ *
+ * Returns: (transfer full) (nullable): the store, or %NULL for what waiting cannot mend, such as a bad URL, a refused
+ *   password or a folder that cannot be written
+ */
+DerushStore *
+derush_store_open (DerushConfig *config, GError **error)
+{
+  g_autofree char *folder = g_build_filename (derush_config_get_string (config, "DERUSH_STATE_DIR"), "spool", NULL);
+  DerushStore *store = store_open (config, error);
+  Spool *spool = store ? spool_open (folder, derush_config_get_int (config, "DERUSH_SPOOL_LIMIT"), error) : NULL;
+  SpoolSize size;
+
+  if (!store || !spool) {
+    if (store)
+      store_unref (store);
+    return NULL;
+  }
+  size = spool_get_size (spool);
+  if (size.operations > 0)
+    derush_log (DERUSH_LOG_INFO, NULL,
+                "%" G_GUINT64_FORMAT " changes of jobs have waited in the spool %s and are written now",
+                size.operations, folder);
+  store->spool = spool;
+  start_thread (store, "derush-spool", store_spool_thread);
+  start_thread (store, "derush-results", store_write_thread);
+  store_lost_operations ();
+  store->collector = derush_metrics_add_collector (store_collect_metrics, store);
+  return store;
+}
+
+/**
+ * derush_store_open_to_read:
+ * @config: the settings, as for derush_store_open()
+ * @error: return location for an error
+ *
+ * Opens the result store for a program that only looks at it: what waits on disk stays there.
+ *
+ * Returns: (transfer full) (nullable): the store, or %NULL
+ */
+DerushStore *
+derush_store_open_to_read (DerushConfig *config, GError **error)
+{
+  DerushStore *store = store_open (config, error);
+
+  if (store)
+    start_thread (store, "derush-results", store_write_thread);
   return store;
 }
 
@@ -429,13 +167,16 @@ derush_store_open (DerushConfig *config, GError **error)
  * @timeout: how long to wait until everything is written, in seconds
  * @error: return location for an error
  *
- * Returns: %FALSE if the database did not take everything in time; @error says why
+ * What the database does not take in time stays on disk and is written when the store is opened again.
+ *
+ * Returns: %FALSE if something is neither in the database nor on disk; @error says why
  */
 gboolean
 derush_store_close (DerushStore *store, double timeout, GError **error)
 {
   gint64 until = g_get_monotonic_time () + (gint64)(CLAMP (timeout, 0, 1e6) * G_TIME_SPAN_SECOND);
-  gboolean written;
+  gboolean safe;
+  SpoolSize size;
 
   if (!store)
     return TRUE;
@@ -443,22 +184,36 @@ derush_store_close (DerushStore *store, double timeout, GError **error)
   g_mutex_lock (&store->lock);
   store->stopping = TRUE;
   g_cond_broadcast (&store->changed);
-  while (store->thread && (store->waiting.length > 0 || store->writing > 0) &&
-         g_cond_wait_until (&store->changed, &store->lock, until))
+  while (is_busy (store) && g_cond_wait_until (&store->changed, &store->lock, until))
     ;
-  written = store->waiting.length == 0 && store->writing == 0;
-  if (!written)
+  /* The last that is in memory goes to disk, too. */
+  if (store->spool && !store->spooling && store_spool_time (store) >= 0)
+    store_spool (store);
+  while (store->spooling)
+    g_cond_wait (&store->changed, &store->lock);
+  store_forget_spooled (store);
+  safe = count_unsafe (store) == 0;
+  size = store_get_spool_size (store);
+  if (!safe)
     g_set_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE,
                  _ ("The result store was closed before the last %u changes of jobs were written: %s"),
-                 store->waiting.length + store->writing, store->trouble ? store->trouble : _ ("it is too slow"));
+                 count_unsafe (store),
+                 store->spool_trouble ? store->spool_trouble
+                 : store->trouble     ? store->trouble
+                                      : _ ("it is too slow"));
+  else if (size.operations > 0)
+    derush_log (DERUSH_LOG_WARN, NULL,
+                "The database did not take %" G_GUINT64_FORMAT
+                " changes of jobs: they wait in the spool %s until derushd starts again",
+                size.operations, spool_get_folder (store->spool));
   store->abandoned = TRUE;
   g_cond_broadcast (&store->changed);
-  /* An idle thread ends at once; one inside of the database ends when that returns, and frees what is left. */
-  while (written && store->thread && g_cond_wait_until (&store->changed, &store->lock, until + G_TIME_SPAN_SECOND))
+  /* Idle threads end at once; one inside of the database ends when that returns, and frees what is left. */
+  while (store->threads > 0 && g_cond_wait_until (&store->changed, &store->lock, until + G_TIME_SPAN_SECOND))
     ;
   g_mutex_unlock (&store->lock);
   store_unref (store);
-  return written;
+  return safe;
 }
 
 /**
@@ -475,6 +230,7 @@ JsonObject *
 derush_store_get_status (DerushStore *store)
 {
   JsonObject *status = json_object_new ();
+  SpoolSize size;
 
   json_object_set_boolean_member (status, "connected", FALSE);
   json_object_set_string_member (status, "backend", store ? store->database->class->name : "none");
@@ -488,8 +244,11 @@ derush_store_get_status (DerushStore *store)
   json_object_set_boolean_member (status, "connected", store->trouble == NULL);
   if (store->last_trouble)
     json_object_set_string_member (status, "lastError", store->last_trouble);
-  json_object_set_int_member (status, "waiting", store->waiting.length + store->writing);
+  json_object_set_int_member (status, "waiting", store_count_in_memory (store));
   g_mutex_unlock (&store->lock);
+  size = store_get_spool_size (store);
+  json_object_set_int_member (status, "spooled", size.operations);
+  json_object_set_int_member (status, "spooledBytes", size.bytes);
   return status;
 }
 
@@ -509,9 +268,13 @@ void
 derush_store_job_started (DerushStore *store, const char *id, const char *job_type, DerushPlan *plan, JsonObject *data,
                           guint attempt, guint max_attempts)
 {
+  gint64 now;
+
   if (!store)
     return;
-  enqueue (store, id, operation_new (rows_started (id, job_type, plan, data, attempt, max_attempts), NULL));
+  now = store_next_time (store);
+  store_enqueue (store,
+                 operation_new ("jobs", id, now, rows_started (id, job_type, plan, data, attempt, max_attempts, now)));
 }
 
 /**
@@ -527,12 +290,14 @@ void
 derush_store_job_progress (DerushStore *store, const char *id, int percent, const char *stage)
 {
   Operation *operation;
+  gint64 now;
 
   if (!store)
     return;
-  operation = operation_new (rows_progress (id, percent, stage), NULL);
-  operation->job_id = g_strdup (id);
-  enqueue (store, id, operation);
+  now = store_next_time (store);
+  operation = operation_new ("jobs", id, now, rows_progress (id, percent, stage, now));
+  operation->progress = TRUE;
+  store_enqueue (store, operation);
 }
 
 /**
@@ -547,9 +312,12 @@ void
 derush_store_job_completed (DerushStore *store, const char *id, DerushPlan *plan, JsonObject *return_value,
                             gint64 duration_ms)
 {
+  gint64 now;
+
   if (!store)
     return;
-  enqueue (store, id, operation_new (rows_completed (id, plan, return_value, duration_ms), NULL));
+  now = store_next_time (store);
+  store_enqueue (store, operation_new ("jobs", id, now, rows_completed (id, plan, return_value, duration_ms, now)));
 }
 
 /**
@@ -565,9 +333,13 @@ void
 derush_store_job_failed (DerushStore *store, const char *id, const char *reason, gboolean will_retry,
                          gboolean cancelled, gint64 duration_ms)
 {
+  gint64 now;
+
   if (!store)
     return;
-  enqueue (store, id, operation_new (rows_failed (id, reason, will_retry, cancelled, duration_ms), NULL));
+  now = store_next_time (store);
+  store_enqueue (store,
+                 operation_new ("jobs", id, now, rows_failed (id, reason, will_retry, cancelled, duration_ms, now)));
 }
 
 /**
@@ -580,9 +352,63 @@ derush_store_job_failed (DerushStore *store, const char *id, const char *reason,
 void
 derush_store_execution (DerushStore *store, const DerushStoreExecution *execution)
 {
+  gint64 now;
+
   if (!store)
     return;
-  enqueue (store, NULL, operation_new (rows_execution (execution), NULL));
+  now = store_next_time (store);
+  store_enqueue (store, operation_new ("workflow_executions", execution->id, now, rows_execution (execution, now)));
+}
+
+/* ── Questions ──────────────────────────────────────────────────────────── */
+
+/* Asks once everything that was stored before is written. @operation: (transfer none) */
+static gboolean
+ask (DerushStore *store, Operation *operation, GError **error)
+{
+  gint64 until = g_get_monotonic_time () + READ_TIMEOUT_S * G_TIME_SPAN_SECOND;
+
+  store_enqueue (store, operation_ref (operation));
+  g_mutex_lock (&store->lock);
+  while (!operation->done && g_cond_wait_until (&store->changed, &store->lock, until))
+    ;
+  if (!operation->done)
+    g_set_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The result store does not answer: %s"),
+                 store->trouble ? store->trouble : _ ("it is too slow"));
+  else if (operation->error)
+    g_propagate_error (error, g_error_copy (operation->error));
+  g_mutex_unlock (&store->lock);
+  return operation->done && !operation->error;
+}
+
+typedef struct {
+  char *id;
+  JsonObject *found;
+} Row;
+
+static void
+row_free (gpointer data)
+{
+  Row *row = data;
+
+  g_free (row->id);
+  g_clear_pointer (&row->found, json_object_unref);
+  g_free (row);
+}
+
+static gboolean
+select_job (Database *database, gpointer data, Failure *failure, GError **error)
+{
+  Row *row = data;
+  Statement *statement = rows_select_job (row->id);
+  g_autoptr (GPtrArray) rows = NULL;
+  gboolean good = database->class->execute (database, statement, &rows, failure, error);
+
+  statement_free (statement);
+  g_clear_pointer (&row->found, json_object_unref);
+  if (good && rows->len > 0)
+    row->found = rows_read_job (rows->pdata[0]);
+  return good;
 }
 
 /**
@@ -598,23 +424,13 @@ derush_store_execution (DerushStore *store, const DerushStoreExecution *executio
 JsonObject *
 derush_store_get_job (DerushStore *store, const char *id, GError **error)
 {
-  Operation *operation = operation_new (NULL, rows_select_job (id));
-  gint64 until = g_get_monotonic_time () + READ_TIMEOUT_S * G_TIME_SPAN_SECOND;
+  Row *row = g_new0 (Row, 1);
+  Operation *operation = operation_new_question (select_job, row, row_free);
   JsonObject *object = NULL;
 
-  g_atomic_ref_count_inc (&operation->references);
-  enqueue (store, NULL, operation);
-  g_mutex_lock (&store->lock);
-  while (!operation->done && g_cond_wait_until (&store->changed, &store->lock, until))
-    ;
-  if (!operation->done)
-    g_set_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The result store does not answer: %s"),
-                 store->trouble ? store->trouble : _ ("it is too slow"));
-  else if (operation->error)
-    g_propagate_error (error, g_steal_pointer (&operation->error));
-  else if (operation->row)
-    object = rows_read_job (operation->row);
-  g_mutex_unlock (&store->lock);
+  row->id = g_strdup (id);
+  if (ask (store, operation, error) && row->found)
+    object = json_object_ref (row->found);
   operation_unref (operation);
   return object;
 }

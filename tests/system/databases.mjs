@@ -24,7 +24,7 @@ export async function querySqlite(folder, statement) {
 }
 
 /**
- * A cluster of its own: {url, stop()}. It lives as long as the standard input of its keeper is open, so it is gone when this
+ * A cluster of its own: {url, kill(), start(), stop()}; kill() is a crash, after which start() starts it again. It lives as long as the standard input of its keeper is open, so it is gone when this
  * process is, however that ends.
  */
 export async function startPostgres() {
@@ -35,8 +35,12 @@ export async function startPostgres() {
     return /^(postgres\S+)\n/m.exec(keeper.output.stdout)?.[1];
   }, 'PostgreSQL');
 
+  const control = command => need(path.join(sourceDirectory, 'tests/system/postgresql.sh'), [command, /host=(.*)$/.exec(url)[1]]);
+
   return {
     url,
+    kill: () => control('kill'),
+    start: () => control('start'),
     async stop() {
       keeper.stdin.end();
       await keeper.ended;

@@ -35,7 +35,7 @@ async function healthy(redis) {
     const { status, of } = await examine(environment);
 
     assert.equal(status, 0);
-    for (const name of ['settings', 'roots', 'worker', 'plugins', 'formats', 'redis', 'database', 'disk', 'containment'])
+    for (const name of ['settings', 'roots', 'worker', 'plugins', 'formats', 'redis', 'database', 'spool', 'disk', 'containment'])
       assert.ok(of(name, 'ok').length + of(name, 'warning').length > 0, name);
     assert.match(of('plugins', 'ok')[0].message, /GStreamer 1\.\d+\.\d+: all \d\d+ elements/);
     assert.match(of('formats', 'ok')[0].message, /MP4.*H\.264.*AAC/);

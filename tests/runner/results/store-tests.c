@@ -70,7 +70,7 @@ look_up (const char *sql)
 {
   Database *database = open_database ();
   Statement *statement = statement_new (sql);
-  g_autoptr (GPtrArray) row = NULL;
+  g_autoptr (GPtrArray) rows = NULL;
   g_autoptr (GError) error = NULL;
   char *text = NULL;
   Failure failure;
@@ -79,10 +79,10 @@ look_up (const char *sql)
   g_assert_no_error (error);
   database->class->begin (database, &failure, &error);
   g_assert_no_error (error);
-  database->class->execute (database, statement, &row, &failure, &error);
+  database->class->execute (database, statement, &rows, &failure, &error);
   g_assert_no_error (error);
-  if (row)
-    text = g_strdup (g_ptr_array_index (row, 0));
+  if (rows->len > 0)
+    text = g_strdup (g_ptr_array_index ((GPtrArray *)rows->pdata[0], 0));
   statement_free (statement);
   database->class->free (database);
   return text;
