@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "models/provider-private.h"
+
+#include <string.h>
+#include <glib/gi18n-lib.h>
+
+/* Of a text that is no JSON. */
+#define TEXT_LENGTH 300
+
+static char *
+member_as_text (JsonObject *object, const char *name)
+{
+  JsonNode *node = object ? json_object_get_member (object, name) : NULL;
+
+  if (!node || !JSON_NODE_HOLDS_VALUE (node))
+    return NULL;
+  if (json_node_get_value_type (node) == G_TYPE_STRING)
+    return g_strdup (json_node_get_string (node));
+  return derush_json_node_to_string (node);
+}
+
+/* FastAPI: [{"loc":["body","voice"],"msg":"field required"}] */
+static char *
+read_list (JsonArray *array, char **parameter)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < json_array_get_length (array) && i < 3; i++) {
+    JsonNode *node = json_array_get_element (array, i);
+    JsonObject *one = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+    JsonArray *loc = derush_json_get_array (one, "loc");
+    JsonNode *last =
+        loc && json_array_get_length (loc) > 0 ? json_array_get_element (loc, json_array_get_length (loc) - 1) : NULL;
+    g_autofree char *message = one ? member_as_text (one, "msg") : NULL;
+
+    if (!message && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+      message = g_strdup (json_node_get_string (node));
+    if (!message)
+      continue;
+    if (text->len)
+      g_string_append (text, "; ");
+    if (last && JSON_NODE_HOLDS_VALUE (last) && json_node_get_value_type (last) == G_TYPE_STRING) {
+      if (!*parameter)
+        *parameter = g_strdup (json_node_get_string (last));
+      g_string_append_printf (text, "%s: ", json_node_get_string (last));
+    }
+    g_string_append (text, message);
+  }
+  return g_string_free (text, FALSE);
+}
+
+static void
+read_object (ModelFault *fault, JsonObject *object)
+{
+  fault->code = member_as_text (object, "code");
+  if (!fault->code)
+    fault->code = member_as_text (object, "type");
+  fault->parameter = member_as_text (object, "param");
+  fault->message = member_as_text (object, "message");
+  if (!fault->message)
+    fault->message = member_as_text (object, "error");
+}
+
+/* error.message, error, detail, detail[].msg, detail.message, message: servers agree on nothing. */
+static void
+read_json (ModelFault *fault, JsonObject *root)
+{
+  static const char *const names[] = {"error", "detail", NULL};
+
+  fault->estimated_time = derush_json_get_number (root, "estimated_time", 0);
+  for (guint i = 0; names[i] && !fault->message; i++) {
+    if (derush_json_get_object (root, names[i]))
+      read_object (fault, derush_json_get_object (root, names[i]));
+    else if (derush_json_get_array (root, names[i]))
+      fault->message = read_list (derush_json_get_array (root, names[i]), &fault->parameter);
+    else
+      fault->message = member_as_text (root, names[i]);
+  }
+  if (!fault->message)
+    read_object (fault, root);
+}
+
+/* What a stranger wrote is shown on one line, without control characters and secrets. */
+static char *
+clean (const char *text, gsize length)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, MIN (length, 4 * TEXT_LENGTH)), *redacted = NULL;
+  GString *line = g_string_new (NULL);
+
+  for (const char *p = valid; *p && g_utf8_strlen (line->str, -1) < TEXT_LENGTH; p = g_utf8_next_char (p)) {
+    gunichar c = g_utf8_get_char (p);
+
+    if (g_unichar_isspace (c) || g_unichar_iscntrl (c)) {
+      if (line->len && line->str[line->len - 1] != ' ')
+        g_string_append_c (line, ' ');
+    } else {
+      g_string_append_unichar (line, c);
+    }
+  }
+  redacted = model_redact (line->str);
+  g_string_assign (line, redacted);
+  return g_strchomp (g_string_free (line, FALSE));
+}
+
+static void
+clean_in_place (char **text)
+{
+  char *cleaned = *text ? clean (*text, strlen (*text)) : NULL;
+
+  g_free (*text);
+  *text = cleaned;
+}
+
+/*
+ * model_redact:
+ *
+ * Returns: (transfer full): @text without known secrets and without what looks like a key: servers show a part of a
+ *   wrong key, which is not known by value
+ */
+char *
+model_redact (const char *text)
+{
+  static GRegex *pattern;
+  static gsize made;
+  g_autofree char *known = derush_log_redact (text);
+
+  if (g_once_init_enter (&made)) {
+    pattern =
+        g_regex_new ("(?i)(bearer\\s+)[^\\s\"',;]+|\\b(?:sk|hf|gsk|pk|rk)[-_][A-Za-z0-9_*.-]{6,}|"
+                     "(?<=://)[^/@\\s]+@|(?<=[?&])(?:api[-_]?key|key|token|signature|sig|x-amz-[a-z-]+)=[^&\\s\"']+",
+                     G_REGEX_OPTIMIZE, 0, NULL);
+    g_once_init_leave (&made, 1);
+  }
+  return g_regex_replace (pattern, known, -1, 0, "\\1[redacted]", 0, NULL);
+}
+
+void
+model_fault_clear (ModelFault *fault)
+{
+  g_clear_pointer (&fault->code, g_free);
+  g_clear_pointer (&fault->parameter, g_free);
+  g_clear_pointer (&fault->message, g_free);
+  fault->status = 0;
+  fault->estimated_time = 0;
+}
+
+/*
+ * model_fault_read:
+ * @fault: gets what @response says
+ * @response: of a status that is no success
+ */
+void
+model_fault_read (ModelFault *fault, ModelResponse *response)
+{
+  gsize length;
+  const char *text = g_bytes_get_data (response->body, &length);
+  g_autoptr (JsonObject) root = length > 0 ? derush_json_parse_object (text, length, NULL) : NULL;
+
+  model_fault_clear (fault);
+  fault->status = response->status;
+  if (root)
+    read_json (fault, root);
+  else if (length > 0)
+    fault->message = g_strndup (text, MIN (length, 4 * TEXT_LENGTH));
+  clean_in_place (&fault->message);
+  clean_in_place (&fault->code);
+  clean_in_place (&fault->parameter);
+}
+
+/*
+ * model_fault_names:
+ *
+ * Returns: whether the server's message is about @word, a member of the request
+ */
+gboolean
+model_fault_names (const ModelFault *fault, const char *word)
+{
+  if (g_strcmp0 (fault->parameter, word) == 0)
+    return TRUE;
+  return fault->message && strstr (fault->message, word) != NULL;
+}
+
+static gboolean
+is_quota (const ModelFault *fault)
+{
+  static const char *const codes[] = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded",
+                                      "billing_not_active", NULL};
+
+  return fault->status == 402 || (fault->code && g_strv_contains (codes, fault->code));
+}
+
+/*
+ * model_fault_is_final:
+ *
+ * Returns: whether the same request would be refused again, though the status says that it may be repeated
+ */
+gboolean
+model_fault_is_final (const ModelFault *fault)
+{
+  return is_quota (fault);
+}
+
+static gboolean
+is_language (const ModelFault *fault)
+{
+  return fault->code &&
+         (strcmp (fault->code, "unsupported_language") == 0 || strcmp (fault->code, "unsupported-language") == 0);
+}
+
+/*
+ * model_fault_to_error:
+ *
+ * Returns: (transfer full): who refused, what it said, and what to do
+ */
+GError *
+model_fault_to_error (ModelCall *call)
+{
+  const ModelFault *fault = &call->fault;
+  const char *name = call->provider->name, *said = fault->message && *fault->message ? fault->message : "-";
+
+  model_call_debug (call, "%s: status %u, code %s, request %s", name, fault->status, fault->code ? fault->code : "-",
+                    call->request_id ? call->request_id : "-");
+  if (is_language (fault)) {
+    model_call_debug (call, "unsupported-language");
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED, _ ("%s has no engine for this language: %s"),
+                        name, said);
+  }
+  if (is_quota (fault))
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                        _ ("The account at %s has no credit left; add some, or use another provider: %s"), name, said);
+  switch (fault->status) {
+  case 401:
+  case 403:
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                        _ ("%s refuses the key; look at its setting and what it may do: %s"), name, said);
+  case 404:
+  case 410:
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                        _ ("%s does not know the model “%s” or this address; look at its settings: %s"), name,
+                        call->model, said);
+  case 413:
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s does not take so much at once: %s"), name,
+                        said);
+  case 429:
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                        _ ("%s has had too many requests; try again later: %s"), name, said);
+  default:
+    break;
+  }
+  if (fault->status >= 300 && fault->status < 400)
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                        _ ("%s sends us elsewhere, where no key is sent; correct its address in the settings"), name);
+  if (fault->status >= 500)
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s fails with status %u; try again later: %s"),
+                        name, fault->status, said);
+  return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s refuses the request with status %u: %s"), name,
+                      fault->status, said);
+}

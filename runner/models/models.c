@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "models/provider-private.h"
+
+#include <string.h>
+#include <glib/gi18n-lib.h>
+
+const char *const model_task_names[MODEL_N_TASKS] = {"transcribe", "speak", "translate", "chat", "image"};
+
+struct _DerushModels {
+  DerushConfig *config;
+  ModelClient *client;
+  GPtrArray *providers;             /* of ModelProvider */
+  GPtrArray *chains[MODEL_N_TASKS]; /* of ModelProvider, the first to be asked first */
+};
+
+GQuark
+derush_models_error_quark (void)
+{
+  static gsize quark;
+
+  if (g_once_init_enter (&quark)) {
+    GQuark made = g_quark_from_static_string ("derush-models-error");
+
+    derush_error_domain_register (made);
+    g_once_init_leave (&quark, made);
+  }
+  return (GQuark)quark;
+}
+
+int
+model_task_find (const char *task)
+{
+  for (int i = 0; i < MODEL_N_TASKS; i++)
+    if (g_strcmp0 (model_task_names[i], task) == 0)
+      return i;
+  return -1;
+}
+
+/*
+ * model_data_read:
+ *
+ * Returns: (transfer full) (nullable): the content of a file below the folder of our data
+ */
+char *
+model_data_read (const char *name, GError **error)
+{
+  const char *folder = g_getenv ("DERUSH_DATA_DIR");
+  g_autofree char *path = g_build_filename (folder && *folder ? folder : DERUSH_PKGDATADIR, name, NULL);
+  g_autoptr (GError) local = NULL;
+  char *text = NULL;
+
+  if (g_file_get_contents (path, &text, NULL, &local))
+    return text;
+  g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_INTERNAL,
+               _ ("%s cannot be read; is Derush installed completely? %s"), path, local->message);
+  return NULL;
+}
+
+/* ── Providers ──────────────────────────────────────────────────────────── */
+
+void
+model_provider_free (ModelProvider *provider)
+{
+  g_free (provider->name);
+  g_free (provider->base_url);
+  if (provider->key)
+    explicit_bzero (provider->key, strlen (provider->key));
+  g_free (provider->key);
+  g_free (provider->bill_to);
+  for (guint i = 0; i < MODEL_N_TASKS; i++)
+    g_free (provider->models[i]);
+  g_clear_error (&provider->broken);
+  g_free (provider);
+}
+
+static char *
+setting_or_null (DerushConfig *config, const char *name)
+{
+  const char *value = derush_config_get_string (config, name);
+
+  return *value ? g_strdup (value) : NULL;
+}
+
+static void
+read_models (ModelProvider *provider, DerushConfig *config, const char *prefix)
+{
+  for (guint i = 0; i < MODEL_N_TASKS; i++) {
+    g_autofree char *upper = g_ascii_strup (model_task_names[i], -1), *name = g_strconcat (prefix, upper, NULL);
+
+    provider->models[i] = g_strdup (derush_config_get_string (config, name));
+  }
+}
+
+/* What people paste may be the address of one of the endpoints: only what is before it is the base. */
+static char *
+base_of (const char *url)
+{
+  static const char *const ends[] = {"/chat/completions",
+                                     "/audio/transcriptions",
+                                     "/audio/translations",
+                                     "/audio/speech",
+                                     "/images/generations",
+                                     "/models",
+                                     NULL};
+  char *base = g_strstrip (g_strdup (url));
+
+  while (*base && base[strlen (base) - 1] == '/')
+    base[strlen (base) - 1] = '\0';
+  for (guint i = 0; ends[i]; i++)
+    if (g_str_has_suffix (base, ends[i]))
+      base[strlen (base) - strlen (ends[i])] = '\0';
+  return base;
+}
+
+static ModelProvider *
+openai_new (DerushConfig *config)
+{
+  ModelProvider *provider = g_new0 (ModelProvider, 1);
+
+  provider->name = g_strdup ("openai");
+  provider->base_url = base_of (derush_config_get_string (config, "OPENAI_BASE_URL"));
+  provider->key = setting_or_null (config, "OPENAI_API_KEY");
+  provider->tasks = model_openai_tasks;
+  read_models (provider, config, "DERUSH_OPENAI_MODEL_");
+  if (!*provider->models[MODEL_TASK_TRANSLATE]) {
+    g_free (provider->models[MODEL_TASK_TRANSLATE]);
+    provider->models[MODEL_TASK_TRANSLATE] = g_strdup (provider->models[MODEL_TASK_CHAT]);
+  }
+  return provider;
+}
+
+static ModelProvider *
+local_new (DerushConfig *config)
+{
+  ModelProvider *provider = g_new0 (ModelProvider, 1);
+
+  provider->name = g_strdup ("local");
+  provider->base_url = base_of (derush_config_get_string (config, "DERUSH_LOCAL_MODELS_URL"));
+  provider->key = setting_or_null (config, "DERUSH_MODELS_TOKEN");
+  provider->local = TRUE;
+  provider->tasks = model_openai_tasks;
+  for (guint i = 0; i < MODEL_N_TASKS; i++)
+    provider->models[i] = g_strdup ("local");
+  return provider;
+}
+
+/* A provider that cannot be used is kept: that it is asked for and why it fails is told when it would be used. */
+static void
+check_address (ModelProvider *provider, DerushConfig *config)
+{
+  if (!*provider->base_url)
+    provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE,
+                                    _ ("The models of this machine (“%s”) are not running"), provider->name);
+  else if (!g_uri_is_valid (provider->base_url, G_URI_FLAGS_NONE, NULL))
+    provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("The address of %s is none: %s"),
+                                    provider->name, provider->base_url);
+  else if (!model_client_is_https_or_loopback (provider->base_url) &&
+           !derush_config_get_boolean (config, "DERUSH_MODEL_ALLOW_HTTP"))
+    provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                                    _ ("%s is reached without encryption at %s; use https, or set "
+                                       "DERUSH_MODEL_ALLOW_HTTP if everybody on the way is trusted"),
+                                    provider->name, provider->base_url);
+}
+
+static ModelProvider *
+find_provider (DerushModels *models, const char *name)
+{
+  ModelProvider *provider;
+
+  for (guint i = 0; i < models->providers->len; i++)
+    if (strcmp (((ModelProvider *)models->providers->pdata[i])->name, name) == 0)
+      return models->providers->pdata[i];
+  if (strcmp (name, "openai") == 0)
+    provider = openai_new (models->config);
+  else if (strcmp (name, "local") == 0)
+    provider = local_new (models->config);
+  else
+    return NULL;
+  check_address (provider, models->config);
+  g_ptr_array_add (models->providers, provider);
+  return provider;
+}
+
+/* Whoever has a key, or has named a server of their own, wants it to be used. */
+static char *
+default_providers (DerushConfig *config)
+{
+  GString *names = g_string_new (NULL);
+
+  if (*derush_config_get_string (config, "OPENAI_API_KEY") || !derush_config_is_default (config, "OPENAI_BASE_URL"))
+    g_string_append (names, "openai ");
+  if (*derush_config_get_string (config, "HUGGINGFACE_API_KEY"))
+    g_string_append (names, "huggingface ");
+  if (!names->len)
+    g_string_append (names, "local");
+  return g_string_free (names, FALSE);
+}
+
+static GPtrArray *
+read_chain (DerushModels *models, int task, GError **error)
+{
+  g_autofree char *upper = g_ascii_strup (model_task_names[task], -1);
+  g_autofree char *setting = g_strconcat ("DERUSH_MODEL_PROVIDERS_", upper, NULL), *fallback = NULL;
+  g_autoptr (GPtrArray) chain = g_ptr_array_new ();
+  const char *value = derush_config_get_string (models->config, setting);
+  g_auto (GStrv) names = NULL;
+
+  if (!*value)
+    value = derush_config_get_string (models->config, "DERUSH_MODEL_PROVIDERS");
+  if (!*value)
+    value = fallback = default_providers (models->config);
+  names = g_strsplit_set (value, ", \t", -1);
+  for (guint i = 0; names[i]; i++) {
+    ModelProvider *provider = *names[i] ? find_provider (models, names[i]) : NULL;
+
+    if (*names[i] && !provider) {
+      g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT,
+                   _ ("There is no provider “%s” of models: openai, huggingface or local"), names[i]);
+      return NULL;
+    }
+    if (provider && provider->tasks[task])
+      g_ptr_array_add (chain, provider);
+  }
+  return g_steal_pointer (&chain);
+}
+
+/**
+ * derush_models_new:
+ * @config: the settings
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): whom to ask; connects to nobody yet
+ */
+DerushModels *
+derush_models_new (DerushConfig *config, GError **error)
+{
+  g_autoptr (DerushModels) models = g_new0 (DerushModels, 1);
+
+  models->config = derush_config_ref (config);
+  models->providers = g_ptr_array_new_with_free_func ((GDestroyNotify)model_provider_free);
+  models->client = model_client_new (config, error);
+  if (!models->client)
+    return NULL;
+  for (int i = 0; i < MODEL_N_TASKS; i++) {
+    models->chains[i] = read_chain (models, i, error);
+    if (!models->chains[i])
+      return NULL;
+  }
+  return g_steal_pointer (&models);
+}
+
+/**
+ * derush_models_free:
+ * @models: (transfer full): while nobody waits for an answer
+ */
+void
+derush_models_free (DerushModels *models)
+{
+  for (guint i = 0; i < MODEL_N_TASKS; i++)
+    g_clear_pointer (&models->chains[i], g_ptr_array_unref);
+  g_clear_pointer (&models->client, model_client_free);
+  g_clear_pointer (&models->providers, g_ptr_array_unref);
+  derush_config_unref (models->config);
+  g_free (models);
+}
+
+/* ── A call ─────────────────────────────────────────────────────────────── */
+
+static JsonObject *
+ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObject *request,
+              const DerushModelsContext *context, GCancellable *cancellable, GError **error)
+{
+  ModelCall call = {.client = models->client,
+                    .provider = provider,
+                    .task = model_task_names[task],
+                    .request = request,
+                    .context = context,
+                    .cancellable = cancellable};
+  const char *model = derush_json_get_string (request, "model", NULL);
+  gint64 timeout = derush_config_get_int (models->config, "DERUSH_MODEL_TIMEOUT");
+  JsonObject *result;
+
+  if (provider->broken) {
+    g_propagate_error (error, g_error_copy (provider->broken));
+    return NULL;
+  }
+  call.model = g_strdup (model && *model ? model : provider->models[task]);
+  call.deadline = g_get_monotonic_time () + timeout * G_USEC_PER_SEC;
+  result = provider->tasks[task](&call, error);
+  model_fault_clear (&call.fault);
+  g_free (call.request_id);
+  g_free (call.model);
+  return result;
+}
+
+/* What was asked of the caller is wrong for every provider; the rest another one may do better. */
+static gboolean
+another_may_help (const GError *error)
+{
+  switch (derush_error_get_class (error)) {
+  case DERUSH_ERROR_BAD_INPUT:
+  case DERUSH_ERROR_CANCELLED:
+  case DERUSH_ERROR_INTERNAL:
+    return FALSE;
+  default:
+    return TRUE;
+  }
+}
+
+static void
+sign (JsonObject *result, ModelProvider *provider, int task, const char *reason)
+{
+  gboolean heuristic = provider->local && (task == MODEL_TASK_CHAT || task == MODEL_TASK_IMAGE);
+
+  json_object_set_string_member (result, "provider", provider->name);
+  if (reason) {
+    json_object_set_boolean_member (result, "degraded", TRUE);
+    json_object_set_string_member (result, "reason", reason);
+  } else if (!json_object_has_member (result, "degraded")) {
+    json_object_set_boolean_member (result, "degraded", heuristic);
+    if (heuristic && !json_object_has_member (result, "reason"))
+      json_object_set_string_member (result, "reason",
+                                     _ ("No model is configured: rules of Derush made this, no language model"));
+  }
+  if (!json_object_has_member (result, "cost"))
+    json_object_set_null_member (result, "cost");
+  if (!json_object_has_member (result, "cached"))
+    json_object_set_boolean_member (result, "cached", FALSE);
+}
+
+static void
+warn (const DerushModelsContext *context, ModelProvider *provider, const char *reason)
+{
+  g_autofree char *message =
+      g_strdup_printf (_ ("%s answers in place of another provider: %s"), provider->name, reason);
+
+  if (context && context->warn)
+    context->warn (message, context->warn_data);
+}
+
+/**
+ * derush_models_call:
+ * @models: whom to ask
+ * @task: `transcribe`, `speak`, `translate`, `chat` or `image`
+ * @request: what is asked, see below
+ * @context: (nullable): for whom
+ * @cancellable: (nullable): ends the call within 100 ms
+ * @error: return location for an error of %DERUSH_MODELS_ERROR: of class `model` for a fault of the providers, which says
+ *     who, what and what to do; `bad-input` for one of the caller; `unsupported` where no engine has the language;
+ *     `resource` for trouble of the network
+ *
+ * Asks the providers of the task one after the other. Blocks; any thread may call it, several at once as well.
+ *
+ * - `transcribe` {file: a WAV file of 16 kHz and one channel, language?, prompt?, model?} answers {text, language, duration,
+ *   segments[{start, end, text, confidence?, speaker?}], words[{start, end, word, confidence?}]}, times in seconds
+ * - `speak` {text, voice?, language?, speed?, format: wav|mp3|flac|opus, file: a name in the directory of @context, model?}
+ *   answers {file, format}: the format is the one that was made, which may be wav instead
+ * - `translate` {texts[], source?, target, glossary?{}, formality?, model?} answers {texts[]: as many, in the same order,
+ *   source}
+ * - `chat` {name, system, content: a text or a list of {text} and {image: path}, schema?, input?, maxTokens?, temperature?,
+ *   seed?, model?} answers {json} with a schema, {text} without
+ * - `image` {prompt, n, width, height, quality?, style?, background?: path, title?, model?} answers {images[{file, width,
+ *   height}]}, files in the directory of @context
+ *
+ * Every answer has `provider`, `engine`, `degraded`, `reason` where it is, `usage`, `cost` (a number or null) and `cached`.
+ *
+ * Returns: (transfer full) (nullable): the answer
+ */
+JsonObject *
+derush_models_call (DerushModels *models, const char *task, JsonObject *request, const DerushModelsContext *context,
+                    GCancellable *cancellable, GError **error)
+{
+  int id = model_task_find (task);
+  g_autoptr (GString) reason = g_string_new (NULL);
+  g_autoptr (GError) first = NULL;
+  GPtrArray *chain;
+
+  g_return_val_if_fail (id >= 0, NULL);
+  chain = models->chains[id];
+  for (guint i = 0; i < chain->len; i++) {
+    ModelProvider *provider = chain->pdata[i];
+    g_autoptr (GError) cause = NULL;
+    JsonObject *result = ask_provider (models, provider, id, request, context, cancellable, &cause);
+
+    if (result) {
+      if (reason->len)
+        warn (context, provider, reason->str);
+      sign (result, provider, id, reason->len ? reason->str : NULL);
+      return result;
+    }
+    g_string_append_printf (reason, "%s%s", reason->len ? "; " : "", cause->message);
+    if (!another_may_help (cause)) {
+      g_propagate_error (error, g_steal_pointer (&cause));
+      return NULL;
+    }
+    if (!first)
+      first = g_steal_pointer (&cause);
+  }
+  if (!first)
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED,
+                 _ ("No provider for “%s” is configured; see DERUSH_MODEL_PROVIDERS"), task);
+  else if (chain->len == 1)
+    g_propagate_error (error, g_steal_pointer (&first));
+  else
+    g_set_error (error, first->domain, first->code, _ ("None of %u providers could help: %s"), chain->len, reason->str);
+  return NULL;
+}
+
+const char *
+model_call_chat_url (ModelCall *call)
+{
+  return call->provider->base_url;
+}
+
+/* ── Who is there ───────────────────────────────────────────────────────── */
+
+static JsonObject *
+describe_provider (DerushModels *models, ModelProvider *provider, GCancellable *cancellable)
+{
+  JsonObject *description = json_object_new ();
+  JsonArray *tasks = json_array_new ();
+  JsonObject *settings = json_object_new ();
+  ModelCall call = {.client = models->client, .provider = provider, .task = "models", .cancellable = cancellable};
+  g_autoptr (ModelRequest) request = model_request_new ("GET", provider->base_url, "/models");
+  g_autoptr (JsonObject) answer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  json_object_set_string_member (description, "provider", provider->name);
+  json_object_set_string_member (description, "baseUrl", provider->base_url);
+  json_object_set_boolean_member (description, "key", provider->key != NULL);
+  for (int i = 0; i < MODEL_N_TASKS; i++) {
+    if (!g_ptr_array_find (models->chains[i], provider, NULL))
+      continue;
+    json_array_add_string_element (tasks, model_task_names[i]);
+    json_object_set_string_member (settings, model_task_names[i], provider->models[i]);
+  }
+  json_object_set_array_member (description, "tasks", tasks);
+  json_object_set_object_member (description, "models", settings);
+  if (provider->broken) {
+    error = g_error_copy (provider->broken);
+  } else {
+    call.model = (char *)"";
+    call.deadline = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+    answer = model_client_send_for_json (&call, request, &error);
+    model_fault_clear (&call.fault);
+    g_free (call.request_id);
+  }
+  json_object_set_boolean_member (description, "answers", answer != NULL);
+  if (answer && derush_json_get_array (answer, "data"))
+    json_object_set_array_member (description, "available", json_array_ref (derush_json_get_array (answer, "data")));
+  if (error)
+    json_object_set_string_member (description, "error", error->message);
+  return description;
+}
+
+/**
+ * derush_models_list:
+ * @models: whom to ask
+ * @cancellable: (nullable): ends it
+ * @error: return location for an error: cancelled
+ *
+ * Returns: (transfer full) (nullable): {providers[{provider, baseUrl, key: whether there is one, tasks[], models{},
+ *   answers, available[]?, error?}]}
+ */
+JsonObject *
+derush_models_list (DerushModels *models, GCancellable *cancellable, GError **error)
+{
+  JsonObject *list = json_object_new ();
+  JsonArray *providers = json_array_new ();
+
+  for (guint i = 0; i < models->providers->len; i++)
+    json_array_add_object_element (providers, describe_provider (models, models->providers->pdata[i], cancellable));
+  json_object_set_array_member (list, "providers", providers);
+  if (!g_cancellable_is_cancelled (cancellable))
+    return list;
+  json_object_unref (list);
+  g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
+  return NULL;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is behind derush_models_call(): providers, and one call of one of them. */
+
+#pragma once
+
+#include "models/models.h"
+#include "models/transport-private.h"
+
+G_BEGIN_DECLS
+
+typedef struct _ModelProvider ModelProvider;
+typedef struct _ModelClient ModelClient;
+
+/**
+ * ModelFault:
+ * @status: the HTTP status; 0: there was no answer
+ * @code: (nullable): the server's own code or type of error
+ * @parameter: (nullable): the member that the server does not like
+ * @message: (nullable): what the server says, without secrets
+ * @estimated_time: after which it will be ready, in s; 0: it did not say
+ *
+ * What a server said when it refused.
+ */
+typedef struct {
+  guint status;
+  char *code;
+  char *parameter;
+  char *message;
+  double estimated_time;
+} ModelFault;
+
+/**
+ * ModelCall:
+ * @client: sends
+ * @provider: is asked
+ * @task: what for
+ * @model: which model
+ * @request: what is asked, as derush_models_call() has it
+ * @context: the caller's
+ * @cancellable: the caller's
+ * @deadline: when the call has to have ended, in monotonic µs
+ * @fault: what the last answer that was no success said
+ * @attempts: how many requests were sent
+ * @request_id: (nullable): of the last answer
+ *
+ * One task for one provider.
+ */
+typedef struct {
+  ModelClient *client;
+  ModelProvider *provider;
+  const char *task;
+  char *model;
+  JsonObject *request;
+  const DerushModelsContext *context;
+  GCancellable *cancellable;
+  gint64 deadline;
+  ModelFault fault;
+  guint attempts;
+  char *request_id;
+} ModelCall;
+
+typedef JsonObject *(*ModelTask) (ModelCall *call, GError **error);
+
+/**
+ * ModelDialect:
+ * @task: its name in derush_models_call()
+ * @setting: the end of the settings' names
+ */
+typedef enum {
+  MODEL_TASK_TRANSCRIBE,
+  MODEL_TASK_SPEAK,
+  MODEL_TASK_TRANSLATE,
+  MODEL_TASK_CHAT,
+  MODEL_TASK_IMAGE,
+  MODEL_N_TASKS,
+} ModelTaskId;
+
+int model_task_find (const char *task);
+extern const char *const model_task_names[MODEL_N_TASKS];
+
+/* What the server at an address cannot do; found out once, then remembered. */
+typedef enum {
+  MODEL_QUIRK_NO_VERBOSE = 1 << 0,     /* transcriptions without times */
+  MODEL_QUIRK_NO_GRANULARITY = 1 << 1, /* no times of words on request */
+  MODEL_QUIRK_INFERENCE_PATH = 1 << 2, /* whisper.cpp: /inference */
+  MODEL_QUIRK_MAX_TOKENS = 1 << 3,     /* the older name of max_completion_tokens */
+  MODEL_QUIRK_NO_TEMPERATURE = 1 << 4,
+  MODEL_QUIRK_NO_SEED = 1 << 5,
+  MODEL_QUIRK_NO_SCHEMA = 1 << 6,        /* json_object instead of json_schema */
+  MODEL_QUIRK_NO_JSON = 1 << 7,          /* neither */
+  MODEL_QUIRK_NO_STREAM_MEMBER = 1 << 8, /* speech: "stream" is unknown */
+  MODEL_QUIRK_NO_QUALITY = 1 << 9,       /* images: quality, style, output_format, response_format */
+  MODEL_QUIRK_NO_SIZE = 1 << 10,         /* images: only their own sizes */
+  MODEL_QUIRK_NO_FORMAT = 1 << 11,       /* speech: only wav */
+  MODEL_QUIRK_NO_PROMPT = 1 << 12,       /* transcriptions: no prompt */
+} ModelQuirk;
+
+struct _ModelProvider {
+  char *name;
+  char *base_url;
+  char *key; /* or NULL */
+  char *bill_to;
+  gboolean local;
+  const ModelTask *tasks; /* by ModelTaskId; NULL: it cannot */
+  char *models[MODEL_N_TASKS];
+  int quirks;     /* of ModelQuirk; atomic */
+  GError *broken; /* (nullable): why it must not be used */
+};
+
+extern const ModelTask model_openai_tasks[MODEL_N_TASKS];
+extern const ModelTask model_huggingface_tasks[MODEL_N_TASKS];
+
+/* openai.c and its sisters */
+JsonObject *model_openai_transcribe (ModelCall *call, GError **error);
+JsonObject *model_openai_speak (ModelCall *call, GError **error);
+JsonObject *model_openai_translate (ModelCall *call, GError **error);
+JsonObject *model_openai_chat (ModelCall *call, GError **error);
+JsonObject *model_openai_image (ModelCall *call, GError **error);
+
+gboolean model_provider_has_quirk (ModelProvider *provider, ModelQuirk quirk);
+void model_provider_add_quirk (ModelProvider *provider, ModelQuirk quirk);
+void model_provider_free (ModelProvider *provider);
+
+/**
+ * ModelComplete:
+ *
+ * Whether the body of a success is all there: a body that was cut looks whole to libsoup. %FALSE with an error of class
+ * model if it is not.
+ */
+typedef gboolean (*ModelComplete) (ModelCall *call, ModelResponse *response, GError **error);
+
+ModelClient *model_client_new (DerushConfig *config, GError **error);
+void model_client_free (ModelClient *client);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ModelClient, model_client_free)
+ModelResponse *model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complete, GError **error);
+JsonObject *model_client_send_for_json (ModelCall *call, ModelRequest *request, GError **error);
+ModelResponse *model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **error);
+gboolean model_client_is_https_or_loopback (const char *url);
+
+void model_fault_clear (ModelFault *fault);
+void model_fault_read (ModelFault *fault, ModelResponse *response);
+GError *model_fault_to_error (ModelCall *call);
+gboolean model_fault_is_final (const ModelFault *fault);
+char *model_redact (const char *text);
+gboolean model_fault_names (const ModelFault *fault, const char *word);
+
+/* media.c: what files are by their bytes, and whether they are whole */
+const char *model_sniff_picture (GBytes *bytes, int *width, int *height, gboolean *whole);
+const char *model_sniff_audio (GBytes *bytes, double *duration, gboolean *whole);
+double model_wav_duration (const char *path);
+goffset model_file_size (const char *path);
+const char *model_response_describe (ModelResponse *response);
+
+gboolean model_call_keep_picture (ModelCall *call, GBytes *bytes, JsonArray *images, GError **error);
+gboolean model_call_keep_pictures (ModelCall *call, JsonArray *data, JsonArray *images, GError **error);
+char *model_chat_strip (const char *content);
+const char *model_call_chat_url (ModelCall *call);
+
+/* schema.c */
+gboolean model_schema_check (JsonObject *schema, JsonNode *value, GError **error);
+gboolean model_schema_is_strict (JsonObject *schema);
+
+/* A file below the folder of data that is installed with us. */
+char *model_data_read (const char *name, GError **error);
+
+/* languages.c */
+const char *model_language_code (const char *name);
+
+void model_call_debug (ModelCall *call, const char *format, ...) G_GNUC_PRINTF (2, 3);
+JsonObject *model_call_keep_sound (ModelCall *call, ModelResponse *response, GError **error);
+void model_call_take_account (ModelCall *call, JsonObject *result, JsonObject *answer);
+void model_call_take_account_of_headers (ModelCall *call, JsonObject *result, ModelResponse *response);
+char *model_call_output_path (ModelCall *call, const char *name, GError **error);
+
+G_END_DECLS
