@@ -214,6 +214,7 @@ get_health (gpointer data)
   json_object_set_object_member (details, "database", database);
   if (containment)
     json_object_set_object_member (details, "containment", containment);
+  json_object_set_object_member (details, "admission", derush_daemon_governor_describe (self->daemon->governor));
   json_object_set_boolean_member (health, "healthy", TRUE);
   json_object_set_object_member (health, "details", details);
   json_object_set_object_member (health, "workers", describe_workers (self));
@@ -240,6 +241,7 @@ get_status (gpointer data)
   json_object_set_string_member (status, "version", PACKAGE_VERSION);
   json_object_set_double_member (status, "uptime", uptime_of (self));
   json_object_set_object_member (status, "queues", queues);
+  json_object_set_object_member (status, "admission", derush_daemon_governor_describe (self->daemon->governor));
   json_object_set_object_member (status, "workers", describe_workers (self));
   return status;
 }

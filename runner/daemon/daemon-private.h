@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 GQuark derush_daemon_error_quark (void);
 
 typedef struct _DerushDaemonQueue DerushDaemonQueue;
+typedef struct _DerushDaemonGovernor DerushDaemonGovernor;
 
 /**
  * DerushDaemon:
@@ -24,6 +25,7 @@ typedef struct _DerushDaemonQueue DerushDaemonQueue;
  * @control: what is said beside the queues
  * @clients: queues as a producer sees them, by name
  * @learned: the file of how long steps of workflows take
+ * @governor: says how many jobs may run at once
  */
 typedef struct {
   DerushConfig *config;
@@ -34,6 +36,7 @@ typedef struct {
   DerushBullmqControl *control;
   GHashTable *clients;
   char *learned;
+  DerushDaemonGovernor *governor;
 } DerushDaemon;
 
 /* The queue @name as a producer sees it; made when it is first wanted. */
@@ -41,8 +44,15 @@ DerushBullmqQueue *derush_daemon_get_queue (DerushDaemon *daemon, const char *na
 
 /* ── Settings ───────────────────────────────────────────────────────────── */
 
+/**
+ * DerushQueueSetting:
+ * @name: of the queue
+ * @minimum: jobs at once when little is to be done
+ * @concurrency: jobs at once when much is
+ */
 typedef struct {
   char *name;
+  guint minimum;
   guint concurrency;
 } DerushQueueSetting;
 
@@ -72,6 +82,9 @@ void derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer
 /* How many jobs may run at once from now on. */
 void derush_daemon_queue_set_concurrency (DerushDaemonQueue *queue, guint concurrency);
 
+/* Ends workers that do nothing, so that no more than @n_slots are left. */
+void derush_daemon_queue_trim (DerushDaemonQueue *queue, guint n_slots);
+
 /* The settings of the daemon are others now. */
 void derush_daemon_queue_reload (DerushDaemonQueue *queue);
 
@@ -89,6 +102,9 @@ gboolean derush_daemon_queue_cancels (DerushDaemonQueue *queue, const char *id);
 const char *derush_daemon_queue_get_name (DerushDaemonQueue *queue);
 guint derush_daemon_queue_get_concurrency (DerushDaemonQueue *queue);
 guint derush_daemon_queue_get_n_running (DerushDaemonQueue *queue);
+
+/* The jobs that are held, how many of them keep a worker busy, and what those have in memory: all of them, and the largest. */
+void derush_daemon_queue_measure (DerushDaemonQueue *queue, guint *running, guint *busy, gint64 *memory, gint64 *peak);
 
 /* @pid: 0: the slot has no process; @job: (nullable): the id of what it does */
 typedef void (*DerushDaemonSlotFunc) (const char *name, const char *queue, GPid pid, gboolean busy, const char *job,
@@ -132,7 +148,19 @@ void derush_daemon_metrics_listen (DerushDaemonEndedFunc func, gpointer user_dat
 typedef struct _DerushDaemonMetrics DerushDaemonMetrics;
 DerushDaemonMetrics *derush_daemon_metrics_new (DerushDaemon *daemon, GPtrArray *settings);
 void derush_daemon_metrics_set_concurrency (const char *queue, guint concurrency);
+/* Jobs that could begin, as Redis last said. */
+guint derush_daemon_metrics_get_waiting (DerushDaemonMetrics *metrics, const char *queue);
 void derush_daemon_metrics_free (DerushDaemonMetrics *metrics);
+
+/* ── How many jobs at once ──────────────────────────────────────────────── */
+
+/* From now on, and with @settings (element-type DerushQueueSetting), that belong to @queues (element-type
+ * DerushDaemonQueue) in their order. */
+DerushDaemonGovernor *derush_daemon_governor_new (DerushDaemon *daemon, GPtrArray *queues, GPtrArray *settings,
+                                                  DerushDaemonMetrics *metrics);
+void derush_daemon_governor_reload (DerushDaemonGovernor *governor, GPtrArray *settings);
+JsonObject *derush_daemon_governor_describe (DerushDaemonGovernor *governor);
+void derush_daemon_governor_free (DerushDaemonGovernor *governor);
 
 /* ── HTTP ───────────────────────────────────────────────────────────────── */
 

@@ -237,6 +237,7 @@ set_up (Program *program, GError **error)
     g_ptr_array_add (program->queues, derush_daemon_queue_new (daemon, address, settings->pdata[i]));
   program->open = program->queues->len;
   program->metrics = derush_daemon_metrics_new (daemon, settings);
+  daemon->governor = derush_daemon_governor_new (daemon, program->queues, settings, program->metrics);
   if (!derush_daemon_backend_start (daemon, program->queues, &program->backend, error))
     return FALSE;
   for (guint i = 0; i < settings->len; i++) {
@@ -244,8 +245,12 @@ set_up (Program *program, GError **error)
     JsonObject *fields = json_object_new ();
 
     json_object_set_string_member (fields, "queue", setting->name);
-    derush_log (DERUSH_LOG_INFO, fields, "Serving the queue %s of %s:%d, %u jobs at once", setting->name, address->host,
-                address->port, setting->concurrency);
+    if (setting->minimum < setting->concurrency)
+      derush_log (DERUSH_LOG_INFO, fields, "Serving the queue %s of %s:%d, %u to %u jobs at once", setting->name,
+                  address->host, address->port, setting->minimum, setting->concurrency);
+    else
+      derush_log (DERUSH_LOG_INFO, fields, "Serving the queue %s of %s:%d, %u jobs at once", setting->name,
+                  address->host, address->port, setting->concurrency);
   }
   return TRUE;
 }
@@ -259,6 +264,7 @@ clean_up (Program *program)
   g_clear_handle_id (&program->sweeper, g_source_remove);
   g_clear_pointer (&program->backend, derush_daemon_backend_free);
   g_clear_handle_id (&program->notifier, g_source_remove);
+  g_clear_pointer (&program->daemon.governor, derush_daemon_governor_free);
   g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
@@ -321,13 +327,9 @@ reload (Program *program, GError **error)
   daemon->roots = roots_of (daemon->config);
   daemon->flags =
       derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
-  for (guint i = 0; i < program->queues->len; i++) {
-    DerushQueueSetting *setting = settings->pdata[i];
-
+  for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_reload (program->queues->pdata[i]);
-    derush_daemon_queue_set_concurrency (program->queues->pdata[i], setting->concurrency);
-    derush_daemon_metrics_set_concurrency (setting->name, setting->concurrency);
-  }
+  derush_daemon_governor_reload (daemon->governor, settings);
   return TRUE;
 }
 

@@ -171,7 +171,8 @@ disk_free (void)
 typedef struct {
   DerushDaemonMetrics *metrics;
   char *name;
-  gint64 asked; /* 0: nothing is asked */
+  guint waiting; /* jobs that could begin */
+  gint64 asked;  /* 0: nothing is asked */
 } Watched;
 
 struct _DerushDaemonMetrics {
@@ -215,6 +216,10 @@ on_counts (GObject *source, GAsyncResult *result, gpointer user_data)
     for (guint i = 0; i < G_N_ELEMENTS (queue_states); i++)
       derush_metric_set (queue_jobs (), derush_json_get_int (counts, queue_states[i], 0), watched->name,
                          queue_states[i], NULL);
+    watched->waiting =
+        derush_json_get_boolean (counts, "paused", FALSE)
+            ? 0
+            : derush_json_get_int (counts, "waiting", 0) + derush_json_get_int (counts, "prioritized", 0);
     derush_metric_set (queue_paused (), derush_json_get_boolean (counts, "paused", FALSE), watched->name, NULL);
     derush_metric_set (queue_answered (), derush_time_now_ms () / 1000.0, watched->name, NULL);
     derush_metric_set (redis_round_trip (), took, watched->name, NULL);
@@ -275,6 +280,18 @@ void
 derush_daemon_metrics_set_concurrency (const char *queue, guint concurrency)
 {
   derush_metric_set (queue_concurrency (), concurrency, queue, NULL);
+}
+
+guint
+derush_daemon_metrics_get_waiting (DerushDaemonMetrics *self, const char *queue)
+{
+  for (guint i = 0; i < self->queues->len; i++) {
+    Watched *watched = self->queues->pdata[i];
+
+    if (strcmp (watched->name, queue) == 0)
+      return watched->waiting;
+  }
+  return 0;
 }
 
 DerushDaemonMetrics *

@@ -106,8 +106,30 @@ derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer user
 void
 derush_daemon_queue_set_concurrency (DerushDaemonQueue *queue, guint concurrency)
 {
+  if (queue->concurrency == concurrency)
+    return;
   queue->concurrency = concurrency;
   derush_bullmq_worker_set_concurrency (queue->worker, concurrency);
+}
+
+/* Until its process has ended may take a moment. */
+static void
+free_slot_in_thread (GTask *task, gpointer source, gpointer slot, GCancellable *cancellable)
+{
+  derush_slot_free (slot);
+  g_task_return_boolean (task, TRUE);
+}
+
+void
+derush_daemon_queue_trim (DerushDaemonQueue *queue, guint n_slots)
+{
+  /* From the end, for they are named by their number. */
+  while (queue->slots->len > n_slots && !derush_slot_is_busy (queue->slots->pdata[queue->slots->len - 1])) {
+    g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+
+    g_task_set_task_data (task, g_ptr_array_steal_index (queue->slots, queue->slots->len - 1), NULL);
+    g_task_run_in_thread (task, free_slot_in_thread);
+  }
 }
 
 void
@@ -197,6 +219,24 @@ guint
 derush_daemon_queue_get_n_running (DerushDaemonQueue *queue)
 {
   return queue->jobs->len;
+}
+
+void
+derush_daemon_queue_measure (DerushDaemonQueue *queue, guint *running, guint *busy, gint64 *memory, gint64 *peak)
+{
+  *running = derush_bullmq_worker_get_running (queue->worker);
+  *busy = 0;
+  *memory = *peak = 0;
+  for (guint i = 0; i < queue->slots->len; i++) {
+    DerushSlotStatus status;
+
+    if (!derush_slot_is_busy (queue->slots->pdata[i]))
+      continue;
+    derush_slot_get_status (queue->slots->pdata[i], &status);
+    *memory += status.memory;
+    *peak = MAX (*peak, status.memory);
+    ++*busy;
+  }
 }
 
 static const char *

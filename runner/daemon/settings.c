@@ -40,13 +40,28 @@ default_concurrency (DerushConfig *config, const char *name)
 }
 
 /* `NAME` or `NAME=N`. */
+/* `4`, or `1-4`. */
+static gboolean
+parse_concurrency (const char *text, guint64 *minimum, guint64 *maximum)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "-", -1);
+  guint n_parts = g_strv_length (parts);
+
+  if (n_parts < 1 || n_parts > 2)
+    return FALSE;
+  for (guint i = 0; i < n_parts; i++)
+    g_strstrip (parts[i]);
+  return g_ascii_string_to_unsigned (parts[0], 10, 1, CONCURRENCY_MAX, minimum, NULL) &&
+         g_ascii_string_to_unsigned (parts[n_parts - 1], 10, *minimum, CONCURRENCY_MAX, maximum, NULL);
+}
+
 static gboolean
 parse_queue (DerushConfig *config, const char *text, GPtrArray *settings, GError **error)
 {
   const char *equals = strrchr (text, '=');
   g_autofree char *name = equals ? g_strndup (text, equals - text) : g_strdup (text);
   DerushQueueSetting *setting;
-  guint64 concurrency;
+  guint64 concurrency, minimum;
 
   g_strstrip (name);
   if (*name == '\0' || strchr (name, ':')) {
@@ -60,10 +75,11 @@ parse_queue (DerushConfig *config, const char *text, GPtrArray *settings, GError
       return FALSE;
     }
   if (!equals) {
-    concurrency = default_concurrency (config, name);
-  } else if (!g_ascii_string_to_unsigned (equals + 1, 10, 1, CONCURRENCY_MAX, &concurrency, NULL)) {
+    concurrency = minimum = default_concurrency (config, name);
+  } else if (!parse_concurrency (equals + 1, &minimum, &concurrency)) {
     g_set_error (error, DERUSH_DAEMON_ERROR, DERUSH_ERROR_BAD_INPUT,
-                 _ ("DERUSH_QUEUES has “%s”; behind the equals sign must be a number of jobs at once from 1 to %d"),
+                 _ ("DERUSH_QUEUES has “%s”; behind the equals sign must be a number of jobs at once from 1 to %d, or "
+                    "two such as 1-4: the least and the most"),
                  text, CONCURRENCY_MAX);
     return FALSE;
   }
@@ -71,6 +87,7 @@ parse_queue (DerushConfig *config, const char *text, GPtrArray *settings, GError
     return TRUE;
   setting = g_new0 (DerushQueueSetting, 1);
   setting->name = g_steal_pointer (&name);
+  setting->minimum = minimum;
   setting->concurrency = concurrency;
   g_ptr_array_add (settings, setting);
   return TRUE;

@@ -16,8 +16,4 @@ gboolean derush_cgroup_was_full (DerushCgroup *cgroup);
 /* After its process has ended. */
 void derush_cgroup_free (DerushCgroup *cgroup);
 
-/* Where the memory of a process with this /proc/self/cgroup and /proc/self/mountinfo is accounted, and by which version
- * of control groups; NULL if nowhere that can be seen. */
-char *derush_cgroup_find (const char *membership, const char *mounts, int *version);
-
 G_END_DECLS

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "steps/cgroup-private.h"
+#include "steps/steps.h"
 
 #include <errno.h>
 #include <fcntl.h>

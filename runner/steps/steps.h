@@ -165,6 +165,10 @@ extern const char *const derush_containment_layers[];
 JsonObject *derush_containment_get (void);
 JsonObject *derush_containment_probe (DerushConfig *config, GError **error);
 
+/* Where the memory of a process with this /proc/self/cgroup and /proc/self/mountinfo is accounted, and by which version
+ * of control groups; NULL if nowhere that can be seen. */
+char *derush_cgroup_find (const char *membership, const char *mounts, int *version);
+
 /* ── The side of the workers ────────────────────────────────────────────── */
 
 /* Where a worker that a slot started finds its end of the socket pair. */

@@ -28,6 +28,7 @@ test_queues (void)
       {"anything", "anything=7"},
       {" a , b=4 ,, video-processing=1 ", "a=7 b=4 video-processing=1"},
       {"a=b=3", "a=b=3"},
+      {"a=1-4,b=3-3", "a=1-4 b=3"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -40,7 +41,10 @@ test_queues (void)
     for (guint k = 0; k < settings->len; k++) {
       DerushQueueSetting *setting = settings->pdata[k];
 
-      g_string_append_printf (all, "%s%s=%u", k > 0 ? " " : "", setting->name, setting->concurrency);
+      g_string_append_printf (all, "%s%s=", k > 0 ? " " : "", setting->name);
+      if (setting->minimum != setting->concurrency)
+        g_string_append_printf (all, "%u-", setting->minimum);
+      g_string_append_printf (all, "%u", setting->concurrency);
     }
     g_assert_cmpstr (all->str, ==, cases[i].expected);
   }
@@ -52,8 +56,12 @@ test_bad_queues (void)
   static const struct {
     const char *text, *part;
   } cases[] = {
-      {",", "no queue to serve"}, {"a,a", "twice"},          {"a=0", "from 1 to 64"},    {"a=many", "from 1 to 64"},
-      {"a=65", "from 1 to 64"},   {"=3", "no queue's name"}, {"a:b", "no queue's name"},
+      {",", "no queue to serve"}, {"a,a", "twice"},
+      {"a=0", "from 1 to 64"},    {"a=many", "from 1 to 64"},
+      {"a=65", "from 1 to 64"},   {"=3", "no queue's name"},
+      {"a:b", "no queue's name"}, {"a=4-1", "the least and the most"},
+      {"a=1-65", "from 1 to 64"}, {"a=1-2-3", "from 1 to 64"},
+      {"a=-3", "from 1 to 64"},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
