@@ -64,8 +64,8 @@ async function memory(redis) {
     assert.equal(little.maximum, 3);
     assert.equal(little.reason, 'memory');
     assert.equal(little.allowed, 1);
-    // Two looks later it is the same, and was told once.
-    await sleep(4500);
+    // Another look later it is the same, and was told once.
+    await sleep(2500);
     assert.equal(await bench.active(), 1);
     assert.equal(bench.warnings('memory').length, 1);
     assert.match(bench.warnings('memory')[0].message, /^The queue little has 1 jobs at once instead of 3: 1\.1\sGiB of memory are left, and a job is expected to take 512/);
@@ -114,7 +114,7 @@ async function scaling(redis) {
     assert.equal(await allowed(), 1);
     for (let i = 0; i < 5; i++) await bench.add('SELF_TEST', long);
     await until(async () => await bench.active() === 3, 'three jobs at once', 20000);
-    await sleep(4500);
+    await sleep(2500);
     assert.equal(await bench.active(), 3);
     assert.equal(await allowed(), 3);
     await bench.end();
@@ -138,7 +138,7 @@ async function disk(redis) {
     await test('a disk below its floor: jobs wait, none fails, and they run when there is room again', async () => {
       floor(mounted ? 16 << 20 : 0);
       const bench = await serve(redis, 'full', mounted ? { DERUSH_OUTPUT_DIR: small } : {}, { folder: home });
-      const running = await bench.add('SELF_TEST', { do: 'ok', durationMs: 8000 });
+      const running = await bench.add('SELF_TEST', { do: 'ok', durationMs: 6000 });
 
       await until(() => running.isActive(), 'the job that runs');
       fill();
