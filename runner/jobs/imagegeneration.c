@@ -87,15 +87,19 @@ plan_image_generation (DerushPlan *plan, JsonObject *values, Checker *checker)
   name = g_strconcat (base, "-image", NULL);
   read_size (values, &width, &height, checker);
   if (plan->source) {
-    plan->needs_analysis = TRUE;
-    plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
-    plan_add_step (plan, "analyse", DERUSH_STEP_MEDIA, 0.45);
-    frames = plan_add_step (plan, "frames", DERUSH_STEP_MEDIA, 0.05);
+    plan->needs_analysis = !reference;
+    if (!reference) {
+      plan_add_step (plan, "probe", DERUSH_STEP_MEDIA, 0.05);
+      plan_add_step (plan, "analyse", DERUSH_STEP_MEDIA, 0.45);
+    }
+    frames = plan_add_step (plan, "frames", DERUSH_STEP_MEDIA, reference ? 0.1 : 0.05);
+    if (reference)
+      json_object_set_boolean_member (frames, "picture", TRUE);
     json_object_set_int_member (frames, "count", derush_json_get_int (values, "count", 1));
     json_object_set_int_member (frames, "size", MAX (width, height));
     json_object_set_boolean_member (frames, "best", TRUE);
   }
-  image = plan_add_step (plan, "image", DERUSH_STEP_MODEL, plan->source ? 0.35 : 0.9);
+  image = plan_add_step (plan, "image", DERUSH_STEP_MODEL, reference ? 0.8 : plan->source ? 0.35 : 0.9);
   json_object_set_string_member (image, "prompt", prompt ? prompt : title);
   json_object_set_int_member (image, "count", derush_json_get_int (values, "count", 1));
   json_object_set_int_member (image, "width", width);

@@ -15,8 +15,8 @@ static const struct {
     {"highlights", derush_action_highlights}, {"shots", derush_action_shots},
     {"thumbnails", derush_action_thumbnails}, {"storyboard", derush_action_storyboard},
     {"shorts", derush_action_shorts},         {"clips", derush_action_clips},
+    {"frames", derush_action_frames},         {"pictures", derush_action_pictures},
     {"self-test", derush_action_self_test},   {"speech-audio", derush_action_speech_audio},
-    {"frames", derush_action_thumbnails},
 };
 
 DerushMediaAction

@@ -67,6 +67,8 @@ JsonObject *derush_action_highlights (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shots (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_thumbnails (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_storyboard (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_frames (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_pictures (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_clips (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shorts (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_speech_audio (DerushMediaJob *job, GError **error);

@@ -125,6 +125,9 @@ void derush_still_layout_init (DerushStillLayout *layout, const DerushStillPictu
 /* Cropped, scaled to square pixels, in sRGB. Returns: (transfer full) (nullable): RGB or RGBA */
 GstSample *derush_still_picture_make (const DerushStillPicture *picture, GstSample *frame, GError **error);
 
+/* The first picture of a file that is no film; else the error is bad-input. */
+GstSample *derush_still_picture_read (DerushMediaJob *job, int fd, const char *display, GError **error);
+
 /* Whether a picture file decodes. */
 gboolean derush_still_picture_check (DerushMediaJob *job, const char *path, GError **error);
 

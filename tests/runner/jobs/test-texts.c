@@ -109,8 +109,7 @@ static const struct {
      "{'videoId':'v1','videoUrl':'/f/a.mp4','title':'Blue Moon','options':{'width':720,'height':1280}}",
      "probe analyse frames image pictures", "frames", "{'count':1,'size':1280,'best':true}", "/f/a.mp4"},
     {"image/a-reference-is-what-it-is-made-over", "IMAGE_GENERATION", "{'prompt':'x','reference':'/p/a.png'}",
-     "probe analyse frames image pictures", "pictures", "{'width':1280,'height':720,'format':'png','name':'a-image'}",
-     "/p/a.png"},
+     "frames image pictures", "pictures", "{'width':1280,'height':720,'format':'png','name':'a-image'}", "/p/a.png"},
 };
 
 static void
