@@ -168,6 +168,7 @@ plan_add_transcription (DerushPlan *plan, const char *language, double weight)
   parameters = plan_add_step (plan, "transcribe", DERUSH_STEP_MODEL, weight * 0.85);
   if (language)
     json_object_set_string_member (parameters, "language", language);
+  plan_find_step (plan, "transcribe")->needs = g_strdup ("speech-audio");
 }
 
 /* ── Texts of return values ─────────────────────────────────────────────── */

@@ -67,10 +67,10 @@ needs_worker (DerushPlan *plan)
 }
 
 static gboolean
-needs_media (DerushPlan *plan)
+has_step_of (DerushPlan *plan, DerushStepWorker worker)
 {
   for (guint i = 0; i < plan->steps->len; i++)
-    if (((DerushPlanStep *)plan->steps->pdata[i])->worker == DERUSH_STEP_MEDIA)
+    if (((DerushPlanStep *)plan->steps->pdata[i])->worker == worker)
       return TRUE;
   return FALSE;
 }
@@ -409,7 +409,8 @@ prepare (Run *run, GError **error)
     if (!run->source)
       return FALSE;
   }
-  if (plan->output_dir || (plan->source && !run->options->in_full)) {
+  /* What a model makes may be files, or a return value that is too long for Redis, and it may do without a film. */
+  if (plan->output_dir || (!run->options->in_full && (plan->source || has_step_of (plan, DERUSH_STEP_MODEL)))) {
     run->folder =
         derush_output_folder_open (run->runner->config, plan, run->options->job_id, run->options->roots, error);
     if (!run->folder || !check_space (run, run->folder->path, "outputDir", error))
@@ -423,7 +424,7 @@ prepare (Run *run, GError **error)
     return TRUE;
   /* The model worker is started when its turn comes: it may have nothing to do. */
   if (!derush_runner_ensure_scratch (run->runner, error) ||
-      (needs_media (plan) &&
+      (has_step_of (plan, DERUSH_STEP_MEDIA) &&
        !derush_runner_ensure_process (run->runner, DERUSH_WORKER_MEDIA, run->cancellable, &run->debug, error)))
     return FALSE;
   return open_directory (run, error) &&
