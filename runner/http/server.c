@@ -22,6 +22,7 @@ typedef struct {
   SoupServerMessage *message;
   guint timer;
   gsize received;
+  gint64 came; /* when the request was whole, or was refused before, in µs */
   gboolean refused;
   const HttpRoute *route;
   HttpRequest *request;
@@ -79,14 +80,44 @@ http_request_get_object (HttpRequest *request)
   return object;
 }
 
-static void
-count_request (const HttpRoute *route, guint status)
+static Exchange *
+exchange_of (SoupServerMessage *message)
 {
-  g_autofree char *code = g_strdup_printf ("%u", status);
+  return g_object_get_data (G_OBJECT (message), STATE);
+}
+
+/* Methods come from whoever asks: there may be any number of them. */
+static const char *
+known_method (const char *method)
+{
+  static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", NULL};
+
+  return g_strv_contains (methods, method) ? method : "other";
+}
+
+static DerushMetric *
+request_duration (void)
+{
+  static const double bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+
+  return derush_metrics_histogram ("http_request_duration_seconds",
+                                   "How long HTTP requests took, from the last byte of the request to the answer.",
+                                   bounds, G_N_ELEMENTS (bounds), "method", "route", "status", NULL);
+}
+
+static void
+count_request (SoupServerMessage *message, const HttpRoute *route, guint status)
+{
+  g_autofree char *code = g_strdup_printf ("%u", status), *class = g_strdup_printf ("%uxx", status / 100);
+  Exchange *exchange = exchange_of (message);
+  const char *path = route ? route->path : "none";
+  gint64 took = exchange && exchange->came ? g_get_monotonic_time () - exchange->came : 0;
 
   derush_metric_add (derush_metrics_counter ("derush_http_requests_total", "HTTP requests that were answered.", "route",
                                              "status", NULL),
-                     1, route ? route->path : "none", code, NULL);
+                     1, path, code, NULL);
+  derush_metric_observe (request_duration (), took / (double)G_USEC_PER_SEC,
+                         known_method (soup_server_message_get_method (message)), path, class, NULL);
 }
 
 static void
@@ -99,7 +130,7 @@ respond (SoupServerMessage *message, const HttpRoute *route, guint status, const
   soup_message_headers_replace (headers, "X-Content-Type-Options", "nosniff");
   soup_server_message_set_status (message, status, NULL);
   soup_server_message_set_response (message, type, SOUP_MEMORY_COPY, text, length < 0 ? strlen (text) : (gsize)length);
-  count_request (route, status);
+  count_request (message, route, status);
 }
 
 static void
@@ -112,12 +143,6 @@ respond_with_error (SoupServerMessage *message, const HttpRoute *route, guint st
   json_object_set_string_member (said, "error", valid);
   json = derush_json_object_to_string (said);
   respond (message, route, status, "application/json", json, -1);
-}
-
-static Exchange *
-exchange_of (SoupServerMessage *message)
-{
-  return g_object_get_data (G_OBJECT (message), STATE);
 }
 
 static void
@@ -231,7 +256,7 @@ http_request_take (HttpRequest *request)
 
   request->answered = TRUE;
   give_time (exchange, 0);
-  count_request (exchange->route, SOUP_STATUS_OK);
+  count_request (request->message, exchange->route, SOUP_STATUS_OK);
   return g_object_ref (request->message);
 }
 
@@ -526,6 +551,7 @@ on_request (SoupServer *soup, SoupServerMessage *message, const char *path, GHas
   if (!exchange || exchange->refused || exchange->request)
     return;
   give_time (exchange, 0);
+  exchange->came = g_get_monotonic_time ();
   request = exchange->request = g_new0 (HttpRequest, 1);
   g_ref_count_init (&request->references);
   request->server = self;

@@ -193,6 +193,12 @@ main(async () => {
     assert.ok(Math.abs(statistics.failureRate - 2 / 3) < 1e-9, String(statistics.failureRate));
     assert.match((await ask(base, '/metrics')).body, /^derush_jobs_total\{.*state="failed".*\} 2$/m);
     assert.match((await ask(base, '/api/metrics')).body, /^derush_http_requests_total\{route="\/api\/jobs",status="200"\} 3$/m);
+    const { body: text } = await ask(base, '/metrics');
+    assert.match(text, /^http_request_duration_seconds_count\{method="POST",route="\/api\/jobs",status="2xx"\} 3$/m);
+    assert.match(text, /^http_request_duration_seconds_count\{method="POST",route="\/api\/jobs\/:id\/retry",status="4xx"\} 1$/m);
+    assert.match(text, /^http_request_duration_seconds_bucket\{method="POST",route="\/api\/jobs",status="2xx",le="10"\} 3$/m);
+    const spent = Number(/^http_request_duration_seconds_sum\{method="POST",route="\/api\/jobs",status="2xx"\} (\S+)$/m.exec(text)[1]);
+    assert.ok(spent > 0 && spent < 10, `${spent} s`);
   });
 
   await test('whoever listens hears of jobs and queues as it happens', async () => {

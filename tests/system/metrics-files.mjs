@@ -56,7 +56,8 @@ await main(async () => {
     const promised = { derush_jobs_total: ['queue', 'type', 'state'], derush_job_duration_seconds_bucket: ['queue', 'type', 'state'], derush_job_wait_seconds_bucket: ['queue'],
       derush_queue_jobs: ['queue', 'state'], derush_jobs_running: ['queue', 'type'], derush_job_failures_total: ['queue', 'type', 'class'],
       derush_worker_cpu_seconds_total: ['worker'], derush_worker_resident_memory_bytes: ['worker'], derush_lock_renewal_seconds_bucket: [],
-      derush_analysis_cache_requests_total: ['result'], derush_store_waiting_operations: [], process_resident_memory_bytes: [], video_export_jobs_total: ['status'] };
+      derush_analysis_cache_requests_total: ['result'], derush_store_waiting_operations: [], process_resident_memory_bytes: [], video_export_jobs_total: ['status'],
+      http_request_duration_seconds_bucket: ['method', 'route', 'status'], derush_admission_lowered: ['queue', 'reason'], derush_queue_concurrency_maximum: ['queue'] };
     for (const [name, labels] of Object.entries(promised)) assert.deepEqual([...metrics.get(name) ?? ['missing']], labels, name);
   });
   await test('each query of the dashboard is about metrics that are there', async () => {

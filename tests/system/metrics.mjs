@@ -132,7 +132,7 @@ await main(async () => {
     assert.deepEqual(left, []);
     const { groups } = await ask('rules');
     const rules = groups.flatMap(group => group.rules);
-    assert.equal(rules.length, 16);
+    assert.equal(rules.length, 17);
     for (const rule of rules) assert.deepEqual([rule.name, rule.health], [rule.name, 'ok']);
     // A counter that comes into being between two scrapes has not risen yet; with one more job it has.
     await finish('SELF_TEST', { do: 'ok', durationMs: 100 });
