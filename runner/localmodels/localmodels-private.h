@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#pragma once
+
+#include "localmodels/localmodels.h"
+
+#include <libsoup/soup.h>
+
+G_BEGIN_DECLS
+
+/* ── Errors, data files, other programs ─────────────────────────────────── */
+
+void local_set_error (GError **error, DerushErrorClass error_class, const char *code, const char *parameter,
+                      const char *format, ...) G_GNUC_PRINTF (5, 6);
+char *local_data_path (const char *name, ...) G_GNUC_NULL_TERMINATED;
+gboolean local_run (const char *const *arguments, GBytes *input, GBytes **output, char **said,
+                    GCancellable *cancellable, GError **error);
+int local_memory_file (GBytes *contents, GError **error);
+
+/* ── Sound ──────────────────────────────────────────────────────────────── */
+
+/* Mono samples. */
+typedef struct {
+  gint16 *samples;
+  gsize n;
+  int rate; /* per second */
+} LocalSound;
+
+void local_sound_clear (LocalSound *sound);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (LocalSound, local_sound_clear)
+
+gboolean local_wav_parse (const guint8 *data, gsize length, LocalSound *sound, GError **error);
+GBytes *local_wav_write (const LocalSound *sound);
+void local_sound_resample (const LocalSound *sound, int rate, LocalSound *result);
+gboolean local_sound_decode (GBytes *file, int rate, LocalSound *sound, GCancellable *cancellable, GError **error);
+GBytes *local_sound_encode (const LocalSound *sound, const char *format, GCancellable *cancellable, GError **error);
+
+/* In samples, @end exclusive. */
+typedef struct {
+  gsize start, end;
+} LocalSpan;
+
+GArray *local_find_speech (const LocalSound *sound);
+
+/* ── Languages ──────────────────────────────────────────────────────────── */
+
+char *local_language_normalise (const char *name);
+char *local_language_identify (const char *text);
+char *local_language_guess (const char *text);
+GHashTable *local_language_load_words (const char *folder, const char *code);
+const char *local_language_get_english_name (const char *code);
+
+/* ── Captions ───────────────────────────────────────────────────────────── */
+
+char *local_captions_to_srt (JsonArray *segments);
+char *local_captions_to_vtt (JsonArray *segments);
+
+/* ── Forms ──────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  char *name;
+  char *file_name; /* NULL: a plain value */
+  char *type;
+  GBytes *contents;
+} LocalField;
+
+GPtrArray *local_form_parse (GBytes *body, const char *content_type, GError **error);
+const LocalField *local_form_find (GPtrArray *fields, const char *name);
+
+G_END_DECLS
