@@ -53,8 +53,8 @@ read_ids (DerushPlan *plan, JsonObject *values, Checker *checker)
     checker_fault (checker, pointer, _ ("is %s, must be a list of ids"), value);
   } else if (n == 0) {
     checker_fault (checker, pointer, _ ("is an empty list: there is nothing to cut"));
-  } else if (n > MAX_MOMENTS) {
-    checker_fault (checker, pointer, _ ("has %u items, may have at most %d"), n, MAX_MOMENTS);
+  } else if (n > MAX_CLIPS) {
+    moments_fault_length (checker, pointer, n, MAX_CLIPS);
     n = 0;
   }
   for (guint i = 0; i < n; i++) {
@@ -84,7 +84,7 @@ read_parts (DerushPlan *plan, JsonObject *values, Checker *checker)
     if (has_ids)
       checker_warn (checker, _ ("%s is ignored, because %s says which part is meant"),
                     checker_pointer (checker, "highlightIds"), checker_pointer (checker, "highlights"));
-    return moments_read (checker, highlights, checker_pointer (checker, "highlights"), 0);
+    return moments_read (checker, highlights, checker_pointer (checker, "highlights"), 0, MAX_CLIPS);
   }
   if (has_ids)
     return read_ids (plan, values, checker);

@@ -75,16 +75,22 @@ void checker_refuse_wishes (Checker *checker, JsonObject *values);
 /* `9:16`, from 1:5 to 5:1 */
 gboolean aspect_parse (const char *text, gint64 *numerator, gint64 *denominator);
 
-/* How many parts of a film one job may name. */
+/* How many parts of a film one job may find, or make shorts of: a person wants to look at each. */
 #define MAX_MOMENTS 50
+/* How many clips: the film is read for many at a time, but each is a file of its own that is written, checked and named,
+ * which takes at least a fifth of a second: so many in a few minutes. */
+#define MAX_CLIPS 1000
 
 /*
  * Reads a list of parts of a film, `{id, startTime, endTime}` with whatever else a highlight has, such as `highlights` of
- * HIGHLIGHT_DETECTION; at most @count items from its beginning, if @count is not 0.
+ * HIGHLIGHT_DETECTION; at most @count items from its beginning, if @count is not 0. More than @most are a fault.
  *
  * Returns: (transfer full): of `{start, end, id}`; what is wrong is among the faults
  */
-JsonArray *moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count);
+JsonArray *moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count, guint most);
+
+/* That a list is longer than one job may name. */
+void moments_fault_length (Checker *checker, const char *pointer, guint length, guint most);
 
 /* The id of a highlight: the same film and times have the same one in every run, so that a later job can name it. */
 char *highlight_id (DerushPlan *plan, double start, double end);

@@ -80,8 +80,16 @@ warn_of_overlap (Checker *checker, JsonArray *moments, const char *pointer)
   }
 }
 
+void
+moments_fault_length (Checker *checker, const char *pointer, guint length, guint most)
+{
+  checker_fault (checker, pointer,
+                 _ ("has %u items, may have at most %u in one job: send the others in jobs of their own"), length,
+                 most);
+}
+
 JsonArray *
-moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count)
+moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count, guint most)
 {
   JsonArray *moments = json_array_new (), *items;
   guint length;
@@ -98,8 +106,8 @@ moments_read (Checker *checker, JsonNode *list, const char *pointer, guint count
     checker_fault (checker, pointer, _ ("is an empty list: there is nothing to cut"));
   if (count > 0)
     length = MIN (length, count);
-  if (length > MAX_MOMENTS) {
-    checker_fault (checker, pointer, _ ("has %u items, may have at most %d"), length, MAX_MOMENTS);
+  if (length > most) {
+    moments_fault_length (checker, pointer, length, most);
     return moments;
   }
   for (guint i = 0; i < length; i++) {

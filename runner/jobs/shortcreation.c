@@ -64,7 +64,7 @@ read_parts (JsonObject *values, Checker *checker)
   }
   if (!has_start && !has_end)
     return highlights ? moments_read (checker, highlights, checker_pointer (checker, "highlights"),
-                                      (guint)derush_json_get_int (values, "count", 0))
+                                      (guint)derush_json_get_int (values, "count", 0), MAX_MOMENTS)
                       : NULL;
   if (highlights)
     checker_warn (checker, _ ("%s is ignored, because %s says which part is meant"),

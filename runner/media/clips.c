@@ -4,6 +4,7 @@
 /* Clips of highlights: each a file of its own, those that cannot be made named among the others, and one film of all. */
 
 #include "clips-private.h"
+#include "parts-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,54 +13,36 @@
 /* The share of the work that the clips themselves are when they are merged as well. */
 #define CLIPS_SHARE 0.6
 
-/* What is wrong with one clip only; everything else ends the job. */
-static gboolean
-is_of_clip (const GError *error)
+/* What is to be made of a part of the film, or why that cannot be. */
+static void
+plan_clip (DerushMediaJob *job, DerushMediaInfo *info, JsonObject *clip, const char *file, DerushPart *part)
 {
-  DerushErrorClass class = derush_error_get_class (error);
-
-  return class == DERUSH_ERROR_BAD_INPUT || class == DERUSH_ERROR_INTERNAL;
-}
-
-static JsonObject *
-cut (DerushMediaJob *job, DerushMediaInfo *info, JsonObject *part, const char *file, GError **error)
-{
-  g_autoptr (JsonObject) parameters = json_object_new ();
   const double padding = derush_json_get_number (job->parameters, "padding", 0);
-  double start = derush_json_get_number (part, "start", 0), end = derush_json_get_number (part, "end", 0);
-  const char *said = derush_json_get_string (part, "error", NULL);
-  DerushMediaJob ours = *job;
-  JsonObject *made;
+  double start = derush_json_get_number (clip, "start", 0), end = derush_json_get_number (clip, "end", 0);
+  const char *said = derush_json_get_string (clip, "error", NULL);
 
-  if (said || (info->duration > 0 && start >= info->duration)) {
-    if (said)
-      g_set_error_literal (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, said);
-    else
-      g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
-                   _ ("The start of the cut (%.3f s) lies beyond the end of “%s” (%.3f s)"), start, job->source.display,
-                   info->duration);
-    return NULL;
+  if (said) {
+    g_set_error_literal (&part->error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, said);
+    return;
+  }
+  if (info->duration > 0 && start >= info->duration) {
+    g_set_error (&part->error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The start of the cut (%.3f s) lies beyond the end of “%s” (%.3f s)"), start, job->source.display,
+                 info->duration);
+    return;
   }
   if (info->duration > 0 && end > info->duration + 0.05)
     derush_media_job_warn (job, _ ("The end of the cut (%.3f s) was moved to the end of the film (%.3f s)"), end,
                            info->duration);
-  start = MAX (start - padding, 0);
+  part->parameters = json_object_new ();
   end += padding;
-  if (info->duration > 0 && end >= info->duration)
-    end = info->duration;
-  else
-    json_object_set_double_member (parameters, "end", end);
-  json_object_set_double_member (parameters, "start", start);
-  json_object_set_string_member (parameters, "quality", derush_json_get_string (job->parameters, "quality", "medium"));
-  json_object_set_string_member (parameters, "format", derush_json_get_string (job->parameters, "format", "mp4"));
-  json_object_set_string_member (parameters, "name", file);
-  ours.parameters = parameters;
-  made = derush_action_transcode (&ours, error);
-  if (!made)
-    return NULL;
-  json_object_set_double_member (made, "startTime", start);
-  json_object_set_double_member (made, "endTime", end);
-  return made;
+  if (info->duration <= 0 || end < info->duration)
+    json_object_set_double_member (part->parameters, "end", end);
+  json_object_set_double_member (part->parameters, "start", MAX (start - padding, 0));
+  json_object_set_string_member (part->parameters, "quality",
+                                 derush_json_get_string (job->parameters, "quality", "medium"));
+  json_object_set_string_member (part->parameters, "format", derush_json_get_string (job->parameters, "format", "mp4"));
+  json_object_set_string_member (part->parameters, "name", file);
 }
 
 static JsonObject *
@@ -108,45 +91,66 @@ merge (DerushMediaJob *job, DerushMediaInfo *info, JsonArray *clips, GError **er
   return result;
 }
 
+/* The part of the result for one clip. */
+static JsonObject *
+describe_clip (DerushMediaJob *job, DerushMediaInfo *info, JsonObject *clip, guint number, const DerushPart *part)
+{
+  JsonObject *item;
+
+  if (part->result) {
+    item = json_object_ref (part->result);
+    json_object_set_double_member (item, "startTime", derush_json_get_number (part->parameters, "start", 0));
+    json_object_set_double_member (item, "endTime", derush_json_get_number (part->parameters, "end", info->duration));
+  } else {
+    item = name_failure (clip, part->error);
+    derush_media_job_warn (job, _ ("Clip %u could not be made: %s"), number, part->error->message);
+  }
+  if (json_object_has_member (clip, "id"))
+    json_object_set_string_member (item, "id", derush_json_get_string (clip, "id", ""));
+  return item;
+}
+
+static JsonArray *
+describe_clips (DerushMediaJob *job, DerushMediaInfo *info, JsonArray *parts, GArray *made, GError **error)
+{
+  g_autoptr (JsonArray) clips = json_array_new ();
+  GError *first = NULL;
+  guint n_made = 0;
+
+  for (guint i = 0; i < made->len; i++) {
+    DerushPart *part = &g_array_index (made, DerushPart, i);
+
+    json_array_add_object_element (clips,
+                                   describe_clip (job, info, json_array_get_object_element (parts, i), i + 1, part));
+    n_made += part->result != NULL;
+    if (!first)
+      first = part->error;
+  }
+  if (n_made > 0)
+    return g_steal_pointer (&clips);
+  g_propagate_prefixed_error (error, g_error_copy (first), _ ("None of the clips could be made: "));
+  return NULL;
+}
+
 static JsonArray *
 cut_all (DerushMediaJob *job, DerushMediaInfo *info, JsonArray *parts, double share, GError **error)
 {
   const char *base = derush_json_get_string (job->parameters, "name", "film");
   const char *format = derush_json_get_string (job->parameters, "format", "mp4");
-  g_autoptr (JsonArray) clips = json_array_new ();
-  g_autoptr (GError) first = NULL;
-  guint n = json_array_get_length (parts), made = 0;
+  g_autoptr (GArray) made = g_array_new (FALSE, TRUE, sizeof (DerushPart));
+  DerushMediaJob ours = *job;
 
-  for (guint i = 0; i < n; i++) {
-    JsonObject *part = json_array_get_object_element (parts, i), *item;
+  g_array_set_clear_func (made, (GDestroyNotify)derush_part_clear);
+  g_array_set_size (made, json_array_get_length (parts));
+  for (guint i = 0; i < made->len; i++) {
     g_autofree char *file = g_strdup_printf ("%s-clip-%03u.%s", base, i + 1, format);
-    g_autoptr (GError) failure = NULL;
-    DerushMediaJob ours = *job;
 
-    ours.progress_from = share * i / n;
-    ours.progress_left = 1 - share * (i + 1) / n;
-    item = cut (&ours, info, part, file, &failure);
-    if (!item && (!is_of_clip (failure) || g_cancellable_is_cancelled (job->cancellable))) {
-      g_propagate_error (error, g_steal_pointer (&failure));
-      return NULL;
-    }
-    if (item) {
-      made++;
-    } else {
-      item = name_failure (part, failure);
-      derush_media_job_warn (job, _ ("Clip %u could not be made: %s"), i + 1, failure->message);
-      if (!first)
-        first = g_steal_pointer (&failure);
-    }
-    if (json_object_has_member (part, "id"))
-      json_object_set_string_member (item, "id", derush_json_get_string (part, "id", ""));
-    json_array_add_object_element (clips, item);
+    plan_clip (job, info, json_array_get_object_element (parts, i), file, &g_array_index (made, DerushPart, i));
   }
-  if (made > 0)
-    return g_steal_pointer (&clips);
-  if (first)
-    g_propagate_prefixed_error (error, g_steal_pointer (&first), _ ("None of the clips could be made: "));
-  return NULL;
+  ours.progress_left = 1 - share;
+  if (!derush_parts_make (&ours, info, (DerushPart *)(gpointer)made->data, made->len, error))
+    return NULL;
+  return describe_clips (job, info, parts, made, error);
 }
 
 JsonObject *

@@ -195,6 +195,11 @@ typedef void (*DerushMediaMessageFunc) (GstMessage *message, gpointer user_data)
  */
 DerushMediaPipeline *derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info,
                                                 DerushTemplate *pipeline_template, GError **error);
+
+/* The same without the film and its decoder: pictures and sound come through derush_media_pipeline_get_feed(), with the
+ * stream times of the film. */
+DerushMediaPipeline *derush_media_pipeline_new_fed (DerushMediaJob *job, DerushMediaInfo *info,
+                                                    DerushTemplate *pipeline_template, GError **error);
 void derush_media_pipeline_free (DerushMediaPipeline *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushMediaPipeline, derush_media_pipeline_free)
 
@@ -234,6 +239,23 @@ guint64 derush_media_pipeline_get_buffers (DerushMediaPipeline *self, const char
 /* To EOS. On return the pipeline is in state NULL and its files are closed. A film that breaks off in the middle is no
  * error as long as something was made of it: see derush_media_pipeline_get_end(). */
 gboolean derush_media_pipeline_run (DerushMediaPipeline *self, GError **error);
+
+/*
+ * The same in turns, for those that have several pipelines to look after. After the end of a clip, another one may be set
+ * and started: the film is then entered at another place, where that is possible. A turn waits for @timeout at most;
+ * %FALSE: it failed, and has to be stopped like one that has ended.
+ */
+gboolean derush_media_pipeline_start (DerushMediaPipeline *self, GError **error);
+gboolean derush_media_pipeline_turn (DerushMediaPipeline *self, GstClockTime timeout, gboolean *ended, GError **error);
+
+/* Whether the film can be entered in the middle. */
+gboolean derush_media_pipeline_is_seekable (DerushMediaPipeline *self);
+
+/* The mean time between the key frames that were read so far, in seconds; 0: unknown. */
+double derush_media_pipeline_get_key_distance (DerushMediaPipeline *self);
+
+/* Of a pipeline that is fed: (transfer full) (nullable): the appsrc in front of a named element that holds buffers. */
+GstElement *derush_media_pipeline_get_feed (DerushMediaPipeline *self, const char *hold);
 
 /* The stream time up to which the film was read, in seconds, as far as it was seen. */
 double derush_media_pipeline_get_end (DerushMediaPipeline *self);

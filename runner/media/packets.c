@@ -39,6 +39,23 @@ thin_out (DerushMediaPipeline *self, GstPad *pad, GstBuffer *buffer)
   return GST_PAD_PROBE_OK;
 }
 
+/* How far apart the places are at which the film can be entered. */
+static void
+measure_distance (DerushMediaPipeline *self, GstPad *pad, GstBuffer *buffer)
+{
+  double time = stream_time (pad, GST_BUFFER_PTS (buffer));
+
+  if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_DELTA_UNIT) || time < 0)
+    return;
+  g_mutex_lock (&self->lock);
+  if (self->last_key >= 0 && time > self->last_key) {
+    self->key_distances += time - self->last_key;
+    self->n_key_distances++;
+  }
+  self->last_key = time;
+  g_mutex_unlock (&self->lock);
+}
+
 static GstPadProbeReturn
 take_packet (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
@@ -46,6 +63,7 @@ take_packet (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   GstPadProbeReturn taken = GST_PAD_PROBE_OK;
 
   g_atomic_int_inc (&self->packets);
+  measure_distance (self, pad, GST_PAD_PROBE_INFO_BUFFER (info));
   if (self->sparse)
     taken = thin_out (self, pad, GST_PAD_PROBE_INFO_BUFFER (info));
   if (taken == GST_PAD_PROBE_OK && self->job->decoded)

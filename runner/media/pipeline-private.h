@@ -39,6 +39,7 @@ struct _DerushMediaPipeline {
   double clip_end;
   double edit_shift;
   gboolean through; /* clips are cut out of the whole film, since it cannot be sought */
+  gboolean fed;     /* gets pictures and sound that another pipeline has decoded */
   double start;
   gboolean key_frames_only;
   gboolean sparse;
@@ -46,6 +47,9 @@ struct _DerushMediaPipeline {
   gboolean group_is_decoded; /* of the decoder's thread */
   gint packets;              /* atomic */
   double packet_end;         /* under the lock */
+  double last_key;           /* under the lock; < 0: none since the last seek */
+  double key_distances;      /* under the lock: the sum of … */
+  guint n_key_distances;     /* … so many */
   double progress_from;
   double progress_to;
   double stall_timeout;
@@ -74,6 +78,9 @@ struct _DerushMediaPipeline {
 };
 
 GstClockTime derush_seconds_to_time (double seconds);
+
+/* Puts appsrc elements where the template has the film and its decoder. */
+gboolean derush_feeds_put (DerushMediaPipeline *self, const char *source, GStrv holds, GError **error);
 
 /* Watches the sink pad of the named element, if there is one. */
 void derush_track_add (DerushMediaPipeline *self, const char *name);

@@ -111,9 +111,9 @@ put_source (DerushMediaPipeline *self, const char *name, GError **error)
   return TRUE;
 }
 
-DerushMediaPipeline *
-derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_template,
-                           GError **error)
+static DerushMediaPipeline *
+pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_template, gboolean fed,
+              GError **error)
 {
   g_autoptr (DerushMediaPipeline) self = g_new0 (DerushMediaPipeline, 1);
   g_auto (GStrv) holds = NULL;
@@ -129,6 +129,8 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
   self->progress_to = 1;
   self->stall_timeout = DEFAULT_STALL_TIMEOUT;
   self->decoder_threads = 1;
+  self->last_key = -1;
+  self->fed = fed;
   if (info) {
     if (!info->video_id)
       derush_template_drop_branch (pipeline_template, "video");
@@ -149,13 +151,32 @@ derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTem
   if (!self->pipeline)
     return NULL;
   self->bus = gst_pipeline_get_bus (GST_PIPELINE (self->pipeline));
-  if (input && !put_source (self, input, error))
+  holds = derush_template_get_holds (pipeline_template);
+  if (fed) {
+    /* What comes before the clip is dropped, and times are those of the film already. */
+    self->through = TRUE;
+    self->start = 0;
+  }
+  if (input && !(fed ? derush_feeds_put (self, input, holds, error) : put_source (self, input, error)))
     return NULL;
   set_up_decoders (self);
-  holds = derush_template_get_holds (pipeline_template);
   for (guint i = 0; holds && holds[i]; i++)
     derush_track_add (self, holds[i]);
   return g_steal_pointer (&self);
+}
+
+DerushMediaPipeline *
+derush_media_pipeline_new (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_template,
+                           GError **error)
+{
+  return pipeline_new (job, info, pipeline_template, FALSE, error);
+}
+
+DerushMediaPipeline *
+derush_media_pipeline_new_fed (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_template,
+                               GError **error)
+{
+  return pipeline_new (job, info, pipeline_template, TRUE, error);
 }
 
 void
@@ -291,6 +312,23 @@ derush_media_pipeline_get_end (DerushMediaPipeline *self)
     end = MAX (end, self->packet_end);
   g_mutex_unlock (&self->lock);
   return end;
+}
+
+gboolean
+derush_media_pipeline_is_seekable (DerushMediaPipeline *self)
+{
+  return !self->through;
+}
+
+double
+derush_media_pipeline_get_key_distance (DerushMediaPipeline *self)
+{
+  double distance;
+
+  g_mutex_lock (&self->lock);
+  distance = self->n_key_distances > 0 ? self->key_distances / self->n_key_distances : 0;
+  g_mutex_unlock (&self->lock);
+  return distance;
 }
 
 const char *
@@ -462,7 +500,7 @@ report_progress (DerushMediaPipeline *self)
   double end = self->clip_end >= 0 ? self->clip_end : self->duration;
   double fraction;
 
-  if (end <= self->clip_start)
+  if (end <= self->clip_start || self->fed)
     return;
   fraction = CLAMP ((position (self) - self->clip_start) / (end - self->clip_start), 0, 1);
   derush_media_job_progress (self->job, self->progress_from + fraction * (self->progress_to - self->progress_from));
@@ -552,9 +590,9 @@ derush_media_pipeline_check (DerushMediaPipeline *self, GError **error)
 
 /* One turn of the loop. */
 static gboolean
-iterate (DerushMediaPipeline *self, GError **error)
+iterate (DerushMediaPipeline *self, GstClockTime timeout, GError **error)
 {
-  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (self->bus, POLL_INTERVAL, ALL_MESSAGES);
+  g_autoptr (GstMessage) message = gst_bus_timed_pop_filtered (self->bus, timeout, ALL_MESSAGES);
 
   if (message)
     handle_message (self, message);
@@ -562,7 +600,7 @@ iterate (DerushMediaPipeline *self, GError **error)
     return FALSE;
   if (self->break_reason && !self->end_sent && g_get_monotonic_time () - self->error_time > BREAK_GRACE)
     send_end (self);
-  if (self->through && !self->end_sent && all_past (self))
+  if (self->through && !self->fed && !self->end_sent && all_past (self))
     send_end (self);
   report_progress (self);
   return TRUE;
@@ -605,6 +643,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
   Track *first;
 
   derush_tracks_hold (self);
+  /* One that has ended before forgets in this state that its sinks have had their end. */
   gst_element_set_state (self->pipeline, GST_STATE_PAUSED);
   if (self->tracks->len == 0 || !wait_until_held (self, error))
     return self->tracks->len == 0;
@@ -615,6 +654,7 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
     track->held = track->ended = FALSE;
     track->position = 0;
   }
+  self->last_key = -1;
   g_mutex_unlock (&self->lock);
   first = g_ptr_array_index (self->tracks, 0);
   flags = GST_SEEK_FLAG_FLUSH | (self->key_frames_only ? GST_SEEK_FLAG_TRICKMODE | GST_SEEK_FLAG_TRICKMODE_KEY_UNITS
@@ -634,18 +674,23 @@ seek_while_held (DerushMediaPipeline *self, GError **error)
 
 /* ── Running ────────────────────────────────────────────────────────────── */
 
-static gboolean
-run (DerushMediaPipeline *self, GError **error)
+gboolean
+derush_media_pipeline_start (DerushMediaPipeline *self, GError **error)
 {
   gboolean clipped = (self->clip_start > 0 || self->clip_end >= 0) && !self->through;
 
+  self->ended = FALSE;
+  self->last_change = 0;
   if ((clipped || self->key_frames_only) && !seek_while_held (self, error))
     return FALSE;
   /* A failure to change state is on the bus with its cause. */
   gst_element_set_state (self->pipeline, GST_STATE_PLAYING);
-  while (!self->ended)
-    if (!iterate (self, error))
-      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+check_end (DerushMediaPipeline *self, GError **error)
+{
   if (self->error)
     return fail (self, g_error_copy (self->error), error);
   for (guint i = 0; i < self->counters->len; i++) {
@@ -660,6 +705,28 @@ run (DerushMediaPipeline *self, GError **error)
                               counter->element),
                  error);
   }
+  return TRUE;
+}
+
+gboolean
+derush_media_pipeline_turn (DerushMediaPipeline *self, GstClockTime timeout, gboolean *ended, GError **error)
+{
+  if (!self->ended && !iterate (self, timeout, error))
+    return FALSE;
+  *ended = self->ended;
+  return !self->ended || check_end (self, error);
+}
+
+static gboolean
+run (DerushMediaPipeline *self, GError **error)
+{
+  gboolean ended = FALSE;
+
+  if (!derush_media_pipeline_start (self, error))
+    return FALSE;
+  while (!ended)
+    if (!derush_media_pipeline_turn (self, POLL_INTERVAL, &ended, error))
+      return FALSE;
   return TRUE;
 }
 

@@ -6,6 +6,7 @@
 #include "clips-private.h"
 #include "lastframe-private.h"
 #include "mp4edits-private.h"
+#include "parts-private.h"
 #include "rescale-private.h"
 #include "tonemap-private.h"
 
@@ -247,7 +248,7 @@ rescale (DerushMediaPipeline *pipeline, DerushMediaJob *job, DerushMediaInfo *in
 }
 
 static DerushMediaPipeline *
-prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, GError **error)
+prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, gboolean fed, GError **error)
 {
   g_autofree char *name = g_strdup_printf ("%s-%s", derush_json_get_string (job->parameters, "template", "transcode"),
                                            derush_json_get_string (job->parameters, "format", "mp4"));
@@ -259,7 +260,8 @@ prepare (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char 
   if (!pipeline_template || !derush_transcode_apply (pipeline_template, info, job->parameters, error) ||
       !apply_crop (pipeline_template, job->parameters, error))
     return NULL;
-  pipeline = derush_media_pipeline_new (job, info, pipeline_template, error);
+  pipeline = fed ? derush_media_pipeline_new_fed (job, info, pipeline_template, error)
+                 : derush_media_pipeline_new (job, info, pipeline_template, error);
   if (!pipeline || !derush_tone_map_insert (pipeline, info, "scale", "size", error) ||
       !derush_alongside_insert (pipeline, job, info, error) || !rescale (pipeline, job, info, error))
     return NULL;
@@ -356,63 +358,115 @@ describe (const char *path, const char *name, const char *format, guint64 frames
   return result;
 }
 
-static JsonObject *
-encode (DerushMediaJob *job, DerushMediaInfo *info, const Cut *cut, const char *path, gboolean *sound_failed,
-        GError **error)
-{
-  g_autoptr (DerushBrightness) brightness = derush_brightness_new (1);
-  g_autoptr (DerushMediaPipeline) pipeline = prepare (job, info, cut, path, error);
-  guint64 frames;
+struct _DerushEncode {
+  DerushMediaJob job;
+  DerushMediaInfo *info;
+  Cut cut;
+  char *path;
+  DerushBrightness *brightness;
+  DerushMediaPipeline *pipeline;
+  gboolean finished;
+};
 
-  if (!pipeline)
+DerushEncode *
+derush_encode_new (const DerushMediaJob *job, DerushMediaInfo *info, gboolean fed, GError **error)
+{
+  g_autoptr (DerushEncode) self = g_new0 (DerushEncode, 1);
+
+  self->job = *job;
+  self->info = info;
+  if (!find_cut (&self->job, info, &self->cut, error))
     return NULL;
-  derush_brightness_watch (brightness, derush_media_pipeline_get_element (pipeline, "video-in"));
-  if (!derush_media_pipeline_run (pipeline, error)) {
-    *sound_failed = info->audio_id && (derush_media_pipeline_is_unlinked (pipeline) ||
-                                       g_strcmp0 (derush_media_pipeline_get_starved (pipeline), "audio-out") == 0);
+  self->path = derush_media_job_path (&self->job, derush_json_get_string (job->parameters, "name", "film.mp4"), error);
+  if (!self->path)
+    return NULL;
+  self->pipeline = prepare (&self->job, info, &self->cut, self->path, fed, error);
+  if (!self->pipeline)
+    return NULL;
+  self->brightness = derush_brightness_new (1);
+  derush_brightness_watch (self->brightness, derush_media_pipeline_get_element (self->pipeline, "video-in"));
+  return g_steal_pointer (&self);
+}
+
+void
+derush_encode_free (DerushEncode *self)
+{
+  g_autofree char *scratch = self->path ? g_strconcat (self->path, ".faststart", NULL) : NULL;
+
+  g_clear_pointer (&self->pipeline, derush_media_pipeline_free);
+  g_clear_pointer (&self->brightness, derush_brightness_free);
+  if (scratch)
+    g_unlink (scratch);
+  if (self->path && !self->finished)
+    g_unlink (self->path);
+  g_free (self->path);
+  g_free (self);
+}
+
+DerushMediaPipeline *
+derush_encode_get_pipeline (DerushEncode *self)
+{
+  return self->pipeline;
+}
+
+JsonObject *
+derush_encode_finish (DerushEncode *self, GError **error)
+{
+  JsonObject *parameters = self->job.parameters, *result;
+
+  derush_media_pipeline_stop (self->pipeline);
+  if (!correct_sound (self->info, self->pipeline, self->path, error))
+    return NULL;
+  warn_of_loss (&self->job, self->info, self->pipeline, &self->cut);
+  result = describe (self->path, derush_json_get_string (parameters, "name", "film.mp4"),
+                     derush_json_get_string (parameters, "format", "mp4"),
+                     derush_media_pipeline_get_buffers (self->pipeline, "video-out"),
+                     derush_brightness_get_maximum (self->brightness), error);
+  self->finished = result != NULL;
+  return result;
+}
+
+static JsonObject *
+encode (DerushMediaJob *job, DerushMediaInfo *info, gboolean *sound_failed, GError **error)
+{
+  g_autoptr (DerushEncode) self = derush_encode_new (job, info, FALSE, error);
+
+  if (!self)
+    return NULL;
+  if (!derush_media_pipeline_run (self->pipeline, error)) {
+    *sound_failed =
+        info->audio_id && (derush_media_pipeline_is_unlinked (self->pipeline) ||
+                           g_strcmp0 (derush_media_pipeline_get_starved (self->pipeline), "audio-out") == 0);
     return NULL;
   }
-  if (!correct_sound (info, pipeline, path, error))
-    return NULL;
-  warn_of_loss (job, info, pipeline, cut);
-  frames = derush_media_pipeline_get_buffers (pipeline, "video-out");
-  return describe (path, derush_json_get_string (job->parameters, "name", "film.mp4"),
-                   derush_json_get_string (job->parameters, "format", "mp4"), frames,
-                   derush_brightness_get_maximum (brightness), error);
+  return derush_encode_finish (self, error);
 }
 
 JsonObject *
 derush_action_transcode (DerushMediaJob *job, GError **error)
 {
   g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, error);
-  g_autofree char *path =
-      info ? derush_media_job_path (job, derush_json_get_string (job->parameters, "name", "film.mp4"), error) : NULL;
-  g_autofree char *scratch = path ? g_strconcat (path, ".faststart", NULL) : NULL;
   g_autoptr (GError) failure = NULL;
   gboolean sound_failed = FALSE;
   JsonObject *result;
-  Cut cut;
 
-  if (!path || !find_cut (job, info, &cut, error))
+  if (!info)
     return NULL;
   if (!info->video_id) {
     g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no picture, only sound"),
                  job->source.display);
     return NULL;
   }
-  result = encode (job, info, &cut, path, &sound_failed, &failure);
+  result = encode (job, info, &sound_failed, &failure);
   if (!result && sound_failed) {
     derush_media_job_warn (job, _ ("The sound is left out: nothing of it could be decoded here"));
     g_clear_pointer (&info->audio_id, g_free);
     g_clear_error (&failure);
-    result = encode (job, info, &cut, path, &sound_failed, &failure);
+    result = encode (job, info, &sound_failed, &failure);
   }
-  g_unlink (scratch);
   if (result && !info->audio_id && !sound_failed)
     derush_media_job_warn (job, _ ("The film has no sound"));
-  if (!result) {
-    g_unlink (path);
+  if (!result)
     g_propagate_error (error, g_steal_pointer (&failure));
-  }
   return result;
 }

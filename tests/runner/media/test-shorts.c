@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <glib/gstdio.h>
 
@@ -367,6 +368,187 @@ clips_take_padding_and_fail_together_only (void)
   g_assert_nonnull (strstr (none->message, "beyond the end"));
 }
 
+static gint64
+decoded_frames (TestAnswer *answer)
+{
+  return derush_json_get_int (derush_json_get_object (answer->result, "cost"), "decodedFrames", -1);
+}
+
+/* Clips of the film `counter`, whose ids are hundredths of a second, are exact. */
+static void
+assert_exact_clips (TestAnswer *answer, const guint (*times)[2], guint n)
+{
+  for (guint i = 0; i < n; i++) {
+    JsonObject *clip = nth (answer, "clips", i);
+    const int first = (int)times[i][0] / 4, count = (int)(times[i][1] - times[i][0]) / 4;
+
+    g_assert_cmpint (derush_json_get_int (clip, "frames", 0), ==, count);
+    g_assert_cmpfloat (fabs (derush_json_get_number (clip, "startTime", 0) - times[i][0] / 100.0), <, 0.001);
+    assert_exact (derush_json_get_string (clip, "file", ""), first, count, times[i][0] / 100.0);
+  }
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (answer->result, "clips")), ==, n);
+  g_assert_false (answer->falling);
+}
+
+/* @times: hundredths of a second */
+static char *
+list_parts (const char *name, const guint (*times)[2], guint n)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_printf (text, "{\"name\":\"%s\",\"parts\":[", name);
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (text, "%s{\"start\":%u.%02u,\"end\":%u.%02u}", i > 0 ? "," : "", times[i][0] / 100,
+                            times[i][0] % 100, times[i][1] / 100, times[i][1] % 100);
+  g_string_append (text, "]}");
+  return g_string_free (text, FALSE);
+}
+
+/* Ten clips of two seconds, each 0.4 s after the one before, in another order than that of their times. */
+static void
+clips_that_overlap_are_decoded_once (void)
+{
+  g_autofree char *film = make ("counter.mov", COUNTER), *parameters = NULL;
+  g_autoptr (TestAnswer) answer = NULL;
+  guint times[10][2];
+
+  for (guint i = 0; i < 10; i++) {
+    times[i][0] = 148 + 40 * (i * 7 % 10);
+    times[i][1] = times[i][0] + 200;
+  }
+  parameters = list_parts ("o", times, 10);
+  answer = run (film, "clips", parameters, NULL);
+  assert_exact_clips (answer, times, 10);
+  g_test_message ("%d pictures decoded", (int)decoded_frames (answer));
+  /* From the key frame at 0 to the last end at 7.08 s, and a few that are decoded ahead; each alone, they are 700. */
+  g_assert_cmpint (decoded_frames (answer), >=, 140);
+  g_assert_cmpint (decoded_frames (answer), <=, 177 + 20);
+}
+
+/* More than may be open at a time: there are as few passes as possible. */
+static void
+many_clips_of_one_moment_are_made_in_few_passes (void)
+{
+  g_autofree char *film = make ("counter.mov", COUNTER), *parameters = NULL;
+  g_autoptr (TestAnswer) answer = NULL;
+  guint times[30][2];
+
+  for (guint i = 0; i < 30; i++) {
+    times[i][0] = 204 + 4 * (i % 5);
+    times[i][1] = 300;
+  }
+  parameters = list_parts ("m", times, 30);
+  answer = run (film, "clips", parameters, NULL);
+  assert_exact_clips (answer, times, 30);
+  g_assert_cmpint (decoded_frames (answer), <=, 3 * (25 + 20));
+}
+
+/* It is entered again where that saves decoding, and once for clips near each other. */
+static void
+gaps_between_clips_are_jumped_over (void)
+{
+  static const guint times[][2] = {{640, 720}, {20, 60}, {680, 780}, {100, 140}};
+  g_autofree char *film = make ("counter.mov", COUNTER), *parameters = list_parts ("g", times, 4);
+  g_autoptr (TestAnswer) answer = run (film, "clips", parameters, NULL);
+
+  assert_exact_clips (answer, times, 4);
+  g_test_message ("%d pictures decoded", (int)decoded_frames (answer));
+  g_assert_cmpint (decoded_frames (answer), <=, 35 + 45 + 2 * 20);
+}
+
+/* MPEG program streams cannot be sought. */
+static void
+a_film_that_cannot_be_entered_is_decoded_once (void)
+{
+  g_autofree char *film = make (
+      "through.mpg", "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -f lavfi -i sine=r=48000:d=8 -c:v mpeg2video -f mpeg");
+  g_autoptr (TestAnswer) answer = run (
+      film, "clips",
+      "{\"name\":\"t\",\"parts\":[{\"start\":6,\"end\":7},{\"start\":1,\"end\":2},{\"start\":1.52,\"end\":3}]}", NULL);
+
+  g_assert_cmpint (derush_json_get_int (nth (answer, "clips", 0), "frames", 0), ==, 25);
+  g_assert_cmpint (derush_json_get_int (nth (answer, "clips", 1), "frames", 0), ==, 25);
+  g_assert_cmpint (derush_json_get_int (nth (answer, "clips", 2), "frames", 0), ==, 37);
+  g_assert_cmpint (decoded_frames (answer), <=, 200);
+}
+
+/* Where the sound has ended already, clips have none, and the others are not harmed. */
+static void
+a_clip_that_fails_among_others_is_made_alone (void)
+{
+  g_autofree char *film =
+      make ("early.mov", "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -f lavfi -i sine=r=48000:d=3 -c:v libx264 -preset "
+                         "ultrafast -pix_fmt yuv420p -c:a pcm_s16le");
+  g_autoptr (TestAnswer) answer = run (
+      film, "clips",
+      "{\"name\":\"e\",\"parts\":[{\"start\":1,\"end\":2},{\"start\":5,\"end\":6},{\"start\":1.4,\"end\":2.4}]}", NULL);
+
+  for (guint i = 0; i < 3; i++) {
+    g_assert_cmpint (derush_json_get_int (nth (answer, "clips", i), "frames", 0), ==, 25);
+    g_assert_cmpstr (derush_json_get_string (nth (answer, "clips", i), "audioCodec", "none"), ==,
+                     i == 1 ? "none" : "MPEG-4 AAC");
+  }
+  g_assert_nonnull (strstr (answer->warnings->str, "sound is left out"));
+}
+
+static void
+clips_of_a_turned_film_stand_upright (void)
+{
+  g_autofree char *plain = make ("walk.mp4", WALK);
+  g_autofree char *film = make ("turned.mp4", "-i walk.mp4 -c copy -metadata:s:v rotate=90");
+  g_autoptr (TestAnswer) answer =
+      run (film, "clips", "{\"name\":\"u\",\"parts\":[{\"start\":1,\"end\":2},{\"start\":1.52,\"end\":3}]}", NULL);
+
+  for (guint i = 0; i < 2; i++) {
+    g_assert_cmpint (derush_json_get_int (nth (answer, "clips", i), "width", 0), ==, 360);
+    g_assert_cmpint (derush_json_get_int (nth (answer, "clips", i), "height", 0), ==, 640);
+  }
+  g_assert_nonnull (strstr (answer->warnings->str, "no sound"));
+}
+
+/* Frames of which some stand for long, with and without saying so. */
+static void
+clips_of_a_film_of_variable_rate_are_what_they_are_alone (void)
+{
+  static const char *const films[] = {"uneven.mkv", "uneven.mp4"};
+  static const guint times[][2] = {{20, 500}, {330, 650}, {400, 500}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (films); i++) {
+    g_autofree char *film = make (films[i], "-f lavfi -i testsrc2=s=160x90:r=25:d=8 -vf "
+                                            "\"select='not(mod(n,25))+lt(n,40)'\" -fps_mode vfr -c:v libx264 "
+                                            "-preset ultrafast -pix_fmt yuv420p");
+    g_autofree char *parameters = list_parts ("r", times, 3);
+    g_autoptr (TestAnswer) together = run (film, "clips", parameters, NULL);
+
+    for (guint j = 0; j < 3; j++) {
+      g_autofree char *one = list_parts ("s", times + j, 1);
+      g_autoptr (TestAnswer) alone = run (film, "clips", one, NULL);
+      JsonObject *made = nth (together, "clips", j), *same = nth (alone, "clips", 0);
+
+      g_assert_cmpint (derush_json_get_int (made, "frames", -1), ==, derush_json_get_int (same, "frames", 0));
+      g_assert_cmpfloat (
+          fabs (derush_json_get_number (made, "duration", 0) - derush_json_get_number (same, "duration", 0)), <, 0.001);
+    }
+  }
+}
+
+static void
+clips_can_be_cancelled (void)
+{
+  g_autofree char *film = make ("large.mp4", "-f lavfi -i testsrc2=s=1280x720:r=25:d=20 -c:v libx264 -preset ultrafast "
+                                             "-pix_fmt yuv420p");
+  g_autofree char *probe = test_worker_probe (worker, film, directory);
+  g_autoptr (TestAnswer) answer = test_worker_run (
+      worker, "clips",
+      "{\"name\":\"c\",\"quality\":\"ultra\",\"parts\":[{\"start\":1,\"end\":18},{\"start\":2,\"end\":19},{\"start\":3,"
+      "\"end\":20}]}",
+      probe, film, directory, 2, 60);
+  g_autofree char *left = test_shell (directory, "ls c-clip* 2>/dev/null | wc -l");
+
+  g_assert_cmpstr (answer->error_class, ==, "cancelled");
+  g_assert_cmpint (atoi (left), ==, 0);
+}
+
 /* By a file of the user's alone; of the same name as one of ours, it wins. */
 static void
 platforms_of_the_user_are_platforms (void)
@@ -459,6 +641,18 @@ main (int argc, char *argv[])
   g_test_add_func ("/media/shorts/sound-alone-is-refused-by-the-probe", sound_alone_is_refused_by_the_probe);
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
+  g_test_add_func ("/media/clips/those-that-overlap-are-decoded-once", clips_that_overlap_are_decoded_once);
+  g_test_add_func ("/media/clips/many-of-one-moment-are-made-in-few-passes",
+                   many_clips_of_one_moment_are_made_in_few_passes);
+  g_test_add_func ("/media/clips/gaps-between-them-are-jumped-over", gaps_between_clips_are_jumped_over);
+  g_test_add_func ("/media/clips/a-film-that-cannot-be-entered-is-decoded-once",
+                   a_film_that_cannot_be_entered_is_decoded_once);
+  g_test_add_func ("/media/clips/one-that-fails-among-others-is-made-alone",
+                   a_clip_that_fails_among_others_is_made_alone);
+  g_test_add_func ("/media/clips/those-of-a-turned-film-stand-upright", clips_of_a_turned_film_stand_upright);
+  g_test_add_func ("/media/clips/those-of-a-film-of-variable-rate-are-what-they-are-alone",
+                   clips_of_a_film_of_variable_rate_are_what_they_are_alone);
+  g_test_add_func ("/media/clips/they-can-be-cancelled", clips_can_be_cancelled);
   g_test_add_func ("/media/shorts/what-cannot-be-a-short-is-refused", what_cannot_be_a_short_is_refused);
   status = g_test_run ();
   test_worker_free (worker);
