@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "models/provider-private.h"
+#include "models/retry-private.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
+/* A form as large as this may be cut off by a server that does not want it, which then looks like trouble of the network. */
+#define LARGE_FORM (1 << 20)
+/* How long a provider is left alone that has refused the key, in ms. */
+#define REFUSAL (300 * 1000)
+
 struct _ModelClient {
   ModelTransport *transport;
+  ModelRecorder *recorder;
+  guint attempts;
 };
 
 ModelClient *
@@ -16,7 +24,9 @@ model_client_new (DerushConfig *config, GError **error)
 {
   g_autoptr (ModelClient) client = g_new0 (ModelClient, 1);
 
-  client->transport = model_transport_new (config, error);
+  client->attempts = derush_config_get_int (config, "DERUSH_MODEL_ATTEMPTS");
+  client->recorder = model_recorder_new (config, error);
+  client->transport = client->recorder ? model_transport_new (config, error) : NULL;
   return client->transport ? g_steal_pointer (&client) : NULL;
 }
 
@@ -24,6 +34,7 @@ void
 model_client_free (ModelClient *client)
 {
   g_clear_pointer (&client->transport, model_transport_free);
+  g_clear_pointer (&client->recorder, model_recorder_free);
   g_free (client);
 }
 
@@ -56,6 +67,184 @@ set_transport_error (ModelCall *call, const GError *cause, GError **error)
                  call->provider->base_url, said);
 }
 
+/* ── Waiting ────────────────────────────────────────────────────────────── */
+
+static gint64
+now_ms (void)
+{
+  return g_get_monotonic_time () / 1000;
+}
+
+static gboolean
+wait_for (ModelCall *call, gint64 delay, GError **error)
+{
+  GPollFD poll;
+  gint64 until = now_ms () + delay, left;
+  gboolean watched = g_cancellable_make_pollfd (call->cancellable, &poll);
+
+  while (!g_cancellable_is_cancelled (call->cancellable) && (left = until - now_ms ()) > 0)
+    g_poll (watched ? &poll : NULL, watched ? 1 : 0, (int)MIN (left, 60000));
+  if (watched)
+    g_cancellable_release_fd (call->cancellable);
+  if (!g_cancellable_is_cancelled (call->cancellable))
+    return TRUE;
+  g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
+  return FALSE;
+}
+
+/* Nothing is sent to a provider that is known to refuse it, or to fail. */
+static gboolean
+may_send (ModelCall *call, const char *endpoint, GError **error)
+{
+  ModelLimits *limits = call->provider->limits;
+  GError *refusal = model_limits_get_refusal (limits, now_ms ());
+  gint64 again, wait;
+
+  if (refusal) {
+    g_propagate_error (error, refusal);
+    return FALSE;
+  }
+  while ((wait = model_limits_wait (limits, call->tokens, derush_time_now_ms ())) > 0) {
+    if (now_ms () + wait > call->deadline / 1000) {
+      g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                   _ ("%s takes no more requests for a while; try again later: %" PRId64 " s"), call->provider->name,
+                   wait / 1000);
+      return FALSE;
+    }
+    if (!wait_for (call, wait, error))
+      return FALSE;
+  }
+  if (model_limits_may_send (limits, endpoint, now_ms (), &again))
+    return TRUE;
+  g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+               _ ("%s has failed several times in a row and is left alone for a while: %" PRId64 " s"),
+               call->provider->name, MAX (again - now_ms (), 0) / 1000);
+  return FALSE;
+}
+
+/* ── One attempt ────────────────────────────────────────────────────────── */
+
+/* How it ended, and whether and when another one makes sense. */
+typedef struct {
+  gboolean retry;
+  gboolean trouble; /* of the endpoint, not of this request */
+  gint64 delay;     /* in ms; -1: as we like */
+} Outcome;
+
+static void
+log_attempt (ModelCall *call, ModelRequest *request, ModelResponse *response, const GError *cause, gint64 started)
+{
+  g_autoptr (GUri) uri = g_uri_parse (request->url, G_URI_FLAGS_NONE, NULL);
+  g_autofree char *said = cause ? model_redact (cause->message) : NULL;
+
+  derush_log (DERUSH_LOG_DEBUG, NULL, "%s %s%s: %u, %zu bytes, %" PRId64 " ms, attempt %u, request %s%s%s",
+              request->method, uri ? g_uri_get_host (uri) : "-", uri ? g_uri_get_path (uri) : "",
+              response ? response->status : 0, response ? g_bytes_get_size (response->body) : 0, now_ms () - started,
+              call->attempts, call->request_id ? call->request_id : "-", said ? ": " : "", said ? said : "");
+}
+
+static gboolean
+is_large (ModelRequest *request)
+{
+  goffset size = 0;
+
+  for (guint i = 0; request->parts && i < request->parts->len; i++) {
+    const ModelPart *part = request->parts->pdata[i];
+
+    size += part->path ? MAX (model_file_size (part->path), 0) : 0;
+  }
+  return size > LARGE_FORM;
+}
+
+static void
+judge_transport (ModelCall *call, ModelRequest *request, const GError *cause, Outcome *outcome)
+{
+  gboolean closed = g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED) ||
+                    g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT);
+
+  outcome->trouble = model_retry_transport (cause);
+  outcome->retry = outcome->trouble && !(closed && call->attempts > 1 && is_large (request));
+  /* A connection that was kept may have been closed in the same moment: that says nothing of the server. */
+  if (closed && call->attempts == 1)
+    outcome->delay = 0;
+}
+
+static ModelResponse *
+judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete, Outcome *outcome, GError **error)
+{
+  g_autoptr (GError) refusal = NULL;
+
+  g_free (call->request_id);
+  call->request_id = g_strdup (model_response_get_header (response, "x-request-id"));
+  model_limits_read_headers (call->provider->limits, response->headers, derush_time_now_ms ());
+  if (response->status >= 200 && response->status <= 299) {
+    if (!complete || complete (call, response, error))
+      return response;
+    outcome->retry = outcome->trouble = !call->hopeless;
+  } else {
+    model_fault_read (&call->fault, response);
+    outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry"));
+    outcome->trouble = outcome->retry;
+    outcome->delay = model_retry_server_delay (response->headers, call->fault.estimated_time, derush_time_now_ms ());
+    refusal = model_fault_to_error (call);
+    if (response->status == 401)
+      model_limits_refuse (call->provider->limits, refusal, now_ms () + REFUSAL);
+    g_propagate_error (error, g_steal_pointer (&refusal));
+  }
+  model_response_free (response);
+  return NULL;
+}
+
+static ModelResponse *
+send_once (ModelCall *call, ModelRequest *request, ModelComplete complete, Outcome *outcome, GError **error)
+{
+  gint64 started = now_ms (), left = call->deadline / 1000 - started;
+  g_autoptr (GError) cause = NULL;
+  ModelResponse *response;
+
+  model_fault_clear (&call->fault);
+  call->hopeless = FALSE;
+  request->deadline = CLAMP (left, 1, G_MAXINT32);
+  call->attempts++;
+  response = model_recorder_send (call->client->recorder, call->client->transport, request, call->cancellable, &cause);
+  log_attempt (call, request, response, cause, started);
+  if (response)
+    return judge_response (call, response, complete, outcome, error);
+  judge_transport (call, request, cause, outcome);
+  set_transport_error (call, cause, error);
+  return NULL;
+}
+
+/* ── Several attempts ───────────────────────────────────────────────────── */
+
+static gboolean
+wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **error)
+{
+  gint64 delay = outcome->delay >= 0 ? outcome->delay : model_retry_own_delay (attempt, g_random_double ());
+
+  if (!outcome->retry || attempt >= call->client->attempts)
+    return FALSE;
+  if (delay > MODEL_LONGEST_DELAY || now_ms () + delay >= call->deadline / 1000) {
+    model_call_debug (call, "retry after %" PRId64 " s", (delay + 999) / 1000);
+    return FALSE;
+  }
+  if (!model_limits_take_retry (call->provider->limits, now_ms ())) {
+    model_call_debug (call, "no retry: the budget is used up");
+    return FALSE;
+  }
+  if (delay == 0)
+    return TRUE;
+  return wait_for (call, delay, error);
+}
+
+static char *
+endpoint_of (const char *url)
+{
+  g_autoptr (GUri) uri = g_uri_parse (url, G_URI_FLAGS_NONE, NULL);
+
+  return g_strdup (uri ? g_uri_get_path (uri) : "");
+}
+
 /*
  * model_client_send:
  * @call: what for
@@ -67,31 +256,35 @@ set_transport_error (ModelCall *call, const GError *cause, GError **error)
 ModelResponse *
 model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complete, GError **error)
 {
-  g_autoptr (ModelResponse) response = NULL;
-  g_autoptr (GError) cause = NULL;
-  gint64 left = (call->deadline - g_get_monotonic_time ()) / 1000;
+  g_autofree char *endpoint = endpoint_of (request->url);
+  ModelLimits *limits = call->provider->limits;
 
-  model_fault_clear (&call->fault);
   g_free (request->key);
   request->key = g_strdup (call->provider->key);
-  request->deadline = CLAMP (left, 1, G_MAXINT32);
-  call->attempts++;
-  response = model_transport_send (call->client->transport, request, call->cancellable, &cause);
-  if (!response) {
-    set_transport_error (call, cause, error);
+  for (guint attempt = 1;; attempt++) {
+    Outcome outcome = {.delay = -1};
+    g_autoptr (GError) cause = NULL, stopped = NULL;
+    ModelResponse *response;
+
+    if (!may_send (call, endpoint, error))
+      return NULL;
+    response = send_once (call, request, complete, &outcome, &cause);
+    if (response) {
+      model_limits_succeeded (limits, endpoint);
+      return response;
+    }
+    if (outcome.trouble)
+      model_limits_failed (limits, endpoint, now_ms ());
+    else
+      model_limits_gave_up (limits, endpoint);
+    if (wait_for_next (call, attempt, &outcome, &stopped))
+      continue;
+    g_propagate_error (error, stopped ? g_steal_pointer (&stopped) : g_steal_pointer (&cause));
     return NULL;
   }
-  g_free (call->request_id);
-  call->request_id = g_strdup (model_response_get_header (response, "x-request-id"));
-  if (response->status < 200 || response->status > 299) {
-    model_fault_read (&call->fault, response);
-    g_propagate_error (error, model_fault_to_error (call));
-    return NULL;
-  }
-  if (complete && !complete (call, response, error))
-    return NULL;
-  return g_steal_pointer (&response);
 }
+
+/* ── JSON ───────────────────────────────────────────────────────────────── */
 
 static JsonObject *
 parse (ModelCall *call, ModelResponse *response, GError **error)
@@ -106,13 +299,15 @@ parse (ModelCall *call, ModelResponse *response, GError **error)
     return json;
   while (start < length && g_ascii_isspace (text[start]))
     start++;
-  if (start < length && text[start] == '<')
+  if (start < length && text[start] == '<') {
+    call->hopeless = TRUE;
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                  _ ("%s answers a web page, so its address is wrong: %s"), call->provider->name,
                  call->provider->base_url);
-  else
+  } else {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s answers no whole JSON object: %s"),
                  call->provider->name, cause ? cause->message : _ ("it is empty"));
+  }
   return NULL;
 }
 
@@ -181,7 +376,7 @@ model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **erro
   request->accept = "*/*";
   request->limit = limit;
   request->deadline = 60000;
-  response = model_transport_send (call->client->transport, request, call->cancellable, &cause);
+  response = model_recorder_send (call->client->recorder, call->client->transport, request, call->cancellable, &cause);
   if (!response) {
     set_transport_error (call, cause, error);
     return NULL;

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
+/* The setting's default. */
+#define OPENAI_URL "https://api.openai.com/v1"
+
 const char *const model_task_names[MODEL_N_TASKS] = {"transcribe", "speak", "translate", "chat", "image"};
 
 struct _DerushModels {
@@ -72,6 +75,7 @@ model_provider_free (ModelProvider *provider)
   for (guint i = 0; i < MODEL_N_TASKS; i++)
     g_free (provider->models[i]);
   g_clear_error (&provider->broken);
+  g_clear_pointer (&provider->limits, model_limits_free);
   g_free (provider);
 }
 
@@ -178,6 +182,7 @@ find_provider (DerushModels *models, const char *name)
     provider = local_new (models->config);
   else
     return NULL;
+  provider->limits = model_limits_new ();
   check_address (provider, models->config);
   g_ptr_array_add (models->providers, provider);
   return provider;
@@ -189,7 +194,8 @@ default_providers (DerushConfig *config)
 {
   GString *names = g_string_new (NULL);
 
-  if (*derush_config_get_string (config, "OPENAI_API_KEY") || !derush_config_is_default (config, "OPENAI_BASE_URL"))
+  if (*derush_config_get_string (config, "OPENAI_API_KEY") ||
+      strcmp (derush_config_get_string (config, "OPENAI_BASE_URL"), OPENAI_URL) != 0)
     g_string_append (names, "openai ");
   if (*derush_config_get_string (config, "HUGGINGFACE_API_KEY"))
     g_string_append (names, "huggingface ");

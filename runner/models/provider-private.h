@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 
 typedef struct _ModelProvider ModelProvider;
 typedef struct _ModelClient ModelClient;
+typedef struct _ModelLimits ModelLimits;
 
 /**
  * ModelFault:
@@ -43,6 +44,8 @@ typedef struct {
  * @fault: what the last answer that was no success said
  * @attempts: how many requests were sent
  * @request_id: (nullable): of the last answer
+ * @tokens: what the request is estimated to take
+ * @hopeless: the answer would be the same again
  *
  * One task for one provider.
  */
@@ -58,6 +61,8 @@ typedef struct {
   ModelFault fault;
   guint attempts;
   char *request_id;
+  guint64 tokens;
+  gboolean hopeless;
 } ModelCall;
 
 typedef JsonObject *(*ModelTask) (ModelCall *call, GError **error);
@@ -104,7 +109,8 @@ struct _ModelProvider {
   gboolean local;
   const ModelTask *tasks; /* by ModelTaskId; NULL: it cannot */
   char *models[MODEL_N_TASKS];
-  int quirks;     /* of ModelQuirk; atomic */
+  int quirks; /* of ModelQuirk; atomic */
+  ModelLimits *limits;
   GError *broken; /* (nullable): why it must not be used */
 };
 
@@ -130,6 +136,16 @@ void model_provider_free (ModelProvider *provider);
  */
 typedef gboolean (*ModelComplete) (ModelCall *call, ModelResponse *response, GError **error);
 
+ModelLimits *model_limits_new (void);
+void model_limits_free (ModelLimits *limits);
+
+/* record.c: answers that are kept, and given again without asking anybody */
+typedef struct _ModelRecorder ModelRecorder;
+ModelRecorder *model_recorder_new (DerushConfig *config, GError **error);
+void model_recorder_free (ModelRecorder *recorder);
+ModelResponse *model_recorder_send (ModelRecorder *recorder, ModelTransport *transport, ModelRequest *request,
+                                    GCancellable *cancellable, GError **error);
+
 ModelClient *model_client_new (DerushConfig *config, GError **error);
 void model_client_free (ModelClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ModelClient, model_client_free)
@@ -148,6 +164,7 @@ gboolean model_fault_names (const ModelFault *fault, const char *word);
 /* media.c: what files are by their bytes, and whether they are whole */
 const char *model_sniff_picture (GBytes *bytes, int *width, int *height, gboolean *whole);
 const char *model_sniff_audio (GBytes *bytes, double *duration, gboolean *whole);
+void model_digest_file (GChecksum *digest, const char *path);
 double model_wav_duration (const char *path);
 goffset model_file_size (const char *path);
 const char *model_response_describe (ModelResponse *response);

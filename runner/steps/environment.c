@@ -134,7 +134,8 @@ set_setting (const char *name, const char *value, const char *origin, gboolean s
                                       "DERUSH_LOG_LEVEL",
                                       "DERUSH_LOCAL_MODELS_URL",
                                       NULL};
-  static const char *const prefixes[] = {"OPENAI_", "HUGGINGFACE_", "DERUSH_MODEL", NULL};
+  static const char *const prefixes[] = {"OPENAI_",        "HUGGINGFACE_",        "DERUSH_MODEL",
+                                         "DERUSH_OPENAI_", "DERUSH_HUGGINGFACE_", NULL};
   GStrv *environment = user_data;
 
   if (*value && (g_strv_contains (names, name) || has_prefix (name, prefixes)))

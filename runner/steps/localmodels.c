@@ -77,12 +77,14 @@ read_wish (const char *name, const char *value, const char *origin, gboolean sec
 
   if (*value == '\0')
     return;
-  if (strcmp (name, "DERUSH_MODEL_PROVIDERS") == 0) {
+  /* Of all tasks, or of one. */
+  if (g_str_has_prefix (name, "DERUSH_MODEL_PROVIDERS")) {
     g_auto (GStrv) providers = g_strsplit_set (value, ", ", -1);
 
-    wishes->named = TRUE;
-    wishes->local = g_strv_contains ((const char *const *)providers, "local");
-  } else if (strcmp (name, "OPENAI_API_KEY") == 0 || strcmp (name, "HUGGINGFACE_API_KEY") == 0) {
+    wishes->named |= strcmp (name, "DERUSH_MODEL_PROVIDERS") == 0;
+    wishes->local |= g_strv_contains ((const char *const *)providers, "local");
+  } else if (strcmp (name, "OPENAI_API_KEY") == 0 || strcmp (name, "HUGGINGFACE_API_KEY") == 0 ||
+             (strcmp (name, "OPENAI_BASE_URL") == 0 && strcmp (value, "https://api.openai.com/v1") != 0)) {
     wishes->remote = TRUE;
   } else if (strcmp (name, "DERUSH_LOCAL_MODELS_URL") == 0) {
     wishes->elsewhere = TRUE;
@@ -96,7 +98,7 @@ derush_local_models_wanted (DerushConfig *config)
   Wishes wishes = {0};
 
   derush_config_foreach (config, read_wish, &wishes);
-  return !wishes.elsewhere && (wishes.named ? wishes.local : !wishes.remote);
+  return !wishes.elsewhere && (wishes.local || (!wishes.named && !wishes.remote));
 }
 
 /* ── The process ────────────────────────────────────────────────────────── */

@@ -186,9 +186,8 @@ async function misbehave(plan, request, response) {
     case 'huge':
       response.writeHead(200, { 'content-type': 'application/json' });
       for (let i = 0; i < 1024 && !socket.destroyed; i++)
-        if (!response.write(big()))
-          await Promise.race([new Promise(resolve => response.once('drain', resolve)),
-            new Promise(resolve => socket.once('close', resolve))]);
+        while (!response.write(big()) && response.writableNeedDrain && !socket.destroyed)
+          await sleep(1);
       response.end();
       return true;
     case 'huge-length':

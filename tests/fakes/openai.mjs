@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A fake of OpenAI's server and of those that speak its language with an accent of their own. What it is asked is checked:
 // an unknown member or field, a wrong type or a missing one is refused as the real server does.
-// usage: node openai.mjs [--dialect openai|whispercpp|speaches|kokoro|ollama|llamacpp|localai|vllm|gpt4o|plain] [--key KEY] [--port PORT]
+// usage: node openai.mjs [--dialect openai|whispercpp|speaches|kokoro|ollama|llamacpp|localai|vllm|gpt4o|plain|large] [--key KEY] [--port PORT]
 import { parseArgs } from 'node:util';
 import { exampleOf, makeMp3, makePng, makeWav, Refusal, serve } from './lib.mjs';
 
@@ -82,7 +82,7 @@ function transcribe({ form }) {
     refuse(400, 'you must provide a model parameter', null, 'model');
   if (!/\.(flac|mp3|mp4|mpeg|mpga|m4a|ogg|wav|webm)$/.test(file.fileName))
     refuse(400, "Unrecognized file format.", null, 'file');
-  if (file.data.length > 26214400)
+  if (file.data.length > 26214400 && dialect !== 'large')
     refuse(413, `Maximum content size limit (26214400) exceeded (${file.data.length} bytes read)`);
   const seconds = (file.data.length - 44) / file.data.readUInt32LE(28);
 

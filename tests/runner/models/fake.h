@@ -22,6 +22,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fake, fake_stop)
 void fake_plan (Fake *fake, const char *faults);
 JsonArray *fake_log (Fake *fake);
 JsonObject *fake_asked (JsonArray *log, guint i);
+char *fake_make_sparse_speech (Fake *fake, guint32 length);
 char *fake_make_speech (Fake *fake, double seconds);
 
 /* Settings from the defaults and pairs of a name and a value, not from the environment of the test. */

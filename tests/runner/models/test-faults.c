@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "fake.h"
+
+#include <string.h>
+
+#define KEY "sk-planted-0123456789abcdef"
+
+/* What a server does, and what comes of it. */
+typedef struct {
+  const char *name;
+  const char *task;
+  const char *faults;
+  int error_class;  /* -1: it goes well in the end */
+  int requests;     /* how many the server saw; -1: any number */
+  const char *says; /* (nullable): in the message or the debug text */
+} Case;
+
+static const Case cases[] = {
+    {"one-429-without-a-delay-is-waited-out", "chat", "[{\"fault\":\"status\",\"status\":429}]", -1, 2},
+    {"one-429-with-a-delay-is-waited-out", "chat",
+     "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"retry-after-ms\":\"30\"}}]", -1, 2},
+    {"a-429-with-a-long-delay-is-not-waited-for", "chat",
+     "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"retry-after\":\"3600\"}}]", DERUSH_ERROR_MODEL, 1, "3600"},
+    {"a-429-names-when-its-bucket-is-full-again", "chat",
+     "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"x-ratelimit-remaining-requests\":\"0\","
+     "\"x-ratelimit-reset-requests\":\"20ms\"}}]",
+     -1, 2},
+    {"a-used-up-quota-is-final", "chat",
+     "[{\"fault\":\"status\",\"status\":429,\"body\":{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":"
+     "\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "credit"},
+    {"one-503-is-waited-out", "chat", "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"0.02\"}}]",
+     -1, 2},
+    {"503-until-the-attempts-are-used-up", "chat",
+     "[{\"fault\":\"status\",\"status\":503,\"always\":true,\"headers\":{\"retry-after-ms\":\"5\"}}]",
+     DERUSH_ERROR_MODEL, 4, "503"},
+    {"a-model-that-is-being-loaded-is-waited-for", "chat",
+     "[{\"fault\":\"status\",\"status\":503,\"body\":{\"error\":\"Model X is currently loading\",\"estimated_time\":0.1}}]",
+     -1, 2},
+    {"a-server-that-forbids-a-second-try-is-obeyed", "chat",
+     "[{\"fault\":\"status\",\"status\":500,\"headers\":{\"x-should-retry\":\"false\"}}]", DERUSH_ERROR_MODEL, 1,
+     "500"},
+    {"a-drip-ends-at-the-deadline", "chat", "[{\"fault\":\"drip\",\"always\":true}]", DERUSH_ERROR_RESOURCE, -1, NULL},
+    {"silence-ends-at-the-deadline", "chat", "[{\"fault\":\"silent\",\"always\":true}]", DERUSH_ERROR_RESOURCE, -1,
+     NULL},
+    {"one-reset-is-tried-again", "chat", "[{\"fault\":\"reset\"}]", -1, -1},
+    {"one-closed-connection-is-tried-again", "chat", "[{\"fault\":\"close\"}]", -1, -1},
+    {"a-reset-during-the-upload-is-tried-again", "transcribe", "[{\"fault\":\"reset\",\"early\":true}]", -1, -1},
+    {"json-that-is-cut-is-asked-for-again", "chat", "[{\"fault\":\"truncate\"}]", -1, 2},
+    {"a-body-shorter-than-its-length-is-asked-for-again", "chat", "[{\"fault\":\"short\"}]", -1, 2},
+    {"sound-that-is-cut-is-asked-for-again", "speak", "[{\"fault\":\"truncate\"}]", -1, 2},
+    {"a-picture-that-is-cut-is-no-success", "image", "[{\"fault\":\"truncate\",\"always\":true}]", DERUSH_ERROR_MODEL,
+     -1, NULL},
+    {"invalid-json-until-the-attempts-are-used-up", "chat", "[{\"fault\":\"invalid-json\",\"always\":true}]",
+     DERUSH_ERROR_MODEL, -1, "JSON"},
+    {"a-wrong-type-does-no-harm", "chat", "[{\"fault\":\"wrong-type\"}]", -1, 1},
+    {"a-wrong-type-of-sound-does-no-harm", "speak", "[{\"fault\":\"wrong-type\"}]", -1, 1},
+    {"a-web-page-means-a-wrong-address", "chat", "[{\"fault\":\"html\",\"always\":true}]", DERUSH_ERROR_MODEL, 1,
+     "web page"},
+    {"a-web-page-is-no-sound", "speak", "[{\"fault\":\"html\",\"always\":true}]", DERUSH_ERROR_MODEL, -1, "text/html"},
+    {"an-expired-key-is-final", "chat",
+     "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key provided: " KEY
+     "\",\"code\":\"invalid_api_key\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "key"},
+    {"a-missing-model-is-final", "chat",
+     "[{\"fault\":\"status\",\"status\":404,\"body\":{\"error\":{\"message\":\"no model\",\"code\":\"model_not_found\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "model"},
+    {"too-much-at-once-is-final", "transcribe",
+     "[{\"fault\":\"status\",\"status\":413,\"body\":{\"error\":{\"message\":\"too large\",\"type\":\"server_error\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "at once"},
+    {"a-redirect-is-not-followed", "chat",
+     "[{\"fault\":\"redirect\",\"location\":\"http://127.0.0.1:1/v1/chat/completions\"}]", DERUSH_ERROR_MODEL, 1,
+     "elsewhere"},
+    {"an-endless-body-is-given-up", "chat", "[{\"fault\":\"huge\",\"always\":true}]", DERUSH_ERROR_RESOURCE, -1,
+     "longer than"},
+    {"a-body-that-says-it-is-huge-is-not-read", "chat", "[{\"fault\":\"huge-length\",\"always\":true}]",
+     DERUSH_ERROR_RESOURCE, -1, "longer than"},
+    {"a-slow-upload-is-waited-for", "transcribe", "[{\"fault\":\"slow-upload\"}]", -1, 1},
+    {"a-refusal-is-no-answer", "chat", "[{\"fault\":\"refusal\"}]", DERUSH_ERROR_MODEL, 1, "declined"},
+    {"an-answer-that-was-filtered-is-an-error", "chat", "[{\"finish\":\"content_filter\"}]", DERUSH_ERROR_MODEL, 1,
+     "filter"},
+    {"an-answer-that-is-cut-by-its-limit-is-an-error", "chat", "[{\"finish\":\"length\",\"content\":\"{\\\"a\\\":\"}]",
+     DERUSH_ERROR_MODEL, 1, "maxTokens"},
+    {"an-answer-of-another-form-is-corrected-once", "chat",
+     "[{\"content\":\"{\\\"summary\\\":7}\"},{\"content\":\"{\\\"summary\\\":\\\"good\\\"}\"}]", -1, 2},
+    {"an-answer-of-another-form-twice-is-an-error", "chat",
+     "[{\"content\":\"{\\\"summary\\\":7,\\\"x\\\":1}\"},{\"content\":\"no JSON\"}]", DERUSH_ERROR_MODEL, 2, "form"},
+    {"an-answer-that-is-nested-too-deep-is-an-error", "chat",
+     "[{\"content\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\","
+     "\"times\":2}]",
+     DERUSH_ERROR_MODEL, 2, "deep"},
+    {"thoughts-and-fences-are-taken-off", "chat",
+     "[{\"content\":\"<think>{\\\"summary\\\":1}</think>```json\\n{\\\"summary\\\":\\\"good\\\"}\\n```\"}]", -1, 1},
+};
+
+static JsonObject *
+request_for (Fake *fake, const char *task)
+{
+  g_autofree char *speech = NULL, *text = NULL;
+
+  if (strcmp (task, "chat") == 0)
+    return fake_json ("{\"name\":\"answer\",\"content\":\"Hello.\",\"schema\":{\"type\":\"object\",\"properties\":{"
+                      "\"summary\":{\"type\":\"string\"}},\"required\":[\"summary\"],\"additionalProperties\":false}}");
+  if (strcmp (task, "speak") == 0)
+    return fake_json ("{\"text\":\"A sentence that is long enough to be measured, and that is spoken until its end.\","
+                      "\"format\":\"mp3\",\"file\":\"voice.mp3\"}");
+  if (strcmp (task, "image") == 0)
+    return fake_json ("{\"prompt\":\"a drill\",\"n\":1,\"width\":1024,\"height\":1024}");
+  speech = fake_make_speech (fake, 20);
+  text = g_strdup_printf ("{\"file\":\"%s\",\"language\":\"en\"}", speech);
+  return fake_json (text);
+}
+
+static void
+assert_no_key (Fake *fake)
+{
+  g_autofree char *command = g_strdup_printf ("grep -rl --exclude=settings -e '%s' '%s'", KEY, fake->folder),
+                  *found = NULL;
+
+  g_spawn_command_line_sync (command, &found, NULL, NULL, NULL);
+  g_assert_cmpstr (found, ==, "");
+}
+
+static Fake *fake; /* of all cases */
+
+static void
+test_case (gconstpointer data)
+{
+  const Case *one = data;
+  g_autofree char *record = g_build_filename (fake->folder, "record", NULL), *all = NULL;
+  g_autoptr (DerushConfig) config = fake_config (
+      fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fake->base_url, "DERUSH_OPENAI_MODEL_SPEAK", "tts-1",
+      "DERUSH_MODEL_TIMEOUT", strstr (one->name, "deadline") ? "1" : "60", "DERUSH_MODEL_RECORD", record, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autoptr (JsonObject) request = request_for (fake, one->task), answer = NULL;
+  g_autoptr (GString) debug = g_string_new (NULL);
+  g_autoptr (JsonArray) log = NULL;
+  DerushModelsContext context = {.directory = fake->folder, .debug = debug};
+
+  g_assert_no_error (error);
+  fake_plan (fake, one->faults);
+  answer = derush_models_call (models, one->task, request, &context, NULL, &error);
+  log = fake_log (fake);
+  if (one->error_class < 0)
+    g_assert_no_error (error);
+  else
+    g_assert_error (error, DERUSH_MODELS_ERROR, one->error_class);
+  g_assert_true ((answer != NULL) == (one->error_class < 0));
+  if (one->requests >= 0)
+    g_assert_cmpint (json_array_get_length (log), ==, one->requests);
+  all = g_strconcat (error ? error->message : "", "\n", debug->str, NULL);
+  if (one->says)
+    g_assert_nonnull (strstr (all, one->says));
+  g_assert_null (strstr (all, KEY));
+  assert_no_key (fake);
+}
+
+/* ── Time ───────────────────────────────────────────────────────────────── */
+
+static gpointer
+cancel_soon (gpointer cancellable)
+{
+  g_usleep (150000);
+  g_cancellable_cancel (cancellable);
+  return NULL;
+}
+
+/* One who waits for an answer that never ends is no burden to others, and is gone soon after it is told to. */
+static void
+test_cancelling (gconstpointer fault)
+{
+  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_BASE_URL", fake->base_url, "OPENAI_API_KEY", KEY, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autoptr (JsonObject) request = request_for (fake, "chat"), answer = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  GThread *thread;
+  gint64 started;
+
+  g_assert_no_error (error);
+  fake_plan (fake, fault);
+  thread = g_thread_new ("cancel", cancel_soon, cancellable);
+  started = g_get_monotonic_time ();
+  answer = derush_models_call (models, "chat", request, NULL, cancellable, &error);
+  g_test_message ("ended after %d ms", (int)((g_get_monotonic_time () - started) / 1000));
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED);
+  g_clear_error (&error);
+  g_thread_join (thread);
+  /* The thread of the network has to be free again: this would wait for it. */
+  fake_plan (fake, "[]");
+  answer = derush_models_call (models, "chat", request, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_test_message ("answered after %d ms", (int)((g_get_monotonic_time () - started) / 1000));
+}
+
+/* ── Memory ─────────────────────────────────────────────────────────────── */
+
+static long
+peak_memory (void)
+{
+  g_autofree char *status = NULL;
+  const char *line;
+
+  g_file_get_contents ("/proc/self/status", &status, NULL, NULL);
+  line = strstr (status, "VmHWM:");
+  g_assert_nonnull (line);
+  return atol (line + strlen ("VmHWM:"));
+}
+
+/* In kB. */
+#define ALLOWED (20 * 1024)
+
+static void
+test_memory (void)
+{
+  g_autoptr (Fake) large = fake_start ("openai.mjs", "--dialect", "large", NULL);
+  g_autofree char *token = g_strdup ("local-token");
+  g_autoptr (DerushConfig) config = fake_config (large, "DERUSH_LOCAL_MODELS_URL", large->base_url,
+                                                 "DERUSH_MODELS_TOKEN", token, "DERUSH_MODEL_PROVIDERS", "local", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autofree char *speech = fake_make_sparse_speech (large, 200 << 20), *text = NULL;
+  g_autoptr (JsonObject) request = NULL, answer = NULL;
+  long before, after;
+
+  text = g_strdup_printf ("{\"file\":\"%s\",\"language\":\"en\"}", speech);
+  request = fake_json (text);
+  before = peak_memory ();
+  answer = derush_models_call (models, "transcribe", request, NULL, NULL, &error);
+  after = peak_memory ();
+  g_assert_no_error (error);
+  g_test_message ("peak before %ld kB, after %ld kB", before, after);
+  g_assert_cmpint (after - before, <, ALLOWED);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_setenv ("SOUP_FORCE_HTTP1", "1", FALSE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/models/faults/a-file-of-200-MB-is-sent-without-being-held-in-memory", test_memory);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *name = g_strconcat ("/models/faults/", cases[i].name, NULL);
+
+    g_test_add_data_func (name, &cases[i], test_case);
+  }
+  g_test_add_data_func ("/models/faults/a-drip-can-be-cancelled", "[{\"fault\":\"drip\"}]", test_cancelling);
+  g_test_add_data_func ("/models/faults/silence-can-be-cancelled", "[{\"fault\":\"silent\"}]", test_cancelling);
+  g_test_add_data_func ("/models/faults/a-wait-for-another-attempt-can-be-cancelled",
+                        "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"30\"}}]",
+                        test_cancelling);
+  fake = fake_start ("openai.mjs", "--key", KEY, NULL);
+  status = g_test_run ();
+  fake_stop (fake);
+  return status;
+}
