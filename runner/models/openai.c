@@ -291,6 +291,7 @@ is_whole_speech (ModelCall *call, ModelResponse *response, GError **error)
   gboolean whole;
   const char *type = model_sniff_audio (response->body, &duration, &whole);
 
+  call->hopeless = !type && g_str_equal (model_response_describe (response), "text/html");
   if (!type)
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s answers no sound: %s"), call->provider->name,
                  model_response_describe (response));

@@ -59,7 +59,7 @@ static const Case cases[] = {
     {"a-wrong-type-of-sound-does-no-harm", "speak", "[{\"fault\":\"wrong-type\"}]", -1, 1},
     {"a-web-page-means-a-wrong-address", "chat", "[{\"fault\":\"html\",\"always\":true}]", DERUSH_ERROR_MODEL, 1,
      "web page"},
-    {"a-web-page-is-no-sound", "speak", "[{\"fault\":\"html\",\"always\":true}]", DERUSH_ERROR_MODEL, -1, "text/html"},
+    {"a-web-page-is-no-sound", "speak", "[{\"fault\":\"html\",\"always\":true}]", DERUSH_ERROR_MODEL, 1, "text/html"},
     {"an-expired-key-is-final", "chat",
      "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key provided: " KEY
      "\",\"code\":\"invalid_api_key\"}}}]",
