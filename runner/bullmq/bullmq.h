@@ -228,6 +228,31 @@ void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellabl
                                            GAsyncReadyCallback callback, gpointer user_data);
 JsonObject *derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
 
+/* ── What happens to the jobs of queues ─────────────────────────────────── */
+
+typedef struct _DerushBullmqEvents DerushBullmqEvents;
+
+/**
+ * DerushBullmqEventsFunc:
+ * @queue: where it happened
+ * @position: the id of the event in the stream of the queue
+ * @event: `{event, id, …}` as BullMQ has it: `added`, `waiting`, `active`, `progress`, `completed`, `failed`, …
+ * @user_data: what derush_bullmq_events_new() got
+ */
+typedef void (*DerushBullmqEventsFunc) (const char *queue, const char *position, JsonObject *event, gpointer user_data);
+typedef void (*DerushBullmqEventsReadyFunc) (gpointer user_data);
+
+DerushBullmqEvents *derush_bullmq_events_new (const DerushRedisAddress *address, const char *prefix,
+                                              const char *const *queues, DerushBullmqEventsReadyFunc ready,
+                                              DerushBullmqEventsFunc func, gpointer user_data);
+void derush_bullmq_events_free (DerushBullmqEvents *events);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushBullmqEvents, derush_bullmq_events_free)
+gboolean derush_bullmq_events_is_ready (DerushBullmqEvents *events);
+const char *derush_bullmq_events_get_position (DerushBullmqEvents *events, guint queue);
+void derush_bullmq_events_read_async (DerushBullmqEvents *events, guint queue, const char *from, guint max,
+                                      GAsyncReadyCallback callback, gpointer user_data);
+JsonArray *derush_bullmq_events_read_finish (GAsyncResult *result, GError **error);
+
 /* ── What the processes of one prefix tell each other, beside BullMQ ────── */
 
 typedef struct _DerushBullmqControl DerushBullmqControl;

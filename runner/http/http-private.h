@@ -15,6 +15,7 @@ typedef struct _HttpEvents HttpEvents;
 
 struct _DerushHttpServer {
   SoupServer *soup;
+  DerushRedisAddress *address;
   DerushConfig *config;
   GStrv queues;
   const DerushHttpBackend *backend;
@@ -125,5 +126,10 @@ HttpEvents *http_events_new (DerushHttpServer *server);
 void http_events_free (HttpEvents *events);
 void http_events_publish (HttpEvents *events, const char *event, JsonObject *data);
 void http_events_serve (HttpRequest *request);
+
+/* What a client says that it has heard, `ID,ID,…` in the order of @n_queues queues; NULL: it does not say that. */
+GStrv http_events_parse_position (const char *text, guint n_queues);
+/* As strcmp(), for ids of entries of streams: `MILLISECONDS-NUMBER`. */
+int http_events_compare (const char *a, const char *b);
 
 G_END_DECLS

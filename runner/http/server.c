@@ -644,6 +644,7 @@ derush_http_server_new (DerushConfig *config, DerushStore *store, const DerushRe
     return NULL;
   self = g_new0 (DerushHttpServer, 1);
   self->config = derush_config_ref (config);
+  self->address = derush_redis_address_copy (address);
   self->queues = g_strdupv ((GStrv)queues);
   self->backend = backend;
   self->daemon = daemon;
@@ -705,6 +706,7 @@ derush_http_server_free (DerushHttpServer *self)
   g_hash_table_unref (self->clients);
   g_hash_table_unref (self->connections);
   derush_config_unref (self->config);
+  derush_redis_address_free (self->address);
   g_strfreev (self->queues);
   if (self->token)
     explicit_bzero (self->token, strlen (self->token));

@@ -87,9 +87,9 @@ function speak(port, text, { drip, timeout = 15000 } = {}) {
 }
 
 /** The events of /api/events: {events, next(check), close()}. */
-async function listen(base) {
+async function listen(base, query = '', since = undefined) {
   const events = [];
-  const request = http.get(new URL('/api/events', base));
+  const request = http.get(new URL(`/api/events${query}`, base), { headers: { ...since && { 'last-event-id': since } } });
   const response = await new Promise((done, reject) => request.on('response', done).on('error', reject));
   let text = '';
 
@@ -101,7 +101,7 @@ async function listen(base) {
     for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
       const fields = Object.fromEntries(text.slice(0, end).split('\n').filter(line => /^\w+: /.test(line))
         .map(line => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]));
-      if (fields.event) events.push({ id: Number(fields.id), event: fields.event, data: JSON.parse(fields.data) });
+      if (fields.event) events.push({ id: fields.id, event: fields.event, data: JSON.parse(fields.data) });
     }
   });
   return { events, next: wanted => until(() => events.find(wanted), 'an event', 5000), close: () => request.destroy() };
@@ -211,6 +211,77 @@ main(async () => {
     assert.equal(queue.data.queue, 'video-processing');
     stream.close();
     seen.add('GET /api/events');
+  });
+
+  await test('what happens to jobs is told as bullmq tells it, to each what it wants to hear', async () => {
+    const all = await listen(base), one = await listen(base, '?events=completed,failed&job=watched');
+    const jobs = [{ do: 'ok', durationMs: 700 }, { do: 'fail', durationMs: 0 }];
+
+    await post(base, '/api/jobs', { type: 'SELF_TEST', data: jobs[0], options: { jobId: 'watched' } });
+    await post(base, '/api/jobs', { type: 'SELF_TEST', data: jobs[1], options: { jobId: 'other' } });
+    await all.next(({ event, data }) => event === 'completed' && data.id === 'watched');
+    await all.next(({ event, data }) => event === 'retries-exhausted' && data.id === 'other');
+    const of = id => all.events.filter(({ id: position, data }) => position && data.id === id);
+    const names = id => of(id).map(({ event }) => event).filter(name => name !== 'progress');
+    assert.deepEqual(names('watched'), ['added', 'waiting', 'active', 'completed']);
+    assert.deepEqual(names('other'), ['added', 'waiting', 'active', 'failed', 'retries-exhausted']);
+    const progress = of('watched').filter(({ event }) => event === 'progress').map(({ data }) => data.progress);
+    assert.ok(progress.length >= 1 && progress.at(-1) === 100, String(progress));
+    const done = of('watched').at(-1).data, job = await video.queue.getJob('watched');
+    assert.deepEqual([done.queue, done.returnvalue], ['video-processing', job.returnvalue]);
+    assert.equal(of('other').find(({ event }) => event === 'failed').data.failedReason, (await video.queue.getJob('other')).failedReason);
+    await one.next(({ event }) => event === 'completed');
+    assert.deepEqual(one.events.map(({ event, data }) => [event, data.id]), [['completed', 'watched']]);
+    for (const stream of [all, one]) stream.close();
+  });
+
+  await test('who was away gets what was missed, once and in order; who was away for too long is told so', async () => {
+    const before = await listen(base, '?events=completed');
+    const run = async id => {
+      await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'ok', durationMs: 0 }, options: { jobId: id } });
+      await ended(id);
+    };
+
+    await run('here');
+    const { id: heard } = await before.next(({ data }) => data.id === 'here');
+    before.close();
+    for (let i = 0; i < 120; i++) await run(`away-${i}`);
+    const after = await listen(base, '?events=completed', heard);
+    await run('again');
+    await after.next(({ data }) => data.id === 'again');
+    assert.deepEqual(after.events.map(({ data }) => data.id), [...Array.from({ length: 120 }, (_, i) => `away-${i}`), 'again']);
+    after.close();
+    for (const since of ['5-0', '1-1,1-1', 'nonsense', '-']) {
+      const late = await listen(base, '?queue=video-processing&events=none', since);
+      await late.next(({ event }) => event === 'gap');
+      assert.equal(late.events.length, 1, since);
+      late.close();
+    }
+    const current = await listen(base, `?events=none&lastEventId=${after.events.at(-1).id}`);
+    await sleep(300);
+    assert.deepEqual(current.events, []);
+    current.close();
+  });
+
+  await test('who does not read is left behind, and others hear all', async () => {
+    const slow = net.connect(port, '127.0.0.1'), good = await listen(base, '?events=job');
+    let over = false;
+
+    slow.on('error', () => {}).on('close', () => { over = true; });
+    slow.write('GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await new Promise(resolve => slow.once('data', resolve));
+    slow.pause();
+    // More than the buffers of the kernel and the daemon's own.
+    const events = redis.client(), filler = JSON.stringify('x'.repeat(60000));
+    for (let i = 0; i < 300; i++) await events.xadd('bull:video-processing:events', '*', 'event', 'progress', 'jobId', 'filler', 'data', filler);
+    await until(async () => {
+      if (!over) slow.resume();
+      return over;
+    }, 'the end of the connection', 10000);
+    const { data: { id } } = await post(base, '/api/jobs', { type: 'SELF_TEST', data: { do: 'ok', durationMs: 0 } });
+    await good.next(({ data }) => data.id === id);
+    good.close();
+    await events.del('bull:video-processing:events');
   });
 
   await test('bad data is refused with what is wrong, and nothing is added', async () => {

@@ -120,6 +120,39 @@ test_ids (void)
   g_assert_false (http_is_id (text));
 }
 
+static void
+test_positions (void)
+{
+  static const struct {
+    const char *text;
+    guint n_queues;
+    gboolean good;
+  } cases[] = {
+      {"1700000000000-0", 1, TRUE},
+      {"5-1,0-0", 2, TRUE},
+      {"5-1", 2, FALSE},
+      {"5-1,", 2, FALSE},
+      {"5-1,6-2", 1, FALSE},
+      {"", 1, FALSE},
+      {"5", 1, FALSE},
+      {"5-x", 1, FALSE},
+      {"-5-1", 1, FALSE},
+      {"5-1\r\nX: y", 1, FALSE},
+      {"+5-1", 1, FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_auto (GStrv) ids = http_events_parse_position (cases[i].text, cases[i].n_queues);
+
+    if ((ids != NULL) != cases[i].good)
+      g_error ("“%s” is %s", cases[i].text, ids ? "a position" : "none");
+  }
+  g_assert_cmpint (http_events_compare ("9-0", "10-0"), <, 0);
+  g_assert_cmpint (http_events_compare ("10-2", "10-10"), <, 0);
+  g_assert_cmpint (http_events_compare ("10-2", "10-2"), ==, 0);
+  g_assert_cmpint (http_events_compare ("11-0", "10-9"), >, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -128,5 +161,6 @@ main (int argc, char **argv)
   g_test_add_func ("/http/only-the-whole-token-opens", test_tokens);
   g_test_add_func ("/http/an-address-is-read-or-refused", test_addresses);
   g_test_add_func ("/http/other-keys-of-a-queue-are-no-jobs", test_ids);
+  g_test_add_func ("/http/events/what-a-client-has-heard-is-read-strictly", test_positions);
   return g_test_run ();
 }
