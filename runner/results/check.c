@@ -138,7 +138,7 @@ check_postgresql (const char *url, char **description, GError **error)
   g_autofree char *schema = NULL, *conninfo = postgresql_url_parse (url, &schema, error), *what = NULL;
   gint64 newest = conninfo ? newest_migration ("postgresql", error) : -1, held;
   const char *const values[] = {"derush", "5", conninfo, NULL};
-  gboolean good = FALSE;
+  gboolean good = FALSE, used = FALSE;
   PGconn *connection;
 
   if (newest < 0)
@@ -153,12 +153,15 @@ check_postgresql (const char *url, char **description, GError **error)
                  _ ("PostgreSQL of DATABASE_URL cannot be reached: %s"), safe);
   } else {
     held = held_in (connection, schema ? schema : "public");
-    if (held < 0)
-      held = held_in (connection, "derush");
     what = g_strdup_printf ("PostgreSQL %d, %s", PQserverVersion (connection) / 10000, PQdb (connection));
-    if (held < 0 &&
-        ask_number (connection, "SELECT has_database_privilege (current_database (), 'CREATE')::int") == 0 &&
-        ask_number (connection, "SELECT has_schema_privilege (current_schema (), 'CREATE')::int") != 1)
+    if (held < 0 && !postgresql_examine (url, &used, error))
+      good = FALSE;
+    else if (used)
+      good = (*description = g_strdup_printf (_ ("%s: the backend’s tables in the schema %s are used as they are"),
+                                              what, schema ? schema : "public")) != NULL;
+    else if (held < 0 &&
+             ask_number (connection, "SELECT has_database_privilege (current_database (), 'CREATE')::int") == 0 &&
+             ask_number (connection, "SELECT has_schema_privilege (current_schema (), 'CREATE')::int") != 1)
       g_set_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_BAD_INPUT,
                    _ ("The user of DATABASE_URL may make no tables in the database %s; grant CREATE to it"),
                    PQdb (connection));

@@ -119,6 +119,23 @@ database_change (Database *database, Change *change, Failure *failure, GError **
 }
 
 gboolean
+database_find_job (Database *database, const char *id, GPtrArray **rows, Failure *failure, GError **error)
+{
+  g_autoptr (GString) sql = g_string_new ("SELECT ");
+  Statement *statement;
+  gboolean good;
+
+  for (guint i = 0; rows_get_column (i); i++)
+    g_string_append_printf (sql, "%s\"%s\"", i > 0 ? ", " : "", rows_get_column (i));
+  g_string_append (sql, " FROM jobs WHERE \"id\" = $1");
+  statement = statement_new (sql->str);
+  statement_add_text (statement, id);
+  good = database->class->execute (database, statement, rows, failure, error);
+  statement_free (statement);
+  return good;
+}
+
+gboolean
 database_is_newer (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
                    Failure *failure, GError **error)
 {

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "results-private.h"
+#include "schema-private.h"
 
 #include <string.h>
 #include <libpq-fe.h>
 #include <glib/gi18n-lib.h>
-
-/* The schema for databases where a backend already has tables of the same names: theirs have columns and references that
- * a job of any origin cannot satisfy. */
-#define OWN_SCHEMA "derush"
 
 typedef struct {
   Database parent;
   char *conninfo;
   char *asked_schema;
   char *schema;
+  Schema *theirs; /* how to write into tables of another program; NULL: they are ours */
   PGconn *connection;
 } PostgresqlDatabase;
 
@@ -169,7 +166,7 @@ postgresql_begin (Database *base, Failure *failure, GError **error)
   return postgresql_run (base, sql, failure, error);
 }
 
-static char *
+char *
 texts_to_array (GStrv texts)
 {
   GString *array = g_string_new ("{");
@@ -264,19 +261,17 @@ choose_schema (PostgresqlDatabase *database, Failure *failure, GError **error)
   const char *asked = database->asked_schema ? database->asked_schema : "public";
   gboolean ours = FALSE, theirs = FALSE;
 
-  if (!ask (database, "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'derush_migrations'",
-            asked, &ours, failure, error) ||
-      !ask (database,
-            "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename IN "
-            "('jobs', 'video_formats', 'thumbnails', 'highlights', 'shorts')",
-            asked, &theirs, failure, error))
-    return FALSE;
+  g_clear_pointer (&database->theirs, schema_free);
   g_free (database->schema);
-  database->schema = g_strdup (theirs && !ours ? OWN_SCHEMA : asked);
-  if (theirs && !ours)
-    derush_log (DERUSH_LOG_INFO, NULL,
-                "The schema %s has tables of another program; results are stored in the schema %s", asked, OWN_SCHEMA);
-  return TRUE;
+  database->schema = g_strdup (asked);
+  if (!ask (database, "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'derush_migrations'",
+            asked, &ours, failure, error))
+    return FALSE;
+  if (ours)
+    return TRUE;
+  if (!schema_is_there (&database->parent, asked, &theirs, failure, error))
+    return FALSE;
+  return !theirs || (database->theirs = schema_load (&database->parent, asked, failure, error));
 }
 
 static gboolean
@@ -330,8 +325,12 @@ migrate (PostgresqlDatabase *database, Failure *failure, GError **error)
 
   *failure = FAILURE_REFUSED;
   if (!migrations || !postgresql_run (base, "BEGIN; SELECT pg_advisory_xact_lock(7235419206)", failure, error) ||
-      !choose_schema (database, failure, error) || !ensure_schema (database, failure, error) ||
-      !postgresql_run (base, "COMMIT", failure, error) || !postgresql_begin (base, failure, error) ||
+      !choose_schema (database, failure, error))
+    return FALSE;
+  if (database->theirs)
+    return postgresql_run (base, "COMMIT", failure, error);
+  if (!ensure_schema (database, failure, error) || !postgresql_run (base, "COMMIT", failure, error) ||
+      !postgresql_begin (base, failure, error) ||
       !postgresql_run (base, "SELECT pg_advisory_xact_lock(7235419206)", failure, error) ||
       !ask (database, "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'derush_migrations'",
             database->schema, &there, failure, error))
@@ -345,6 +344,54 @@ migrate (PostgresqlDatabase *database, Failure *failure, GError **error)
     if (!apply (database, g_ptr_array_index (migrations, i), failure, error))
       return FALSE;
   return postgresql_run (base, "COMMIT", failure, error);
+}
+
+/* ── Rows ───────────────────────────────────────────────────────────────── */
+
+static gboolean
+postgresql_change (Database *base, Change *change, Failure *failure, GError **error)
+{
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+
+  return database->theirs ? schema_change (database->theirs, base, change, failure, error)
+                          : database_change (base, change, failure, error);
+}
+
+static gboolean
+postgresql_find_job (Database *base, const char *id, GPtrArray **rows, Failure *failure, GError **error)
+{
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+  g_autoptr (GString) sql = g_string_new ("SELECT ");
+  g_autofree char *own = NULL;
+  Statement *statement;
+  gboolean there, good;
+
+  if (!database->theirs)
+    return database_find_job (base, id, rows, failure, error);
+  if (!schema_find_job (database->theirs, base, id, &own, &there, failure, error))
+    return FALSE;
+  for (guint i = 0; rows_get_column (i); i++) {
+    g_autofree char *column = schema_spell_column (database->theirs, "jobs", rows_get_column (i));
+
+    g_string_append_printf (sql, "%s%s", i > 0 ? ", " : "", column);
+  }
+  g_string_append_printf (sql, " FROM %s WHERE %s::text = $1", schema_get_table (database->theirs, "jobs"),
+                          schema_get_column (database->theirs, "jobs", "id"));
+  statement = statement_new (sql->str);
+  statement_add_text (statement, own);
+  good = postgresql_execute (base, statement, rows, failure, error);
+  statement_free (statement);
+  return good;
+}
+
+static gboolean
+postgresql_is_newer (Database *base, const char *table, const char *id, gint64 time, gboolean *newer, Failure *failure,
+                     GError **error)
+{
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+
+  return database->theirs ? schema_is_newer (database->theirs, base, table, id, time, newer, failure, error)
+                          : database_is_newer (base, table, id, time, newer, failure, error);
 }
 
 /* ── The connection ─────────────────────────────────────────────────────── */
@@ -379,18 +426,27 @@ connection_failed (PostgresqlDatabase *database, Failure *failure, GError **erro
 }
 
 static gboolean
-postgresql_connect (Database *base, Failure *failure, GError **error)
+reach (PostgresqlDatabase *database, Failure *failure, GError **error)
 {
   /* What the URL says comes later and wins. Without the last ones a lost network would hold a write for hours. */
   static const char *const names[] = {"fallback_application_name", "client_encoding", "connect_timeout",
                                       "tcp_user_timeout",          "dbname",          NULL};
-  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
   const char *const values[] = {"derush", "UTF8", "5", "15000", database->conninfo, NULL};
 
   database->connection = PQconnectdbParams (names, values, 1);
   if (PQstatus (database->connection) != CONNECTION_OK)
     return connection_failed (database, failure, error);
   PQsetNoticeReceiver (database->connection, ignore_notice, NULL);
+  return TRUE;
+}
+
+static gboolean
+postgresql_connect (Database *base, Failure *failure, GError **error)
+{
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+
+  if (!reach (database, failure, error))
+    return FALSE;
   if (migrate (database, failure, error))
     return TRUE;
   postgresql_close (base);
@@ -403,6 +459,7 @@ postgresql_free (Database *base)
   PostgresqlDatabase *database = (PostgresqlDatabase *)base;
 
   postgresql_close (base);
+  g_clear_pointer (&database->theirs, schema_free);
   g_free (database->conninfo);
   g_free (database->asked_schema);
   g_free (database->schema);
@@ -419,8 +476,9 @@ postgresql_database_new (const char *url, GError **error)
       .begin = postgresql_begin,
       .run = postgresql_run,
       .execute = postgresql_execute,
-      .change = database_change,
-      .is_newer = database_is_newer,
+      .change = postgresql_change,
+      .find_job = postgresql_find_job,
+      .is_newer = postgresql_is_newer,
       .close = postgresql_close,
       .free = postgresql_free,
   };
@@ -434,4 +492,20 @@ postgresql_database_new (const char *url, GError **error)
   database->conninfo = g_steal_pointer (&conninfo);
   database->asked_schema = g_steal_pointer (&schema);
   return &database->parent;
+}
+
+gboolean
+postgresql_examine (const char *url, gboolean *used, GError **error)
+{
+  Database *base = postgresql_database_new (url, error);
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+  Failure failure;
+  gboolean good;
+
+  if (!base)
+    return FALSE;
+  good = reach (database, &failure, error) && choose_schema (database, &failure, error);
+  *used = database->theirs != NULL;
+  base->class->free (base);
+  return good;
 }

@@ -108,6 +108,7 @@ typedef struct _Database Database;
  *   run      runs SQL without parameters
  *   execute  runs a statement; if @rows is not NULL, the rows of its answer are given there
  *   change   does what @change says
+ *   find_job the row of the job @id as an answer of one row or none, with the columns of rows_get_column()
  *   is_newer whether the row of @table, one of our own, has been written after @time, in ms since 1970
  *   close    ends the connection, if there is one
  */
@@ -119,6 +120,7 @@ typedef struct {
   gboolean (*run) (Database *database, const char *sql, Failure *failure, GError **error);
   gboolean (*execute) (Database *database, Statement *statement, GPtrArray **rows, Failure *failure, GError **error);
   gboolean (*change) (Database *database, Change *change, Failure *failure, GError **error);
+  gboolean (*find_job) (Database *database, const char *id, GPtrArray **rows, Failure *failure, GError **error);
   gboolean (*is_newer) (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
                         Failure *failure, GError **error);
   void (*close) (Database *database);
@@ -131,6 +133,7 @@ struct _Database {
 
 /* How `change` and `is_newer` are done in our own tables. */
 gboolean database_change (Database *database, Change *change, Failure *failure, GError **error);
+gboolean database_find_job (Database *database, const char *id, GPtrArray **rows, Failure *failure, GError **error);
 gboolean database_is_newer (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
                             Failure *failure, GError **error);
 
@@ -139,6 +142,20 @@ Database *sqlite_database_new (const char *path);
 #endif
 #ifdef HAVE_POSTGRESQL
 Database *postgresql_database_new (const char *url, GError **error);
+#endif
+
+#ifdef HAVE_POSTGRESQL
+/* A list as PostgreSQL writes it. */
+char *texts_to_array (GStrv texts);
+
+/*
+ * postgresql_examine:
+ * @schema: (nullable): the one that was asked for
+ *
+ * Returns: whether there are tables of another program that rows can be written into, which @used says, or none; FALSE with
+ *   an error if they cannot
+ */
+gboolean postgresql_examine (const char *url, gboolean *used, GError **error);
 #endif
 
 /* For tests: the connection string for libpq and the schema that a URL as Prisma writes it means. */
@@ -208,7 +225,11 @@ GPtrArray *rows_completed (const char *id, DerushPlan *plan, JsonObject *return_
 GPtrArray *rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled, gint64 duration_ms,
                         gint64 now);
 GPtrArray *rows_execution (const DerushStoreExecution *execution, gint64 now);
-Statement *rows_select_job (const char *id);
+/* What a job has made gets ids that a second run of the same job makes again. */
+char *rows_asset_id (const char *job_id, const char *table, guint i);
+
+/* The columns of jobs, in the order in which rows_read_job() wants them; NULL after the last. */
+const char *rows_get_column (guint i);
 JsonObject *rows_read_job (GPtrArray *row);
 
 G_END_DECLS

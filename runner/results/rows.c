@@ -133,12 +133,19 @@ rows_progress (const char *id, int percent, const char *stage, gint64 now)
 }
 
 /* Text keys that a second run of the same job makes again. */
-static void
-set_asset_id (Change *change, const char *job_id, const char *table, guint i)
+char *
+rows_asset_id (const char *job_id, const char *table, guint i)
 {
   g_autofree char *text = g_strdup_printf ("%s\n%s\n%u", job_id, table, i);
   g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
-  g_autofree char *id = g_strdup_printf ("c%.24s", hash);
+
+  return g_strdup_printf ("c%.24s", hash);
+}
+
+static void
+set_asset_id (Change *change, const char *job_id, const char *table, guint i)
+{
+  g_autofree char *id = rows_asset_id (job_id, table, i);
 
   change_set_text (change, "id", id);
 }
@@ -287,6 +294,7 @@ add_assets (GPtrArray *changes, const char *id, JsonArray *rows, const char *tab
   if (!rows)
     return;
   forget = change_new (CHANGE_DELETE, table);
+  change_set_integer (forget, "first", json_array_get_length (rows));
   change_where (forget, "jobId", id);
   g_ptr_array_add (changes, forget);
   for (guint i = 0; i < json_array_get_length (rows); i++) {
@@ -394,16 +402,10 @@ static const struct {
     {"userId", COLUMN_TEXT},    {"videoId", COLUMN_TEXT},       {"workflowId", COLUMN_TEXT},
 };
 
-Statement *
-rows_select_job (const char *id)
+const char *
+rows_get_column (guint i)
 {
-  Statement *statement = statement_new (
-      "SELECT \"id\", \"type\", \"status\", \"priority\", \"progress\", \"message\", \"stage\", \"input\", \"output\", "
-      "\"error\", \"retryCount\", \"maxRetries\", \"startedAt\", \"completedAt\", \"duration\", \"metadata\", "
-      "\"createdAt\", \"updatedAt\", \"userId\", \"videoId\", \"workflowId\" FROM jobs WHERE \"id\" = $1");
-
-  statement_add_text (statement, id);
-  return statement;
+  return i < G_N_ELEMENTS (columns) ? columns[i].name : NULL;
 }
 
 /* `2026-01-02 03:04:05.06` as PostgreSQL writes it → `2026-01-02T03:04:05.060Z` */

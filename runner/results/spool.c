@@ -372,43 +372,56 @@ write_all (int fd, const char *data, gsize length)
   return TRUE;
 }
 
-/*
- * spool_append:
- * @lines: (element-type utf8): without line ends
- * @lost: (out): how many of the oldest lines had to go to make room
- *
- * Returns: %TRUE once all of @lines are safely on disk; otherwise none of them is there
- */
-gboolean
-spool_append (Spool *spool, GPtrArray *lines, guint64 *lost, GError **error)
+static gboolean
+append (Spool *spool, GString *text, guint n_lines, guint64 *lost, GError **error)
 {
-  g_autoptr (GString) text = g_string_new (NULL);
-  gboolean good = FALSE;
+  File *file;
 
-  *lost = 0;
-  for (guint i = 0; i < lines->len; i++) {
-    g_string_append (text, lines->pdata[i]);
-    g_string_append_c (text, '\n');
-  }
-  g_mutex_lock (&spool->files_lock);
   while (spool->files.length > 0 && spool_get_size (spool).bytes + (gint64)text->len > spool->limit) {
     *lost += ((File *)g_queue_peek_head (&spool->files))->lines;
     remove_oldest (spool);
     update_size (spool);
   }
-  if (begin_file (spool, error)) {
-    File *file = g_queue_peek_tail (&spool->files);
-
-    good = write_all (spool->fd, text->str, text->len) && fdatasync (spool->fd) == 0;
-    if (good) {
-      file->bytes += text->len;
-      file->lines += lines->len;
-    } else {
-      fail (error, file->path, errno);
-      if (ftruncate (spool->fd, file->bytes) != 0)
-        seal (spool);
-    }
+  if (!begin_file (spool, error))
+    return FALSE;
+  file = g_queue_peek_tail (&spool->files);
+  if (write_all (spool->fd, text->str, text->len) && fdatasync (spool->fd) == 0) {
+    file->bytes += text->len;
+    file->lines += n_lines;
     update_size (spool);
+    return TRUE;
+  }
+  fail (error, file->path, errno);
+  if (ftruncate (spool->fd, file->bytes) != 0)
+    seal (spool);
+  return FALSE;
+}
+
+/*
+ * spool_append:
+ * @lines: (element-type utf8): without line ends
+ * @lost: (out): how many of the oldest lines had to go to make room
+ *
+ * Returns: %TRUE once all of @lines are safely on disk; otherwise some of them may be there
+ */
+gboolean
+spool_append (Spool *spool, GPtrArray *lines, guint64 *lost, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  gboolean good = TRUE;
+  guint n = 0;
+
+  *lost = 0;
+  g_mutex_lock (&spool->files_lock);
+  for (guint i = 0; good && i < lines->len; i++) {
+    g_string_append (text, lines->pdata[i]);
+    g_string_append_c (text, '\n');
+    n++;
+    if (text->len < FILE_BYTES && i + 1 < lines->len)
+      continue;
+    good = append (spool, text, n, lost, error);
+    g_string_truncate (text, 0);
+    n = 0;
   }
   g_mutex_unlock (&spool->files_lock);
   return good;

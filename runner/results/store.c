@@ -107,8 +107,8 @@ is_busy (DerushStore *store)
  *
  * Opens the result store and brings its tables up to date: with an empty `DATABASE_URL` the file `derush.sqlite` in
  * `DERUSH_STATE_DIR`, readable by its owner alone; with `postgresql://…` the schema that the URL names as Prisma does
- * (`?schema=`), else `public`. A schema where another program has tables of these names is left alone; the tables are
- * then in the schema `derush`.
+ * (`?schema=`), else `public`. Tables that another program has made there, as Prisma does, are used as they are, by the
+ * map in `data/schemas/prisma.ini`; if rows cannot be written into them, that is an error.
  *
  * A database that is away for the moment is no error: rows wait on disk, in `spool` in `DERUSH_STATE_DIR`, until it is
  * back, and what an earlier process has left there is written first.
@@ -400,11 +400,9 @@ static gboolean
 select_job (Database *database, gpointer data, Failure *failure, GError **error)
 {
   Row *row = data;
-  Statement *statement = rows_select_job (row->id);
   g_autoptr (GPtrArray) rows = NULL;
-  gboolean good = database->class->execute (database, statement, &rows, failure, error);
+  gboolean good = database->class->find_job (database, row->id, &rows, failure, error);
 
-  statement_free (statement);
   g_clear_pointer (&row->found, json_object_unref);
   if (good && rows->len > 0)
     row->found = rows_read_job (rows->pdata[0]);

@@ -434,6 +434,13 @@ run_test (gconstpointer data)
 }
 
 void
+store_tests_use (UseEmptyStore empty, OpenDatabase open)
+{
+  use_empty_store = empty;
+  open_database = open;
+}
+
+void
 store_tests_add (const char *prefix, UseEmptyStore empty, OpenDatabase open)
 {
   static const Test tests[] = {
@@ -449,8 +456,7 @@ store_tests_add (const char *prefix, UseEmptyStore empty, OpenDatabase open)
       {"without-a-store-nothing-happens", test_no_store},
   };
 
-  use_empty_store = empty;
-  open_database = open;
+  store_tests_use (empty, open);
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {
     g_autofree char *path = g_strdup_printf ("%s/%s", prefix, tests[i].name);
 

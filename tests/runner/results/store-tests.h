@@ -11,6 +11,9 @@ typedef void (*UseEmptyStore) (const char *name);
 /* A second connection to that store, to look at its tables. */
 typedef Database *(*OpenDatabase) (void);
 
+/* For tests of their own with the functions below. */
+void store_tests_use (UseEmptyStore use_empty_store, OpenDatabase open_database);
+
 void store_tests_add (const char *prefix, UseEmptyStore use_empty_store, OpenDatabase open_database);
 
 JsonObject *parse (const char *text);

@@ -342,36 +342,6 @@ test_urls (void)
 }
 
 static void
-test_backend_tables (void)
-{
-  DerushStore *store;
-
-  run_sql ("CREATE DATABASE backend");
-  {
-    g_autofree char *backend = g_strdup_printf ("postgresql://derush@localhost/backend?host=%s", folder);
-    g_autofree char *with_schema = g_strconcat (backend, "&schema=public", NULL), *server = g_steal_pointer (&url);
-    g_autofree char *theirs = NULL;
-
-    url = g_strdup (backend);
-    run_sql ("CREATE TABLE users (\"id\" TEXT PRIMARY KEY);"
-             "CREATE TABLE jobs (\"id\" TEXT PRIMARY KEY, \"userId\" TEXT NOT NULL REFERENCES users (\"id\"))");
-    g_setenv ("DATABASE_URL", with_schema, TRUE);
-    store = open_store ();
-    write_jobs (store, 0, 5);
-    close_store (store);
-    assert_count ("derush.jobs", 5);
-    assert_count ("derush.video_formats", 5);
-    assert_count ("public.jobs", 0);
-    store = open_store ();
-    write_jobs (store, 5, 5);
-    close_store (store);
-    assert_count ("derush.jobs", 10);
-    g_free (url);
-    url = g_steal_pointer (&server);
-  }
-}
-
-static void
 test_public (void)
 {
   DerushStore *store;
@@ -410,7 +380,6 @@ main (int argc, char *argv[])
   g_test_add_func ("/results/postgresql/a-refused-row-is-lost-alone", test_refused_row);
   g_test_add_func ("/results/postgresql/what-waiting-cannot-mend-is-refused-without-secrets", test_refused);
   g_test_add_func ("/results/postgresql/urls-of-prisma-are-understood", test_urls);
-  g_test_add_func ("/results/postgresql/tables-of-the-backend-are-left-alone", test_backend_tables);
   g_test_add_func ("/results/postgresql/without-a-schema-tables-are-public", test_public);
   status = g_test_run ();
   derush_directory_remove (top, NULL);
