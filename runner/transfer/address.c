@@ -20,6 +20,46 @@ derush_transfer_error_quark (void)
   return quark;
 }
 
+/* ── Names ──────────────────────────────────────────────────────────────── */
+
+/**
+ * derush_transfer_is_remote:
+ * @source: a source as a job names it
+ *
+ * Returns: whether it is an `http:` or `https:` address
+ */
+gboolean
+derush_transfer_is_remote (const char *source)
+{
+  return g_ascii_strncasecmp (source, "https://", 8) == 0 || g_ascii_strncasecmp (source, "http://", 7) == 0;
+}
+
+/**
+ * derush_transfer_describe:
+ * @url: a source as a job names it
+ *
+ * Returns: (transfer full): @url without what may be secret: user, password, query and fragment; a path as it is
+ */
+char *
+derush_transfer_describe (const char *url)
+{
+  const char *authority, *end, *at = NULL;
+
+  if (!derush_transfer_is_remote (url))
+    return g_strdup (url);
+  authority = strstr (url, "://") + 3;
+  end = authority + strcspn (authority, "/?#");
+  for (const char *c = authority; c < end; c++)
+    if (*c == '@')
+      at = c + 1;
+  if (at) {
+    g_autofree char *rest = g_strndup (at, strcspn (at, "?#"));
+
+    return g_strdup_printf ("%.*s%s", (int)(authority - url), url, rest);
+  }
+  return g_strndup (url, strcspn (url, "?#"));
+}
+
 /* ── Which addresses are public ─────────────────────────────────────────── */
 
 /* IANA's registries of special-purpose addresses, and the one address outside of them that a cloud (Azure) gives its

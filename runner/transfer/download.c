@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "transfer/transfer-private.h"
+#include "transfer/exchange-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,145 +10,21 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <glib/gi18n-lib.h>
-#include <libsoup/soup.h>
 
-#define MAX_REDIRECTS 5
 #define MAX_FUTILE 4 /* attempts in a row that get no further than those before */
 #define MAX_ATTEMPTS 50
 #define CHUNK (256 * 1024)
-#define MIN_RATE 1024 /* bytes per second */
-#define TICK 50       /* ms */
 
 typedef struct {
+  Exchange exchange;
   DerushDownload *options;
-  GCancellable *cancellable; /* the caller's */
-  char *display;
   int fd;
-  gint64 received;
   gint64 length;   /* of the whole; -1 while unknown */
   char *validator; /* a strong ETag or Last-Modified */
   GChecksumType checksum_type;
   char *checksum; /* in base64, or %NULL */
-
-  GMainContext *context;
-  GCancellable *attempt; /* ends one request */
-  gboolean late, stalled;
-  gboolean again; /* whether the failure may pass by itself */
-  gint64 window_start, window_bytes;
   gint64 space_checked;
 } Transfer;
-
-/* ── Names ──────────────────────────────────────────────────────────────── */
-
-/**
- * derush_transfer_is_remote:
- * @source: a source as a job names it
- *
- * Returns: whether it is an `http:` or `https:` address
- */
-gboolean
-derush_transfer_is_remote (const char *source)
-{
-  return g_ascii_strncasecmp (source, "https://", 8) == 0 || g_ascii_strncasecmp (source, "http://", 7) == 0;
-}
-
-/**
- * derush_transfer_describe:
- * @url: a source as a job names it
- *
- * Returns: (transfer full): @url without what may be secret: user, password, query and fragment; a path as it is
- */
-char *
-derush_transfer_describe (const char *url)
-{
-  const char *authority, *end, *at = NULL;
-
-  if (!derush_transfer_is_remote (url))
-    return g_strdup (url);
-  authority = strstr (url, "://") + 3;
-  end = authority + strcspn (authority, "/?#");
-  for (const char *c = authority; c < end; c++)
-    if (*c == '@')
-      at = c + 1;
-  if (at) {
-    g_autofree char *rest = g_strndup (at, strcspn (at, "?#"));
-
-    return g_strdup_printf ("%.*s%s", (int)(authority - url), url, rest);
-  }
-  return g_strndup (url, strcspn (url, "?#"));
-}
-
-/* ── Waiting ────────────────────────────────────────────────────────────── */
-
-/* Called several times a second while a request runs: libsoup's own limit only knows of silence. */
-static gboolean
-on_tick (gpointer user_data)
-{
-  Transfer *self = user_data;
-  gint64 now = g_get_monotonic_time ();
-
-  if (g_cancellable_is_cancelled (self->cancellable)) {
-    g_cancellable_cancel (self->attempt);
-  } else if (now >= self->options->deadline) {
-    self->late = TRUE;
-    g_cancellable_cancel (self->attempt);
-  } else if (now >= self->window_start + self->options->stall) {
-    if (self->received - self->window_bytes < self->options->stall / G_USEC_PER_SEC * MIN_RATE) {
-      self->stalled = TRUE;
-      g_cancellable_cancel (self->attempt);
-    }
-    self->window_start = now;
-    self->window_bytes = self->received;
-  }
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-on_cancelled (GCancellable *theirs, gpointer ours)
-{
-  g_cancellable_cancel (ours);
-}
-
-static void
-on_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **)user_data = g_object_ref (result);
-}
-
-static GAsyncResult *
-wait_for (Transfer *self, GAsyncResult **result)
-{
-  while (!*result)
-    g_main_context_iteration (self->context, TRUE);
-  return *result;
-}
-
-/* What a request that ended with @cause means. */
-static gboolean
-fail_transport (Transfer *self, GError *cause, GError **error)
-{
-  if (g_cancellable_set_error_if_cancelled (self->cancellable, error))
-    return FALSE;
-  if (self->late) {
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_STALLED,
-                 _ ("%s could not be fetched within the time that the job has; give it a longer timeoutMs"),
-                 self->display);
-  } else if (self->stalled) {
-    self->again = TRUE;
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_STALLED,
-                 _ ("The server of %s sends too slowly or nothing at all"), self->display);
-  } else if (cause->domain == G_TLS_ERROR) {
-    g_set_error (error, DERUSH_TRANSFER_ERROR,
-                 g_error_matches (cause, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE) ? DERUSH_ERROR_BAD_INPUT
-                                                                                   : DERUSH_ERROR_RESOURCE,
-                 _ ("No safe connection to the server of %s can be made: %s"), self->display, cause->message);
-  } else {
-    self->again = TRUE;
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s could not be fetched: %s"), self->display,
-                 cause->message);
-  }
-  return FALSE;
-}
 
 /* ── File ───────────────────────────────────────────────────────────────── */
 
@@ -158,7 +34,8 @@ check_size (Transfer *self, gint64 size, GError **error)
   if (size <= self->options->max_bytes)
     return TRUE;
   g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT,
-               _ ("%s is too long; DERUSH_MAX_INPUT_BYTES is %" PRId64), self->display, self->options->max_bytes);
+               _ ("%s is too long; DERUSH_MAX_INPUT_BYTES is %" PRId64), self->exchange.display,
+               self->options->max_bytes);
   return FALSE;
 }
 
@@ -178,7 +55,7 @@ check_space (Transfer *self, gint64 more, GError **error)
       error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
       _ ("There is too little space left for %s; make room on the disk of DERUSH_SCRATCH or change it: %" PRId64
          " MiB are free, %" PRId64 " MiB are needed"),
-      self->display, available >> 20, ((more + self->options->min_free) >> 20) + 1);
+      self->exchange.display, available >> 20, ((more + self->options->min_free) >> 20) + 1);
   return FALSE;
 }
 
@@ -207,8 +84,8 @@ start_over (Transfer *self, GError **error)
   g_clear_pointer (&self->validator, g_free);
   g_clear_pointer (&self->checksum, g_free);
   self->length = -1;
-  self->received = 0;
-  self->window_bytes = 0;
+  self->exchange.moved = 0;
+  self->exchange.window_bytes = 0;
   self->space_checked = 0;
   if (ftruncate (self->fd, 0) == 0 && lseek (self->fd, 0, SEEK_SET) == 0)
     return TRUE;
@@ -222,16 +99,16 @@ start_over (Transfer *self, GError **error)
 static gboolean
 fail_status (Transfer *self, guint status, GError **error)
 {
-  self->again = status == 408 || status == 425 || status == 429 || (status >= 500 && status != 501 && status != 505);
-  if (self->again)
+  self->exchange.again = exchange_status_may_pass (status);
+  if (self->exchange.again)
     g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The server of %s cannot answer at present: HTTP status %u"), self->display, status);
+                 _ ("The server of %s cannot answer at present: HTTP status %u"), self->exchange.display, status);
   else
     g_set_error (
         error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT,
         _ ("The server of %s does not give it; check the address and whether its signature is still valid: HTTP "
            "status %u"),
-        self->display, status);
+        self->exchange.display, status);
   return FALSE;
 }
 
@@ -271,8 +148,8 @@ place_answer (Transfer *self, SoupMessage *message, GError **error)
   guint status = soup_message_get_status (message);
   goffset start, end, total;
 
-  if (status == SOUP_STATUS_PARTIAL_CONTENT && self->received > 0) {
-    if (soup_message_headers_get_content_range (headers, &start, &end, &total) && start == self->received &&
+  if (status == SOUP_STATUS_PARTIAL_CONTENT && self->exchange.moved > 0) {
+    if (soup_message_headers_get_content_range (headers, &start, &end, &total) && start == self->exchange.moved &&
         (total < 0 || self->length < 0 || total == self->length)) {
       if (self->length < 0)
         self->length = total;
@@ -286,10 +163,10 @@ place_answer (Transfer *self, SoupMessage *message, GError **error)
   } else if (status != SOUP_STATUS_PARTIAL_CONTENT && status != SOUP_STATUS_REQUESTED_RANGE_NOT_SATISFIABLE) {
     return fail_status (self, status, error);
   }
-  self->again = TRUE;
+  self->exchange.again = TRUE;
   if (start_over (self, error))
     g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
-                 _ ("The server of %s sent another part than the one asked for"), self->display);
+                 _ ("The server of %s sent another part than the one asked for"), self->exchange.display);
   return FALSE;
 }
 
@@ -299,211 +176,54 @@ read_body (Transfer *self, GInputStream *body, GError **error)
   g_autofree guchar *chunk = g_malloc (CHUNK);
 
   for (;;) {
-    g_autoptr (GAsyncResult) result = NULL;
-    g_autoptr (GError) local = NULL;
-    gssize length;
+    gssize length = exchange_read (&self->exchange, body, chunk, CHUNK, error);
 
-    g_input_stream_read_async (body, chunk, CHUNK, G_PRIORITY_DEFAULT, self->attempt, on_result, &result);
-    length = g_input_stream_read_finish (body, wait_for (self, &result), &local);
     if (length < 0)
-      return fail_transport (self, local, error);
+      return FALSE;
     if (length == 0)
       break;
-    if (!check_size (self, self->received + length, error))
+    if (!check_size (self, self->exchange.moved + length, error))
       return FALSE;
-    if (self->received + length > self->space_checked) {
+    if (self->exchange.moved + length > self->space_checked) {
       if (!check_space (self, length, error))
         return FALSE;
-      self->space_checked = self->received + 16 * CHUNK;
+      self->space_checked = self->exchange.moved + 16 * CHUNK;
     }
     if (!write_all (self, chunk, length, error))
       return FALSE;
-    self->received += length;
+    self->exchange.moved += length;
     if (self->options->progress && self->length > 0)
-      self->options->progress (MIN ((double)self->received / self->length, 1), self->options->user_data);
+      self->options->progress (MIN ((double)self->exchange.moved / self->length, 1), self->options->user_data);
   }
-  if (self->length < 0 || self->received == self->length)
+  if (self->length < 0 || self->exchange.moved == self->length)
     return TRUE;
-  self->again = TRUE;
+  self->exchange.again = TRUE;
   g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("The server of %s ended too early: %" PRId64 " of %" PRId64 " bytes came"), self->display,
-               self->received, self->length);
+               _ ("The server of %s ended too early: %" PRId64 " of %" PRId64 " bytes came"), self->exchange.display,
+               self->exchange.moved, self->length);
   return FALSE;
-}
-
-/* ── Requests ───────────────────────────────────────────────────────────── */
-
-static gboolean
-check_scheme (Transfer *self, GUri *uri, GError **error)
-{
-  const char *host = g_uri_get_host (uri);
-  g_autoptr (GInetAddress) address = host ? g_inet_address_new_from_string (host) : NULL;
-
-  if (!host || *host == '\0') {
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("%s names no host"), self->display);
-    return FALSE;
-  }
-  if (strcmp (g_uri_get_scheme (uri), "https") == 0)
-    return TRUE;
-  if (strcmp (g_uri_get_scheme (uri), "http") == 0 &&
-      (self->options->allow_http || derush_allowed_hosts_has_name (self->options->hosts, host) ||
-       (address && derush_allowed_hosts_has_address (self->options->hosts, address))))
-    return TRUE;
-  g_set_error (
-      error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_UNSUPPORTED,
-      _ ("%s leads to %s://%s, which is not fetched; use an https: address, set DERUSH_ALLOW_HTTP, or add the host "
-         "to DERUSH_ALLOWED_HOSTS"),
-      self->display, g_uri_get_scheme (uri), host);
-  return FALSE;
-}
-
-/* A session for one host whose addresses are settled, without a proxy, which would resolve the name anew. */
-static SoupSession *
-new_session (GSocketConnectable *host)
-{
-  SoupSession *session =
-      g_object_new (SOUP_TYPE_SESSION, "remote-connectable", host, "proxy-resolver", NULL, "timeout", 0, "user-agent",
-                    "Derush/" PACKAGE_VERSION, "max-conns", 1, "max-conns-per-host", 1, NULL);
-
-  soup_session_remove_feature_by_type (session, SOUP_TYPE_CONTENT_DECODER);
-  soup_session_remove_feature_by_type (session, SOUP_TYPE_AUTH_MANAGER);
-  return session;
 }
 
 static SoupMessage *
-new_message (Transfer *self, GUri *uri, gboolean own_origin)
+new_message (Exchange *exchange, GUri *uri, gboolean own_origin)
 {
-  g_autoptr (GUri) bare =
-      soup_uri_copy (uri, SOUP_URI_USER, NULL, SOUP_URI_PASSWORD, NULL, SOUP_URI_FRAGMENT, NULL, SOUP_URI_NONE);
-  SoupMessage *message = soup_message_new_from_uri (SOUP_METHOD_GET, bare);
+  Transfer *self = exchange->owner;
+  SoupMessage *message = exchange_message_new (SOUP_METHOD_GET, uri, own_origin);
   SoupMessageHeaders *headers = soup_message_get_request_headers (message);
 
-  soup_message_add_flags (message, SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_DO_NOT_USE_AUTH_CACHE);
-  soup_message_headers_replace (headers, "Accept-Encoding", "identity");
-  if (own_origin && g_uri_get_user (uri)) {
-    g_autofree char *pair =
-        g_strdup_printf ("%s:%s", g_uri_get_user (uri), g_uri_get_password (uri) ? g_uri_get_password (uri) : "");
-    g_autofree char *encoded = g_base64_encode ((guchar *)pair, strlen (pair));
-    g_autofree char *value = g_strconcat ("Basic ", encoded, NULL);
-
-    soup_message_headers_replace (headers, "Authorization", value);
-  }
-  if (self->received > 0) {
-    soup_message_headers_set_range (headers, self->received, -1);
+  if (exchange->moved > 0) {
+    soup_message_headers_set_range (headers, exchange->moved, -1);
     soup_message_headers_replace (headers, "If-Range", self->validator);
   }
   return message;
 }
 
-/* The next address, if the answer is a redirect. */
 static gboolean
-follow (Transfer *self, SoupMessage *message, GUri **uri, GError **error)
+take_answer (Exchange *exchange, SoupMessage *message, GInputStream *body, GError **error)
 {
-  const char *location = soup_message_headers_get_one (soup_message_get_response_headers (message), "Location");
-  g_autoptr (GUri) next = location ? g_uri_parse_relative (*uri, location, SOUP_HTTP_URI_FLAGS, NULL) : NULL;
+  Transfer *self = exchange->owner;
 
-  if (!next) {
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT,
-                 _ ("The server of %s redirects to no valid address"), self->display);
-    return FALSE;
-  }
-  g_uri_unref (*uri);
-  *uri = g_steal_pointer (&next);
-  return TRUE;
-}
-
-static gboolean
-is_redirect (guint status)
-{
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-static gboolean
-request (Transfer *self, GError **error)
-{
-  g_autoptr (GUri) uri = g_uri_parse (self->options->url, SOUP_HTTP_URI_FLAGS, NULL);
-
-  if (!uri) {
-    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("%s is not a valid address"), self->display);
-    return FALSE;
-  }
-  for (guint hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    g_autoptr (GSocketConnectable) host = NULL;
-    g_autoptr (SoupSession) session = NULL;
-    g_autoptr (SoupMessage) message = NULL;
-    g_autoptr (GAsyncResult) result = NULL;
-    g_autoptr (GInputStream) body = NULL;
-    g_autoptr (GError) local = NULL;
-    gboolean done;
-
-    if (!check_scheme (self, uri, error))
-      return FALSE;
-    host = transfer_resolve (g_uri_get_host (uri), g_uri_get_port (uri), self->options->hosts, self->attempt, &local);
-    if (!host && local->domain == DERUSH_TRANSFER_ERROR) {
-      self->again = derush_error_get_class (local) == DERUSH_ERROR_RESOURCE;
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-    if (!host)
-      return fail_transport (self, local, error);
-    session = new_session (host);
-    message = new_message (self, uri, hops == 0);
-    soup_session_send_async (session, message, G_PRIORITY_DEFAULT, self->attempt, on_result, &result);
-    body = soup_session_send_finish (session, wait_for (self, &result), &local);
-    if (!body)
-      return fail_transport (self, local, error);
-    if (!is_redirect (soup_message_get_status (message))) {
-      done = place_answer (self, message, error) && read_body (self, body, error);
-      soup_session_abort (session);
-      return done;
-    }
-    soup_session_abort (session);
-    if (!follow (self, message, &uri, error))
-      return FALSE;
-  }
-  g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_BAD_INPUT,
-               _ ("The server of %s redirects more than %d times"), self->display, MAX_REDIRECTS);
-  return FALSE;
-}
-
-/* One request with all its limits. */
-static gboolean
-attempt (Transfer *self, GError **error)
-{
-  g_autoptr (GSource) tick = g_timeout_source_new (TICK);
-  gulong handler;
-  gboolean done;
-
-  self->attempt = g_cancellable_new ();
-  self->again = self->late = self->stalled = FALSE;
-  self->window_start = g_get_monotonic_time ();
-  self->window_bytes = self->received;
-  handler = g_cancellable_connect (self->cancellable, G_CALLBACK (on_cancelled), g_object_ref (self->attempt),
-                                   g_object_unref);
-  g_source_set_callback (tick, on_tick, self, NULL);
-  g_source_attach (tick, self->context);
-  done = request (self, error);
-  g_source_destroy (tick);
-  g_cancellable_disconnect (self->cancellable, handler);
-  g_clear_object (&self->attempt);
-  return done;
-}
-
-/* Between attempts. */
-static gboolean
-pause_for (Transfer *self, gint64 until, GError **error)
-{
-  while (g_get_monotonic_time () < MIN (until, self->options->deadline)) {
-    GPollFD fd;
-    gboolean watched = g_cancellable_make_pollfd (self->cancellable, &fd);
-
-    g_poll (&fd, watched ? 1 : 0, (until - g_get_monotonic_time ()) / 1000 + 1);
-    if (watched)
-      g_cancellable_release_fd (self->cancellable);
-    if (g_cancellable_set_error_if_cancelled (self->cancellable, error))
-      return FALSE;
-  }
-  return TRUE;
+  return place_answer (self, message, error) && read_body (self, body, error);
 }
 
 static gboolean
@@ -520,7 +240,7 @@ verify (Transfer *self, GError **error)
     return TRUE;
   checksum = g_checksum_new (self->checksum_type);
   for (gint64 at = 0; (length = pread (self->fd, chunk, CHUNK, at)) > 0; at += length) {
-    if (g_cancellable_set_error_if_cancelled (self->cancellable, error))
+    if (g_cancellable_set_error_if_cancelled (self->exchange.cancellable, error))
       return FALSE;
     g_checksum_update (checksum, chunk, length);
   }
@@ -529,7 +249,8 @@ verify (Transfer *self, GError **error)
   if (strcmp (found, self->checksum) == 0)
     return TRUE;
   g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
-               _ ("%s was damaged on its way: its checksum is not the one that the server gives"), self->display);
+               _ ("%s was damaged on its way: its checksum is not the one that the server gives"),
+               self->exchange.display);
   return FALSE;
 }
 
@@ -542,18 +263,18 @@ run (Transfer *self, GError **error)
   for (guint attempts = 1;; attempts++) {
     g_autoptr (GError) local = NULL;
 
-    if (attempt (self, &local))
+    if (exchange_attempt (&self->exchange, &local))
       return verify (self, error);
-    futile = self->received > most ? 0 : futile + 1;
-    most = MAX (most, self->received);
-    if (!self->again || futile == MAX_FUTILE || attempts == MAX_ATTEMPTS) {
+    futile = self->exchange.moved > most ? 0 : futile + 1;
+    most = MAX (most, self->exchange.moved);
+    if (!self->exchange.again || futile == MAX_FUTILE || attempts == MAX_ATTEMPTS) {
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
     derush_log (DERUSH_LOG_DEBUG, NULL, "%s (will be tried again)", local->message);
     if (!self->validator && !start_over (self, error))
       return FALSE;
-    if (!pause_for (self, g_get_monotonic_time () + (G_USEC_PER_SEC / 5 << MIN (futile, 5)), error))
+    if (!exchange_pause (&self->exchange, futile, error))
       return FALSE;
   }
 }
@@ -574,7 +295,17 @@ gboolean
 derush_download_run (DerushDownload *download, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GCancellable) own = cancellable ? g_object_ref (cancellable) : g_cancellable_new ();
-  Transfer self = {.options = download, .cancellable = own, .length = -1};
+  Transfer self = {.exchange = {.url = download->url,
+                                .hosts = download->hosts,
+                                .allow_http = download->allow_http,
+                                .deadline = download->deadline,
+                                .stall = download->stall,
+                                .cancellable = own,
+                                .new_message = new_message,
+                                .take_answer = take_answer,
+                                .owner = &self},
+                   .options = download,
+                   .length = -1};
   gboolean done = FALSE;
 
   self.fd = open (download->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -583,19 +314,13 @@ derush_download_run (DerushDownload *download, GCancellable *cancellable, GError
                  download->path, g_strerror (errno));
     return FALSE;
   }
-  self.display = derush_transfer_describe (download->url);
-  self.context = g_main_context_new ();
-  g_main_context_push_thread_default (self.context);
+  exchange_open (&self.exchange);
   done = run (&self, error);
-  while (g_main_context_iteration (self.context, FALSE))
-    ;
-  g_main_context_pop_thread_default (self.context);
-  g_main_context_unref (self.context);
+  exchange_close (&self.exchange);
   download->complete = self.length >= 0;
   close (self.fd);
   if (!done)
     unlink (download->path);
-  g_free (self.display);
   g_free (self.validator);
   g_free (self.checksum);
   return done;

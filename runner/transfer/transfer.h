@@ -3,7 +3,7 @@
 /**
  * SECTION:transfer
  * @title: transfer
- * @short_description: bringing in sources over HTTP without opening the own network to whoever adds jobs
+ * @short_description: bringing in sources and sending files over HTTP without opening the own network to whoever adds jobs
  *
  * Workers do not link this: they have no network. An address is checked after its name was resolved, and the connection
  * goes to the very address that was checked; redirects are followed one by one, each checked like the first.
@@ -30,11 +30,11 @@ gboolean derush_allowed_hosts_has_address (DerushAllowedHosts *hosts, GInetAddre
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushAllowedHosts, derush_allowed_hosts_free)
 
 /**
- * DerushDownloadProgress:
+ * DerushTransferProgress:
  * @progress: 0 to 1; stays 0 while the length is unknown
  * @user_data: from #DerushDownload
  */
-typedef void (*DerushDownloadProgress) (double progress, gpointer user_data);
+typedef void (*DerushTransferProgress) (double progress, gpointer user_data);
 
 /**
  * DerushDownload:
@@ -59,11 +59,39 @@ typedef struct {
   gint64 min_free;
   gint64 deadline;
   gint64 stall;
-  DerushDownloadProgress progress;
+  DerushTransferProgress progress;
   gpointer user_data;
   gboolean complete;
 } DerushDownload;
 
 gboolean derush_download_run (DerushDownload *download, GCancellable *cancellable, GError **error);
+
+/**
+ * DerushUpload:
+ * @url: `https:`, or `http:` where that is allowed
+ * @path: the file to send
+ * @content_type: its media type
+ * @headers: (nullable) (array zero-terminated=1): names and values in turn, sent to the address itself only
+ * @hosts: what may be reached though it is private, also by `http:`
+ * @allow_http: whether `http:` may be used with any host
+ * @deadline: by the monotonic clock, in µs, for all attempts together
+ * @stall: µs within which at least 1 KiB/s on average must be taken
+ * @progress: (nullable): called from within derush_upload_run(), with 0 to 1; falls when the file is sent again
+ * @user_data: for @progress
+ */
+typedef struct {
+  const char *url;
+  const char *path;
+  const char *content_type;
+  const char *const *headers;
+  DerushAllowedHosts *hosts;
+  gboolean allow_http;
+  gint64 deadline;
+  gint64 stall;
+  DerushTransferProgress progress;
+  gpointer user_data;
+} DerushUpload;
+
+gboolean derush_upload_run (DerushUpload *upload, GCancellable *cancellable, GError **error);
 
 G_END_DECLS
