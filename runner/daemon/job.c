@@ -262,7 +262,8 @@ describe_step (DerushPlan *plan, const char *name)
 
   if (strcmp (name, DERUSH_DOWNLOAD_STEP) == 0)
     return g_strdup_printf ("step %s, 0 to %.0f %%", name, from * 100);
-
+  if (strcmp (name, DERUSH_UPLOAD_STEP) == 0)
+    return g_strdup_printf ("step %s, %.0f to 100 %%", name, (1 - plan->upload_weight) * 100);
   for (guint i = 0; i < plan->steps->len; i++) {
     DerushPlanStep *step = plan->steps->pdata[i];
 

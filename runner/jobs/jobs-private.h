@@ -118,6 +118,9 @@ void set_counts (JsonObject *object, const char *text);
 /* Who answered, with what, at what cost: from the result of a step of the model worker, or NULL. */
 JsonObject *model_metadata (JsonObject *result);
 
+/* Where the files of the job are to be sent; what is wrong is among the faults. */
+void plan_read_uploads (DerushPlan *plan, JsonNode *list, Checker *checker);
+
 /* A value for people: text in quotes, shortened, in one line. */
 char *json_node_quote (JsonNode *node);
 char *text_quote (const char *text);

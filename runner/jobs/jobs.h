@@ -28,7 +28,7 @@ typedef enum {
  * @name: what people see: `probe`, `transcode`, `thumbnails`, …; unique in the plan
  * @action: what the worker is asked to do
  * @worker: who does it
- * @weight: its share of the job's progress; those of a plan and its @download_weight add up to 1
+ * @weight: its share of the job's progress; those of a plan, its @download_weight and its @upload_weight add up to 1
  * @parameters: checked parameters of @action
  * @needs: (nullable): an earlier step that must have made a `file`, else this one is left out: its result then is
  *   `{"skipped":true}`
@@ -57,6 +57,8 @@ typedef struct {
  * @no_progress: ms that a step may take without getting any further; 0 for the configured limit
  * @needs_analysis: whether the runner should offer the stored analysis of @source, and store a new one
  * @download_weight: the share of the job's progress that fetching @source has; 0 for a local one
+ * @uploads: (nullable): the addresses that derush_plan_assign_uploads() gives to the files
+ * @upload_weight: the share of the job's progress that sending the files has; 0 without @uploads
  * @steps: (element-type DerushPlanStep): in the order they run
  * @warnings: (element-type utf8): what was ignored or changed
  * @data: the job's data, as it came
@@ -75,6 +77,8 @@ typedef struct {
   gint64 no_progress;
   gboolean needs_analysis;
   double download_weight;
+  GPtrArray *uploads;
+  double upload_weight;
   GPtrArray *steps;
   GPtrArray *warnings;
   JsonObject *data;
@@ -103,6 +107,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushPlan, derush_plan_unref)
  * @path: where the file now is, absolute
  * @size: in bytes
  * @sha256: of the contents, in hexadecimal
+ * @upload_url: (nullable): the address that it is sent to; it may hold secrets
+ * @upload_headers: (nullable) (array zero-terminated=1): names and values in turn to send with it
+ * @url: (nullable): where it was sent, without what is secret
  */
 typedef struct {
   char *file;
@@ -110,12 +117,17 @@ typedef struct {
   char *path;
   gint64 size;
   char *sha256;
+  char *upload_url;
+  GStrv upload_headers;
+  char *url;
 } DerushOutput;
 
 void derush_output_free (DerushOutput *output);
 
 /* The files of all step results that are to be published, in order: (element-type DerushOutput) with file and role. */
 GPtrArray *derush_plan_get_outputs (DerushPlan *plan, JsonObject *results);
+
+void derush_plan_assign_uploads (DerushPlan *plan, GPtrArray *outputs, GPtrArray *warnings);
 
 /* @results: step name → that step's result; @outputs: as published; @analysis_path: where the analysis is stored. */
 JsonObject *derush_plan_return_value (DerushPlan *plan, JsonObject *results, GPtrArray *outputs, GPtrArray *warnings,

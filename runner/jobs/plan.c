@@ -38,6 +38,7 @@ const Field envelope_fields[] = {
     SOURCE ("fileKey"),
     SOURCE ("key"),
     {"outputDir", FIELD_TEXT, .max = 4096},
+    {"uploads", FIELD_ANY},
     {"timeoutMs", FIELD_INTEGER, .min = 1, .max = 604800000},
     {"noProgressMs", FIELD_INTEGER, .min = 1000, .max = 86400000},
     {"priority", FIELD_ANY},
@@ -221,6 +222,7 @@ check_envelope (DerushPlan *plan, const JobType *type, JsonObject *values, Check
   plan->no_progress = derush_json_get_int (values, "noProgressMs", 0);
   check_source (plan, values, checker, type->needs_source);
   check_output_dir (plan, values, checker);
+  plan_read_uploads (plan, json_object_get_member (values, "uploads"), checker);
   check_metadata (plan, values, checker);
   check_type_member (type, plan->data, checker);
 }
@@ -337,7 +339,7 @@ derush_plan_new (const char *job_name, JsonObject *data, DerushPlanFlags flags, 
   check_envelope (plan, type, values, &checker);
   type->plan (plan, values, &checker);
   for (guint i = 0; i < plan->steps->len; i++)
-    ((DerushPlanStep *)plan->steps->pdata[i])->weight *= 1 - plan->download_weight;
+    ((DerushPlanStep *)plan->steps->pdata[i])->weight *= 1 - plan->download_weight - plan->upload_weight;
   if (!checker_finish (&checker, error))
     return NULL;
   plan->warnings = g_steal_pointer (&checker.warnings);
@@ -375,6 +377,7 @@ derush_plan_unref (DerushPlan *plan)
   g_free (plan->output_dir);
   g_clear_pointer (&plan->metadata, json_node_unref);
   g_clear_pointer (&plan->steps, g_ptr_array_unref);
+  g_clear_pointer (&plan->uploads, g_ptr_array_unref);
   g_clear_pointer (&plan->warnings, g_ptr_array_unref);
   g_clear_pointer (&plan->data, json_object_unref);
   g_free (plan);

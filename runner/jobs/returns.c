@@ -21,6 +21,9 @@ derush_output_free (DerushOutput *output)
   g_free (output->role);
   g_free (output->path);
   g_free (output->sha256);
+  g_free (output->upload_url);
+  g_strfreev (output->upload_headers);
+  g_free (output->url);
   g_free (output);
 }
 
@@ -185,6 +188,8 @@ describe_outputs (GPtrArray *outputs)
     set_text (object, "path", output->path);
     json_object_set_int_member (object, "size", output->size);
     set_text (object, "sha256", output->sha256);
+    if (output->url)
+      json_object_set_string_member (object, "url", output->url);
     json_array_add_object_element (array, object);
   }
   return array;

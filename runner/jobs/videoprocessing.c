@@ -303,7 +303,7 @@ video_returns (DerushPlan *plan, const Finished *finished, JsonObject *value)
   if (media_id && JSON_NODE_HOLDS_VALUE (media_id))
     json_object_set_member (value, "mediaId", json_copy_finite (media_id));
   json_object_set_string_member (value, "outputPath", path);
-  json_object_set_string_member (value, "outputUrl", uri ? uri : "");
+  json_object_set_string_member (value, "outputUrl", output && output->url ? output->url : uri ? uri : "");
   json_object_set_string_member (value, "thumbnailUrl", "");
   set_seconds (value, "duration", derush_json_get_number (made, "duration", 0));
   json_object_set_int_member (value, "size", output ? output->size : derush_json_get_int (made, "size", 0));

@@ -2,10 +2,10 @@
 #include "config.h"
 
 #include "steps/checkpoint-private.h"
+#include "steps/network-private.h"
 #include "steps/publish-private.h"
 #include "steps/run-private.h"
 #include "steps/source-private.h"
-#include "transfer/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +38,9 @@ typedef struct {
   DerushCheckpoint *checkpoint; /* or %NULL */
   guint resumed;                /* steps that an earlier attempt has finished */
   DerushSource *source;
-  char *display; /* (nullable): the source as messages may call it */
-  gboolean fetching;
+  char *display;           /* (nullable): the source as messages may call it */
+  const char *transfer;    /* (nullable): the name of the one that runs */
+  const char *transferred; /* (nullable): the file that could not be sent */
   DerushOutputFolder *folder;
   char *analysis_path; /* where the analysis of the source is, or is to be, stored */
   int analysis;        /* the stored one, open, or -1 */
@@ -343,58 +344,72 @@ close_checkpoint (Run *run, DerushOutcome *outcome)
   }
 }
 
+/* @from: where the transfer begins in the progress of the job; @share: how much of it it is. */
 static void
-on_download_progress (double progress, gpointer user_data)
+report_transfer (Run *run, const char *name, double from, double share, double progress)
 {
-  Run *run = user_data;
-  double whole = CLAMP (progress, 0, 1) * run->plan->download_weight;
+  double whole = from + CLAMP (progress, 0, 1) * share;
   gint64 now = g_get_monotonic_time ();
 
   if (whole < run->reported + 0.0005 || now < run->reported_at + REPORT_INTERVAL)
     return;
   run->reported = whole;
   run->reported_at = now;
-  run->report (DERUSH_DOWNLOAD_STEP, whole, run->user_data);
+  run->report (name, whole, run->user_data);
+}
+
+static void
+on_download_progress (double progress, gpointer user_data)
+{
+  Run *run = user_data;
+
+  report_transfer (run, DERUSH_DOWNLOAD_STEP, 0, run->plan->download_weight, progress);
+}
+
+static void
+on_upload_progress (double progress, gpointer user_data)
+{
+  Run *run = user_data;
+
+  report_transfer (run, DERUSH_UPLOAD_STEP, 1 - run->plan->upload_weight, run->plan->upload_weight, progress);
+}
+
+static DerushNetwork
+network_of (Run *run, DerushTransferProgress progress)
+{
+  return (DerushNetwork){.config = run->runner->config,
+                         .plan = run->plan,
+                         .deadline = run->deadline,
+                         .progress = progress,
+                         .user_data = run,
+                         .cancellable = run->cancellable};
 }
 
 /* The file is removed as soon as it is open, so nothing can be left of it. */
 static gboolean
 fetch_source (Run *run, GError **error)
 {
-  DerushConfig *config = run->runner->config;
-  g_autoptr (DerushAllowedHosts) hosts =
-      derush_allowed_hosts_new (derush_config_get_string (config, "DERUSH_ALLOWED_HOSTS"), error);
+  DerushNetwork network = network_of (run, on_download_progress);
   g_autofree char *folder = NULL, *path = NULL;
-  DerushDownload download = {
-      .url = run->plan->source,
-      .hosts = hosts,
-      .allow_http = derush_config_get_boolean (config, "DERUSH_ALLOW_HTTP"),
-      .max_bytes = derush_config_get_int (config, "DERUSH_MAX_INPUT_BYTES"),
-      .min_free = derush_config_get_int (config, "DERUSH_MIN_FREE_SPACE"),
-      .deadline = run->deadline,
-      .stall = run->plan->no_progress > 0 ? run->plan->no_progress * 1000
-                                          : derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
-      .progress = on_download_progress,
-      .user_data = run,
-  };
+  gboolean complete;
 
-  if (!hosts || !derush_runner_ensure_scratch (run->runner, error))
+  if (!derush_runner_ensure_scratch (run->runner, error))
     return FALSE;
   folder = derush_scratch_add_folder (run->runner->scratch, "source", error);
   if (!folder)
     return FALSE;
-  download.path = path = g_build_filename (folder, "source", NULL);
-  run->fetching = TRUE;
+  path = g_build_filename (folder, "source", NULL);
+  run->transfer = DERUSH_DOWNLOAD_STEP;
   run->report (DERUSH_DOWNLOAD_STEP, 0, run->user_data);
-  if (!derush_download_run (&download, run->cancellable, error))
+  if (!derush_network_fetch (&network, path, &complete, error))
     return FALSE;
   run->source = derush_source_open (path, NULL, error);
   unlink (path);
   if (!run->source)
     return FALSE;
-  if (!download.complete)
+  if (!complete)
     add_warning (run, _ ("The server did not say how long the source is, so a part of it may be missing"));
-  run->fetching = FALSE;
+  run->transfer = NULL;
   return TRUE;
 }
 
@@ -737,6 +752,23 @@ tell_resumed (Run *run, JsonObject *value)
   json_object_set_array_member (value, "resumedSteps", names);
 }
 
+/* Before the files are in their folder: of a job that fails here, none is there. */
+static gboolean
+send_outputs (Run *run, GError **error)
+{
+  DerushNetwork network = network_of (run, on_upload_progress);
+
+  if (!run->plan->uploads)
+    return TRUE;
+  derush_plan_assign_uploads (run->plan, run->outputs, run->warnings);
+  run->transfer = DERUSH_UPLOAD_STEP;
+  run->report (DERUSH_UPLOAD_STEP, 1 - run->plan->upload_weight, run->user_data);
+  if (!derush_network_send (&network, run->outputs, run->directory, &run->transferred, error))
+    return FALSE;
+  run->transfer = NULL;
+  return TRUE;
+}
+
 static JsonObject *
 finish (Run *run, gint64 started, GError **error)
 {
@@ -752,12 +784,14 @@ finish (Run *run, gint64 started, GError **error)
   if (!derush_outputs_measure (run->outputs, run->directory, target, run->cancellable, error))
     return NULL;
   store_analysis (run);
+  if (!spares_source (run, error) || !send_outputs (run, error))
+    return NULL;
   if (run->analysis_path && g_file_test (run->analysis_path, G_FILE_TEST_EXISTS))
     analysis = run->analysis_path;
   value = derush_plan_return_value (run->plan, run->results, run->outputs, run->warnings, analysis,
                                     (g_get_monotonic_time () - started) / 1000);
   tell_resumed (run, value);
-  if (!shorten (run, &value, error) || !spares_source (run, error) ||
+  if (!shorten (run, &value, error) ||
       !derush_output_folder_publish (run->folder, run->outputs, run->directory, run->cancellable, error))
     return NULL;
   return g_steal_pointer (&value);
@@ -770,8 +804,8 @@ describe_failure (Run *run, DerushOutcome *outcome, GError *error)
   outcome->message = outcome->error_class == DERUSH_ERROR_CANCELLED ? g_strdup (_ ("The job was cancelled"))
                                                                     : g_strdup (error->message);
   g_strdelimit (outcome->message, "\r\n", ' ');
-  outcome->step = g_strdup (run->fetching ? DERUSH_DOWNLOAD_STEP : run->step ? run->step->name : NULL);
-  outcome->input = g_strdup (run->display);
+  outcome->step = g_strdup (run->transfer ? run->transfer : run->step ? run->step->name : NULL);
+  outcome->input = g_strdup (run->transferred ? run->transferred : run->display);
   if (run->debug && *run->debug)
     outcome->debug = g_steal_pointer (&run->debug);
 }

@@ -21,8 +21,9 @@ GQuark derush_steps_error_quark (void);
 
 /* ── The side that runs plans ───────────────────────────────────────────── */
 
-/* What progress and failures call the fetching of a source. */
+/* What progress and failures call the fetching of a source and the sending of files. */
 #define DERUSH_DOWNLOAD_STEP "download"
+#define DERUSH_UPLOAD_STEP "upload"
 
 typedef struct _DerushSlot DerushSlot;
 

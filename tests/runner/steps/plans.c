@@ -110,3 +110,8 @@ derush_plan_return_value (DerushPlan *plan, JsonObject *results, GPtrArray *outp
     json_object_set_string_member (value, "analysisPath", analysis_path);
   return value;
 }
+
+void
+derush_plan_assign_uploads (DerushPlan *plan, GPtrArray *outputs, GPtrArray *warnings)
+{
+}
