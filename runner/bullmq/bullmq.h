@@ -228,6 +228,11 @@ void derush_bullmq_queue_get_counts_async (DerushBullmqQueue *queue, GCancellabl
                                            GAsyncReadyCallback callback, gpointer user_data);
 JsonObject *derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
 
+/* What `queue.pause()` and `queue.resume()` do, for every worker of the queue; running jobs go on. */
+void derush_bullmq_queue_set_paused_async (DerushBullmqQueue *queue, gboolean paused, GCancellable *cancellable,
+                                           GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_queue_set_paused_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
 /* ── What happens to the jobs of queues ─────────────────────────────────── */
 
 typedef struct _DerushBullmqEvents DerushBullmqEvents;

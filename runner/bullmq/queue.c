@@ -62,7 +62,8 @@ typedef struct {
   GError *error;
   JsonObject *object;
   char *id;
-  gboolean about_removal, removed;
+  gboolean answers_boolean, done;
+  gboolean paused;
 } Operation;
 
 static void
@@ -136,8 +137,8 @@ operation_end_if_complete (Operation *operation)
     return;
   if (operation->error)
     g_task_return_error (operation->task, g_steal_pointer (&operation->error));
-  else if (operation->about_removal)
-    g_task_return_boolean (operation->task, operation->removed);
+  else if (operation->answers_boolean)
+    g_task_return_boolean (operation->task, operation->done);
   else if (operation->id)
     g_task_return_pointer (operation->task, g_steal_pointer (&operation->id), g_free);
   else
@@ -436,7 +437,7 @@ on_removed (const BullmqAnswer *said, gpointer user_data)
   Operation *operation = user_data;
 
   if (operation_take (operation, said)) {
-    operation->removed = said->reply->type != REDIS_REPLY_INTEGER || said->reply->integer == 1;
+    operation->done = said->reply->type != REDIS_REPLY_INTEGER || said->reply->integer == 1;
     if (said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer < 0)
       operation->error =
           g_error_new_literal (DERUSH_BULLMQ_ERROR, DERUSH_ERROR_BAD_INPUT,
@@ -464,7 +465,7 @@ derush_bullmq_queue_remove_async (DerushBullmqQueue *self, const char *id, gbool
   Operation *operation = operation_new (self, derush_bullmq_queue_remove_async, cancellable, callback, user_data);
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_REMOVE_JOB);
 
-  operation->about_removal = TRUE;
+  operation->answers_boolean = TRUE;
   bullmq_command_add_keys (command, self->base, (const char *const[]){id, "repeat", NULL});
   bullmq_command_add (command, id, -1);
   bullmq_command_add_int (command, remove_children ? 1 : 0);
@@ -508,7 +509,7 @@ derush_bullmq_queue_remove_unprocessed_children_async (DerushBullmqQueue *self, 
       operation_new (self, derush_bullmq_queue_remove_unprocessed_children_async, cancellable, callback, user_data);
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_REMOVE_UNPROCESSED_CHILDREN);
 
-  operation->about_removal = TRUE;
+  operation->answers_boolean = TRUE;
   bullmq_command_add_keys (command, self->base, (const char *const[]){id, "meta", NULL});
   bullmq_command_add (command, self->base, -1);
   bullmq_command_add (command, id, -1);
@@ -538,7 +539,7 @@ on_retried (const BullmqAnswer *said, gpointer user_data)
   Operation *operation = user_data;
 
   if (operation_take (operation, said))
-    operation->removed = said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer == 1;
+    operation->done = said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer == 1;
   operation_end_if_complete (operation);
 }
 
@@ -561,7 +562,7 @@ derush_bullmq_queue_retry_async (DerushBullmqQueue *self, const char *id, const 
   Operation *operation = operation_new (self, derush_bullmq_queue_retry_async, cancellable, callback, user_data);
   BullmqCommand *command = bullmq_command_new_script (BULLMQ_REPROCESS_JOB);
 
-  operation->about_removal = TRUE;
+  operation->answers_boolean = TRUE;
   bullmq_command_add_keys (command, self->base, keys);
   bullmq_command_add (command, id, -1);
   bullmq_command_add (command, "LPUSH", -1);
@@ -583,6 +584,80 @@ derush_bullmq_queue_retry_async (DerushBullmqQueue *self, const char *id, const 
  */
 gboolean
 derush_bullmq_queue_retry_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ── Pausing ────────────────────────────────────────────────────────────── */
+
+static void send_paused (Operation *operation, gboolean emit_event);
+
+/* Older versions moved the jobs of a paused queue to another list; a part of them comes back with each call. */
+static void
+on_pause_set (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  if (operation_take (operation, said)) {
+    operation->done = TRUE;
+    if (!operation->paused && said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer > 0)
+      send_paused (operation, FALSE);
+  }
+  operation_end_if_complete (operation);
+}
+
+static void
+send_paused (Operation *operation, gboolean emit_event)
+{
+  const char *keys[] = {operation->paused ? "wait" : "paused",
+                        operation->paused ? "paused" : "wait",
+                        "meta",
+                        "prioritized",
+                        "events",
+                        "delayed",
+                        "marker",
+                        NULL};
+  BullmqCommand *command = bullmq_command_new_script (BULLMQ_PAUSE);
+
+  bullmq_command_add_keys (command, operation->queue->base, keys);
+  bullmq_command_add (command, operation->paused ? "paused" : "resumed", -1);
+  bullmq_command_add (command, emit_event ? "1" : "0", -1);
+  operation_send (operation, command, on_pause_set);
+}
+
+/**
+ * derush_bullmq_queue_set_paused_async:
+ * @queue: a queue
+ * @paused: whether its jobs are to wait
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when it is done
+ * @user_data: for @callback
+ *
+ * What `queue.pause()` and `queue.resume()` do: no worker of the queue, wherever it runs, begins another job until it is
+ * resumed. Doing it twice is harmless.
+ */
+void
+derush_bullmq_queue_set_paused_async (DerushBullmqQueue *self, gboolean paused, GCancellable *cancellable,
+                                      GAsyncReadyCallback callback, gpointer user_data)
+{
+  Operation *operation = operation_new (self, derush_bullmq_queue_set_paused_async, cancellable, callback, user_data);
+
+  operation->answers_boolean = TRUE;
+  operation->paused = paused;
+  send_paused (operation, TRUE);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_set_paused_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: %TRUE if it is done
+ */
+gboolean
+derush_bullmq_queue_set_paused_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_boolean (G_TASK (result), error);
 }

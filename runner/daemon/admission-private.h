@@ -47,6 +47,16 @@ typedef struct {
 /* @proc: where procfs is mounted */
 void derush_readings_take (const char *proc, DerushReadings *readings);
 
+/* In bytes; @floor: what is to stay free. */
+typedef struct {
+  gint64 free;
+  gint64 total;
+  gint64 floor;
+} DerushDiskReading;
+
+/* The disk of @folder, or of where it will be made; may hang as long as the disk does. */
+gboolean derush_readings_look_at_disk (DerushConfig *config, const char *folder, DerushDiskReading *reading);
+
 /* Fills in the disk; may hang as long as the disk does. */
 void derush_readings_take_disk (DerushConfig *config, DerushReadings *readings);
 

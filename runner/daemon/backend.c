@@ -16,7 +16,9 @@
 struct _DerushDaemonBackend {
   DerushDaemon *daemon;
   GPtrArray *queues; /* of DerushDaemonQueue */
-  gint64 began;      /* monotonic, in µs */
+  const DerushDaemonProgram *program;
+  DerushDaemonDisk *disk;
+  gint64 began; /* monotonic, in µs */
   gboolean draining;
   DerushHttpServer *http;
 
@@ -141,84 +143,12 @@ get_statistics (gpointer data)
 
 /* ── What is running ────────────────────────────────────────────────────── */
 
-/* Its resident memory in bytes; 0: it is gone. */
-static gint64
-memory_of (GPid pid)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%d/statm", (int)pid), *text = NULL;
-  long long size, resident;
-
-  if (!g_file_get_contents (path, &text, NULL, NULL) || sscanf (text, "%lld %lld", &size, &resident) != 2)
-    return 0;
-  return resident * sysconf (_SC_PAGESIZE);
-}
-
-/* How long the process has run, in s. */
-static double
-age_of (GPid pid)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int)pid), *text = NULL, *system = NULL;
-  const char *rest;
-  unsigned long long began;
-
-  /* The name, in parentheses, may have anything in it; the 22nd field is when the process began. */
-  if (!g_file_get_contents (path, &text, NULL, NULL) || !(rest = strrchr (text, ')')) ||
-      !g_file_get_contents ("/proc/uptime", &system, NULL, NULL) ||
-      sscanf (rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &began) !=
-          1)
-    return 0;
-  return MAX (g_ascii_strtod (system, NULL) - began / (double)sysconf (_SC_CLK_TCK), 0);
-}
-
-/* A slot, and what it does. @pid: 0 while it has no process. */
-static void
-add_worker (const char *name, const char *queue, GPid pid, gboolean busy, const char *job, gpointer user_data)
-{
-  JsonObject *worker = json_object_new ();
-
-  json_object_set_string_member (worker, "status", busy ? "busy" : "idle");
-  json_object_set_string_member (worker, "queue", queue);
-  if (pid > 0) {
-    json_object_set_int_member (worker, "pid", pid);
-    json_object_set_int_member (worker, "memory", memory_of (pid));
-    json_object_set_double_member (worker, "uptime", age_of (pid));
-  }
-  if (job)
-    json_object_set_string_member (worker, "currentJob", job);
-  json_object_set_object_member (user_data, name, worker);
-}
-
-static JsonObject *
-describe_workers (DerushDaemonBackend *self)
-{
-  JsonObject *workers = json_object_new ();
-
-  for (guint i = 0; i < self->queues->len; i++)
-    derush_daemon_queue_foreach_slot (self->queues->pdata[i], add_worker, workers);
-  return workers;
-}
-
 static JsonObject *
 get_health (gpointer data)
 {
   DerushDaemonBackend *self = data;
-  JsonObject *health = json_object_new (), *details = json_object_new (), *memory = json_object_new (),
-             *database = json_object_new ();
-  const char *url = derush_config_get_string (self->daemon->config, "DATABASE_URL");
-  JsonObject *containment = derush_containment_get ();
 
-  json_object_set_int_member (memory, "rss", memory_of (getpid ()));
-  json_object_set_string_member (database, "kind", g_str_has_prefix (url, "postgres") ? "postgresql" : "sqlite");
-  json_object_set_object_member (details, "memory", memory);
-  json_object_set_double_member (details, "uptime", uptime_of (self));
-  json_object_set_object_member (details, "database", database);
-  if (containment)
-    json_object_set_object_member (details, "containment", containment);
-  json_object_set_object_member (details, "admission", derush_daemon_governor_describe (self->daemon->governor));
-  json_object_set_boolean_member (health, "healthy", TRUE);
-  json_object_set_object_member (health, "details", details);
-  json_object_set_object_member (health, "workers", describe_workers (self));
-  return health;
+  return derush_daemon_get_health (self->daemon, self->queues, self->disk, uptime_of (self));
 }
 
 static JsonObject *
@@ -232,6 +162,7 @@ get_status (gpointer data)
 
     json_object_set_int_member (queue, "concurrency", derush_daemon_queue_get_concurrency (self->queues->pdata[i]));
     json_object_set_int_member (queue, "active", derush_daemon_queue_get_n_running (self->queues->pdata[i]));
+    json_object_set_boolean_member (queue, "pausedHere", derush_daemon_queue_is_paused (self->queues->pdata[i]));
     json_object_set_object_member (queues, derush_daemon_queue_get_name (self->queues->pdata[i]), queue);
   }
   json_object_set_boolean_member (status, "running", TRUE);
@@ -242,18 +173,37 @@ get_status (gpointer data)
   json_object_set_double_member (status, "uptime", uptime_of (self));
   json_object_set_object_member (status, "queues", queues);
   json_object_set_object_member (status, "admission", derush_daemon_governor_describe (self->daemon->governor));
-  json_object_set_object_member (status, "workers", describe_workers (self));
+  json_object_set_object_member (status, "workers", derush_daemon_describe_workers (self->queues));
   return status;
+}
+
+static void
+command_async (gpointer data, const char *verb, JsonObject *arguments, GCancellable *cancellable,
+               GAsyncReadyCallback callback, gpointer user_data)
+{
+  DerushDaemonBackend *self = data;
+
+  derush_daemon_command_async (self->daemon, self->queues, self->program, verb, arguments, cancellable, callback,
+                               user_data);
+}
+
+static JsonObject *
+command_finish (gpointer data, GAsyncResult *result, GError **error)
+{
+  return derush_daemon_command_finish (result, error);
 }
 
 static const DerushHttpBackend backend = {
     .get_health = get_health,
     .get_status = get_status,
     .get_statistics = get_statistics,
+    .command_async = command_async,
+    .command_finish = command_finish,
 };
 
 gboolean
-derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, DerushDaemonBackend **started, GError **error)
+derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, const DerushDaemonProgram *program,
+                             DerushDaemonBackend **started, GError **error)
 {
   DerushDaemonBackend *self = g_new0 (DerushDaemonBackend, 1);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
@@ -262,6 +212,8 @@ derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, DerushDaem
 
   self->daemon = daemon;
   self->queues = queues;
+  self->program = program;
+  self->disk = derush_daemon_disk_new (daemon);
   self->began = g_get_monotonic_time ();
   self->types = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_object_unref);
   self->durations = g_array_new (FALSE, FALSE, sizeof (double));
@@ -289,6 +241,7 @@ derush_daemon_backend_free (DerushDaemonBackend *self)
 {
   derush_daemon_metrics_listen (NULL, NULL);
   derush_http_server_free (self->http);
+  derush_daemon_disk_free (self->disk);
   g_hash_table_unref (self->types);
   g_array_unref (self->durations);
   g_free (self);

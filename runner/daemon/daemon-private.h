@@ -106,10 +106,42 @@ guint derush_daemon_queue_get_n_running (DerushDaemonQueue *queue);
 /* The jobs that are held, how many of them keep a worker busy, and what those have in memory: all of them, and the largest. */
 void derush_daemon_queue_measure (DerushDaemonQueue *queue, guint *running, guint *busy, gint64 *memory, gint64 *peak);
 
-/* @pid: 0: the slot has no process; @job: (nullable): the id of what it does */
-typedef void (*DerushDaemonSlotFunc) (const char *name, const char *queue, GPid pid, gboolean busy, const char *job,
-                                      gpointer user_data);
-void derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc func, gpointer user_data);
+/**
+ * DerushDaemonWorker:
+ * @name: as people call it, such as `video-processing-1`
+ * @queue: whose jobs it does
+ * @state: idle, active, starting, failing or stopped
+ * @stopping: whether it is stopped after the job that it does
+ * @job: (nullable): the id of that
+ * @error: (nullable): why it could not be started
+ * @slot: the rest
+ */
+typedef struct {
+  const char *name;
+  const char *queue;
+  const char *state;
+  gboolean stopping;
+  const char *job;
+  const char *error;
+  DerushSlotStatus slot;
+} DerushDaemonWorker;
+
+typedef void (*DerushDaemonWorkerFunc) (const DerushDaemonWorker *worker, gpointer user_data);
+void derush_daemon_queue_foreach_worker (DerushDaemonQueue *queue, DerushDaemonWorkerFunc func, gpointer user_data);
+
+typedef enum {
+  DERUSH_DAEMON_WORKER_START,
+  DERUSH_DAEMON_WORKER_STOP,
+  DERUSH_DAEMON_WORKER_RESTART,
+} DerushDaemonWorkerCommand;
+
+/* FALSE: there is no worker @name. @at_once: a job that it does is given back, else it ends first; *@waits: it does. */
+gboolean derush_daemon_queue_command_worker (DerushDaemonQueue *queue, const char *name,
+                                             DerushDaemonWorkerCommand command, gboolean at_once, gboolean *waits);
+
+/* Whether this daemon takes jobs of the queue; other daemons are not concerned. */
+void derush_daemon_queue_set_paused (DerushDaemonQueue *queue, gboolean paused);
+gboolean derush_daemon_queue_is_paused (DerushDaemonQueue *queue);
 
 /* A slot that is free. */
 DerushSlot *derush_daemon_queue_take_slot (DerushDaemonQueue *queue);
@@ -164,13 +196,45 @@ void derush_daemon_governor_free (DerushDaemonGovernor *governor);
 
 /* ── HTTP ───────────────────────────────────────────────────────────────── */
 
+/**
+ * DerushDaemonProgram:
+ * @reload: reads the settings again
+ * @end: takes nothing more and ends: once the running jobs have ended, or, without @patient, as SIGTERM does it
+ * @user_data: for both
+ *
+ * What the whole program can be told to do.
+ */
+typedef struct {
+  gboolean (*reload) (gpointer user_data, GError **error);
+  void (*end) (gboolean patient, gpointer user_data);
+  gpointer user_data;
+} DerushDaemonProgram;
+
 /* What is told of the daemon over HTTP, and the server, unless DERUSH_HTTP_ADDRESS is off. @queues: (element-type
  * DerushDaemonQueue). *@started is to be freed even after an error. */
 typedef struct _DerushDaemonBackend DerushDaemonBackend;
-gboolean derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, DerushDaemonBackend **started,
-                                      GError **error);
+gboolean derush_daemon_backend_start (DerushDaemon *daemon, GPtrArray *queues, const DerushDaemonProgram *program,
+                                      DerushDaemonBackend **started, GError **error);
 void derush_daemon_backend_set_draining (DerushDaemonBackend *backend);
 void derush_daemon_backend_free (DerushDaemonBackend *backend);
+
+/* Orders (command.c): verbs and arguments as data/openapi.json has them. */
+void derush_daemon_command_async (DerushDaemon *daemon, GPtrArray *queues, const DerushDaemonProgram *program,
+                                  const char *verb, JsonObject *arguments, GCancellable *cancellable,
+                                  GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_daemon_command_finish (GAsyncResult *result, GError **error);
+
+/* ── Health (health.c) ──────────────────────────────────────────────────── */
+
+/* Looks at the disks every few seconds, in a thread: one that hangs holds up nobody. */
+typedef struct _DerushDaemonDisk DerushDaemonDisk;
+DerushDaemonDisk *derush_daemon_disk_new (DerushDaemon *daemon);
+void derush_daemon_disk_free (DerushDaemonDisk *disk);
+
+JsonObject *derush_daemon_describe_workers (GPtrArray *queues);
+
+/* @uptime: of the daemon, in s */
+JsonObject *derush_daemon_get_health (DerushDaemon *daemon, GPtrArray *queues, DerushDaemonDisk *disk, double uptime);
 
 /* ── A workflow ─────────────────────────────────────────────────────────── */
 

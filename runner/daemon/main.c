@@ -26,6 +26,8 @@ typedef struct {
   guint open;        /* queues that have not closed */
   GMainLoop *loop;
   guint signals; /* how often it was asked to end */
+  gboolean ending;
+  DerushDaemonProgram orders;
   guint timer;
   guint sweeper;
   guint notifier;
@@ -68,6 +70,19 @@ on_queue_closed (gpointer queue, gpointer user_data)
     g_main_loop_quit (program->loop);
 }
 
+/* Fetches nothing more, and ends with the last job that runs. */
+static void
+begin_to_end (Program *program)
+{
+  if (program->ending)
+    return;
+  program->ending = TRUE;
+  derush_daemon_backend_set_draining (program->backend);
+  derush_daemon_notify ("STOPPING=1\nSTATUS=Ending: waiting for the running jobs");
+  for (guint i = 0; i < program->queues->len; i++)
+    derush_daemon_queue_close (program->queues->pdata[i], on_queue_closed, program);
+}
+
 static gboolean
 on_signal (gpointer user_data)
 {
@@ -76,12 +91,9 @@ on_signal (gpointer user_data)
 
   program->signals++;
   if (program->signals == 1) {
-    derush_daemon_backend_set_draining (program->backend);
-    derush_daemon_notify ("STOPPING=1\nSTATUS=Ending: waiting for the running jobs");
     derush_log (DERUSH_LOG_INFO, NULL, "Ending: running jobs have %d s, then they are given back", (int)timeout);
     program->timer = g_timeout_add_seconds (timeout, give_back, program);
-    for (guint i = 0; i < program->queues->len; i++)
-      derush_daemon_queue_close (program->queues->pdata[i], on_queue_closed, program);
+    begin_to_end (program);
   } else if (program->signals == 2) {
     derush_log (DERUSH_LOG_INFO, NULL, "Ending now: running jobs are given back");
     g_clear_handle_id (&program->timer, g_source_remove);
@@ -90,6 +102,20 @@ on_signal (gpointer user_data)
     g_main_loop_quit (program->loop);
   }
   return G_SOURCE_CONTINUE;
+}
+
+/* What an operator orders over HTTP. A signal that comes later ends a patient end sooner. */
+static void
+end (gboolean patient, gpointer user_data)
+{
+  Program *program = user_data;
+
+  if (!patient && program->signals == 0) {
+    on_signal (program);
+  } else if (patient && !program->ending) {
+    derush_log (DERUSH_LOG_INFO, NULL, "Ending once the running jobs have ended");
+    begin_to_end (program);
+  }
 }
 
 /* ── systemd ────────────────────────────────────────────────────────────── */
@@ -105,7 +131,7 @@ on_notify (gpointer user_data)
   for (guint i = 0; i < program->queues->len; i++)
     running += derush_daemon_queue_count_running (program->queues->pdata[i]);
   derush_daemon_notify ("WATCHDOG=1");
-  if (program->signals > 0)
+  if (program->ending)
     return G_SOURCE_CONTINUE;
   text = g_strdup_printf ("STATUS=%u queues, %u running jobs", program->queues->len, running);
   if (g_strcmp0 (text, program->told) != 0) {
@@ -203,6 +229,8 @@ set_up_workflows (Program *program)
       g_build_filename (derush_config_get_string (daemon->config, "DERUSH_STATE_DIR"), "workflow-durations.json", NULL);
 }
 
+static gboolean reload_now (gpointer user_data, GError **error);
+
 static gboolean
 set_up (Program *program, GError **error)
 {
@@ -238,7 +266,8 @@ set_up (Program *program, GError **error)
   program->open = program->queues->len;
   program->metrics = derush_daemon_metrics_new (daemon, settings);
   daemon->governor = derush_daemon_governor_new (daemon, program->queues, settings, program->metrics);
-  if (!derush_daemon_backend_start (daemon, program->queues, &program->backend, error))
+  program->orders = (DerushDaemonProgram){.reload = reload_now, .end = end, .user_data = program};
+  if (!derush_daemon_backend_start (daemon, program->queues, &program->orders, &program->backend, error))
     return FALSE;
   for (guint i = 0; i < settings->len; i++) {
     DerushQueueSetting *setting = settings->pdata[i];
@@ -333,21 +362,33 @@ reload (Program *program, GError **error)
   return TRUE;
 }
 
+/* Also told to systemd, to whoever asked, and to the log. */
+static gboolean
+reload_now (gpointer user_data, GError **error)
+{
+  Program *program = user_data;
+  g_autofree char *begin = g_strdup_printf ("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time ());
+  g_autoptr (GError) local = NULL;
+
+  derush_daemon_notify (begin);
+  if (reload (program, &local))
+    derush_log (DERUSH_LOG_INFO, NULL, "The settings were read again");
+  else
+    derush_log (DERUSH_LOG_ERROR, NULL, "The settings stay as they were: %s", local->message);
+  derush_daemon_notify ("READY=1");
+  if (!local)
+    return TRUE;
+  g_propagate_prefixed_error (error, g_steal_pointer (&local), "%s: ", _ ("The settings stay as they were"));
+  return FALSE;
+}
+
 static gboolean
 on_reload (gpointer user_data)
 {
   Program *program = user_data;
-  g_autofree char *begin = g_strdup_printf ("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time ());
-  g_autoptr (GError) error = NULL;
 
-  if (program->signals > 0)
-    return G_SOURCE_CONTINUE;
-  derush_daemon_notify (begin);
-  if (reload (program, &error))
-    derush_log (DERUSH_LOG_INFO, NULL, "The settings were read again");
-  else
-    derush_log (DERUSH_LOG_ERROR, NULL, "The settings stay as they were: %s", error->message);
-  derush_daemon_notify ("READY=1");
+  if (!program->ending)
+    reload_now (program, NULL);
   return G_SOURCE_CONTINUE;
 }
 

@@ -11,6 +11,8 @@ struct _DerushDaemonQueue {
   guint concurrency;
   DerushBullmqWorker *worker;
   GPtrArray *slots;      /* made as they are needed, then kept */
+  GHashTable *stopped;   /* of those: what gets no job */
+  gboolean paused;       /* in this daemon only */
   GPtrArray *jobs;       /* those that run */
   GHashTable *cancelled; /* ids of those that are being looked for, to fail them */
   gboolean started;
@@ -58,6 +60,7 @@ derush_daemon_queue_new (DerushDaemon *daemon, const DerushRedisAddress *address
   queue->name = g_strdup (setting->name);
   queue->concurrency = setting->concurrency;
   queue->slots = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_slot_free);
+  queue->stopped = g_hash_table_new (NULL, NULL);
   queue->jobs = g_ptr_array_new ();
   queue->cancelled = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   queue->worker = derush_bullmq_worker_new (address, &options, on_job, queue);
@@ -74,6 +77,7 @@ derush_daemon_queue_free (DerushDaemonQueue *queue)
   derush_bullmq_worker_free (queue->worker);
   g_ptr_array_unref (queue->jobs);
   g_hash_table_unref (queue->cancelled);
+  g_hash_table_unref (queue->stopped);
   g_free (queue->name);
   g_free (queue);
 }
@@ -103,13 +107,22 @@ derush_daemon_queue_close (DerushDaemonQueue *queue, GFunc closed, gpointer user
   derush_bullmq_worker_close_async (queue->worker, on_closed, queue);
 }
 
+/* There is a slot for each job that is fetched: as many as may run at once, without those that were stopped. */
+static void
+apply_concurrency (DerushDaemonQueue *queue)
+{
+  guint usable = MAX (queue->concurrency, queue->slots->len) - g_hash_table_size (queue->stopped);
+
+  derush_bullmq_worker_set_concurrency (queue->worker, MIN (queue->concurrency, usable));
+}
+
 void
 derush_daemon_queue_set_concurrency (DerushDaemonQueue *queue, guint concurrency)
 {
   if (queue->concurrency == concurrency)
     return;
   queue->concurrency = concurrency;
-  derush_bullmq_worker_set_concurrency (queue->worker, concurrency);
+  apply_concurrency (queue);
 }
 
 /* Until its process has ended may take a moment. */
@@ -124,7 +137,8 @@ void
 derush_daemon_queue_trim (DerushDaemonQueue *queue, guint n_slots)
 {
   /* From the end, for they are named by their number. */
-  while (queue->slots->len > n_slots && !derush_slot_is_busy (queue->slots->pdata[queue->slots->len - 1])) {
+  while (queue->slots->len > n_slots && !derush_slot_is_busy (queue->slots->pdata[queue->slots->len - 1]) &&
+         !g_hash_table_contains (queue->stopped, queue->slots->pdata[queue->slots->len - 1])) {
     g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
 
     g_task_set_task_data (task, g_ptr_array_steal_index (queue->slots, queue->slots->len - 1), NULL);
@@ -188,19 +202,25 @@ derush_daemon_queue_cancels (DerushDaemonQueue *queue, const char *id)
   return g_hash_table_contains (queue->cancelled, id);
 }
 
+static DerushSlot *
+add_slot (DerushDaemonQueue *queue)
+{
+  g_autofree char *name = g_strdup_printf ("%s-%u", queue->name, queue->slots->len + 1);
+  DerushSlot *slot = derush_slot_new (queue->daemon->config, name);
+
+  derush_slot_set_lasting (slot, TRUE);
+  g_ptr_array_add (queue->slots, slot);
+  return slot;
+}
+
 DerushSlot *
 derush_daemon_queue_take_slot (DerushDaemonQueue *queue)
 {
-  g_autofree char *name = NULL;
-  DerushSlot *slot;
-
   for (guint i = 0; i < queue->slots->len; i++)
-    if (!derush_slot_is_busy (queue->slots->pdata[i]))
+    if (!derush_slot_is_busy (queue->slots->pdata[i]) &&
+        !g_hash_table_contains (queue->stopped, queue->slots->pdata[i]))
       return queue->slots->pdata[i];
-  name = g_strdup_printf ("%s-%u", queue->name, queue->slots->len + 1);
-  slot = derush_slot_new (queue->daemon->config, name);
-  g_ptr_array_add (queue->slots, slot);
-  return slot;
+  return add_slot (queue);
 }
 
 const char *
@@ -239,33 +259,106 @@ derush_daemon_queue_measure (DerushDaemonQueue *queue, guint *running, guint *bu
   }
 }
 
-static const char *
+static DerushDaemonJob *
 job_on (DerushDaemonQueue *queue, DerushSlot *slot)
 {
   for (guint i = 0; i < queue->jobs->len; i++)
     if (derush_daemon_job_get_slot (queue->jobs->pdata[i]) == slot)
-      return derush_daemon_job_get_id (queue->jobs->pdata[i]);
+      return queue->jobs->pdata[i];
   return NULL;
 }
 
-/* A slot of the queue for models may never have needed its media worker. */
-static GPid
-pid_of (DerushSlot *slot)
+static const char *
+state_of (DerushDaemonQueue *queue, DerushSlot *slot, const DerushSlotStatus *status)
 {
-  GPid media = derush_slot_get_media_pid (slot);
-
-  return media ? media : derush_slot_get_model_pid (slot);
+  if (!status->busy && g_hash_table_contains (queue->stopped, slot))
+    return "stopped";
+  if (status->failing)
+    return "failing";
+  return status->starting ? "starting" : status->busy ? "active" : "idle";
 }
 
 void
-derush_daemon_queue_foreach_slot (DerushDaemonQueue *queue, DerushDaemonSlotFunc func, gpointer user_data)
+derush_daemon_queue_foreach_worker (DerushDaemonQueue *queue, DerushDaemonWorkerFunc func, gpointer user_data)
 {
   /* Those that were never needed are there all the same. */
   for (guint i = 0; i < MAX (queue->concurrency, queue->slots->len); i++) {
     DerushSlot *slot = i < queue->slots->len ? queue->slots->pdata[i] : NULL;
+    DerushDaemonJob *job = slot ? job_on (queue, slot) : NULL;
     g_autofree char *name = g_strdup_printf ("%s-%u", queue->name, i + 1);
+    g_autofree char *error = slot ? derush_slot_get_start_error (slot) : NULL;
+    DerushDaemonWorker worker = {.name = name, .queue = queue->name, .state = "idle", .error = error};
 
-    func (name, queue->name, slot ? pid_of (slot) : 0, slot && derush_slot_is_busy (slot),
-          slot ? job_on (queue, slot) : NULL, user_data);
+    if (slot) {
+      derush_slot_get_status (slot, &worker.slot);
+      worker.state = state_of (queue, slot, &worker.slot);
+      worker.stopping = worker.slot.busy && g_hash_table_contains (queue->stopped, slot);
+    }
+    worker.job = job ? derush_daemon_job_get_id (job) : NULL;
+    func (&worker, user_data);
   }
+}
+
+/* ── What operators order ───────────────────────────────────────────────── */
+
+/* The slot @name, made if it was never needed; NULL: the queue has none of this name. */
+static DerushSlot *
+find_slot (DerushDaemonQueue *queue, const char *name)
+{
+  const char *rest = g_str_has_prefix (name, queue->name) ? name + strlen (queue->name) : "";
+  guint64 number;
+
+  if (*rest != '-' || rest[1] == '0' ||
+      !g_ascii_string_to_unsigned (rest + 1, 10, 1, MAX (MAX (queue->concurrency, queue->slots->len), 1), &number,
+                                   NULL))
+    return NULL;
+  while (queue->slots->len < number)
+    add_slot (queue);
+  return queue->slots->pdata[number - 1];
+}
+
+gboolean
+derush_daemon_queue_command_worker (DerushDaemonQueue *queue, const char *name, DerushDaemonWorkerCommand command,
+                                    gboolean at_once, gboolean *waits)
+{
+  DerushSlot *slot = find_slot (queue, name);
+  DerushDaemonJob *job = slot ? job_on (queue, slot) : NULL;
+
+  if (!slot)
+    return FALSE;
+  switch (command) {
+  case DERUSH_DAEMON_WORKER_START:
+    if (g_hash_table_remove (queue->stopped, slot))
+      derush_slot_prepare (slot);
+    break;
+  case DERUSH_DAEMON_WORKER_STOP:
+    if (g_hash_table_add (queue->stopped, slot))
+      derush_slot_restart (slot, FALSE);
+    break;
+  case DERUSH_DAEMON_WORKER_RESTART:
+    g_hash_table_remove (queue->stopped, slot);
+    derush_slot_restart (slot, TRUE);
+    break;
+  }
+  apply_concurrency (queue);
+  if (job && at_once && command != DERUSH_DAEMON_WORKER_START)
+    derush_daemon_job_give_back (job);
+  *waits = derush_slot_is_busy (slot) && !at_once;
+  return TRUE;
+}
+
+void
+derush_daemon_queue_set_paused (DerushDaemonQueue *queue, gboolean paused)
+{
+  queue->paused = paused;
+  if (paused)
+    derush_bullmq_worker_pause (queue->worker);
+  else
+    derush_bullmq_worker_resume (queue->worker);
+}
+
+gboolean
+derush_daemon_queue_is_paused (DerushDaemonQueue *queue)
+{
+  return queue->paused;
 }

@@ -191,6 +191,21 @@ look_at (const char *folder, struct statvfs *status)
   return status->f_blocks > 0;
 }
 
+gboolean
+derush_readings_look_at_disk (DerushConfig *config, const char *folder, DerushDiskReading *reading)
+{
+  struct statvfs status;
+
+  if (!look_at (folder, &status))
+    return FALSE;
+  reading->total = (gint64)status.f_blocks * status.f_frsize;
+  reading->free = (gint64)status.f_bavail * status.f_frsize;
+  reading->floor = derush_config_get_int (config, "DERUSH_DISK_FLOOR");
+  if (derush_config_is_default (config, "DERUSH_DISK_FLOOR"))
+    reading->floor = MIN (reading->floor, (gint64)(DISK_SHARE * reading->total));
+  return TRUE;
+}
+
 void
 derush_readings_take_disk (DerushConfig *config, DerushReadings *readings)
 {
@@ -201,18 +216,14 @@ derush_readings_take_disk (DerushConfig *config, DerushReadings *readings)
   readings->disk_free = readings->disk_floor = 0;
   for (guint i = 0; i < G_N_ELEMENTS (names) && wanted > 0; i++) {
     const char *folder = derush_config_get_string (config, names[i]);
-    gint64 floor = wanted, left;
-    struct statvfs status;
+    DerushDiskReading reading;
 
-    if (!look_at (folder, &status))
+    if (!derush_readings_look_at_disk (config, folder, &reading))
       continue;
-    if (derush_config_is_default (config, "DERUSH_DISK_FLOOR"))
-      floor = MIN (floor, (gint64)(DISK_SHARE * status.f_blocks * status.f_frsize));
-    left = (gint64)status.f_bavail * status.f_frsize;
-    if (readings->disk && left - floor >= readings->disk_free - readings->disk_floor)
+    if (readings->disk && reading.free - reading.floor >= readings->disk_free - readings->disk_floor)
       continue;
     readings->disk = folder;
-    readings->disk_free = left;
-    readings->disk_floor = floor;
+    readings->disk_free = reading.free;
+    readings->disk_floor = reading.floor;
   }
 }

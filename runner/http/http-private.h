@@ -105,6 +105,18 @@ void http_workflows_cancel (HttpRequest *request);
 void http_workflows_get_templates (HttpRequest *request);
 void http_workflows_get_statistics (HttpRequest *request);
 
+void http_workers_restart (HttpRequest *request);
+void http_workers_start (HttpRequest *request);
+void http_workers_stop (HttpRequest *request);
+void http_workers_stop_after_job (HttpRequest *request);
+void http_queues_pause (HttpRequest *request);
+void http_queues_resume (HttpRequest *request);
+void http_orchestrator_pause (HttpRequest *request);
+void http_orchestrator_resume (HttpRequest *request);
+void http_orchestrator_drain (HttpRequest *request);
+void http_orchestrator_stop (HttpRequest *request);
+void http_orchestrator_reload (HttpRequest *request);
+
 /* Looks for a job in the queues, or in @queue only; NULL: there is none, or an error. */
 typedef void (*HttpJobFunc) (HttpRequest *request, const char *queue, JsonObject *job, const GError *error,
                              gpointer user_data);

@@ -296,6 +296,15 @@ health_of (DerushHttpServer *self, gboolean *healthy)
   json_object_set_object_member (details, "redis", http_watch_get_redis (self->watch));
   *healthy = derush_json_get_boolean (health, "healthy", FALSE) && !http_watch_is_silent (self->watch);
   json_object_set_boolean_member (health, "healthy", *healthy);
+  if (http_watch_is_silent (self->watch)) {
+    JsonArray *known = derush_json_get_array (health, "problems"), *problems = json_array_new ();
+
+    json_array_add_string_element (problems, _ ("Redis does not answer"));
+    for (guint i = 0; known && i < json_array_get_length (known); i++)
+      json_array_add_string_element (problems, json_array_get_string_element (known, i));
+    json_object_set_array_member (health, "problems", problems);
+    json_object_set_string_member (health, "status", "unhealthy");
+  }
   return health;
 }
 
@@ -306,22 +315,35 @@ get_health (HttpRequest *request)
   g_autoptr (JsonObject) said = json_object_new ();
   g_autofree char *json = NULL;
   gboolean healthy;
+  JsonObject *health = health_of (request->server, &healthy);
+  JsonArray *problems = derush_json_get_array (health, "problems");
 
-  json_object_set_object_member (said, "data", health_of (request->server, &healthy));
+  json_object_set_object_member (said, "data", health);
   json_object_set_boolean_member (said, "success", healthy);
   if (!healthy)
     json_object_set_string_member (said, "error",
-                                   http_watch_is_silent (request->server->watch) ? _ ("Redis does not answer")
-                                                                                 : _ ("The daemon is not healthy"));
+                                   problems && json_array_get_length (problems) > 0
+                                       ? json_array_get_string_element (problems, 0)
+                                       : _ ("The daemon is not healthy"));
   json = derush_json_object_to_string (said);
   http_request_answer_text (request, healthy ? SOUP_STATUS_OK : SOUP_STATUS_SERVICE_UNAVAILABLE, "application/json",
                             json, -1);
 }
 
+/* Whether a queue is paused is known by Redis only. */
 static void
 get_status (HttpRequest *request)
 {
-  http_request_answer_object (request, SOUP_STATUS_OK, request->server->backend->get_status (request->server->daemon));
+  DerushHttpServer *self = request->server;
+  JsonObject *status = self->backend->get_status (self->daemon), *queues = derush_json_get_object (status, "queues");
+  g_autoptr (JsonObject) counts = http_watch_get_counts (self->watch);
+  g_autoptr (GList) names = queues ? json_object_get_members (queues) : NULL;
+
+  for (GList *name = names; name; name = name->next)
+    json_object_set_boolean_member (
+        json_object_get_object_member (queues, name->data), "paused",
+        derush_json_get_boolean (derush_json_get_object (counts, name->data), "paused", FALSE));
+  http_request_answer_object (request, SOUP_STATUS_OK, status);
 }
 
 static void
@@ -411,6 +433,17 @@ static const HttpRoute routes[] = {
     {"GET", "/api/workflows/active", http_workflows_list},
     {"GET", "/api/workflows/:id", http_workflows_get},
     {"POST", "/api/workflows/:id/cancel", http_workflows_cancel},
+    {"POST", "/api/workers/:name/restart", http_workers_restart},
+    {"POST", "/api/workers/:name/start", http_workers_start},
+    {"POST", "/api/workers/:name/stop", http_workers_stop},
+    {"POST", "/api/workers/:name/stop-after-job", http_workers_stop_after_job},
+    {"POST", "/api/queues/:name/pause", http_queues_pause},
+    {"POST", "/api/queues/:name/resume", http_queues_resume},
+    {"POST", "/api/orchestrator/pause", http_orchestrator_pause},
+    {"POST", "/api/orchestrator/resume", http_orchestrator_resume},
+    {"POST", "/api/orchestrator/drain", http_orchestrator_drain},
+    {"POST", "/api/orchestrator/stop", http_orchestrator_stop},
+    {"POST", "/api/orchestrator/reload", http_orchestrator_reload},
     {NULL},
 };
 

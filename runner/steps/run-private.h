@@ -10,22 +10,30 @@ G_BEGIN_DECLS
  * DerushRunnerWorker:
  * @process: (nullable): while it runs
  * @failed_starts: in a row
+ * @early_ends: in a row, of processes that had no job yet
+ * @died: the last process ended by itself, and no other was started
  * @start_after: no earlier, by the monotonic clock
  * @pid: of @process, or 0; read by other threads
  * @started: the process, by the monotonic clock; this and what follows is guarded by the runner's lock
  * @heard: when it last said anything, in ms since 1970
  * @starts: of processes, that succeeded
- * @refused: as @failed_starts, for other threads
+ * @refused: @failed_starts and @early_ends, for other threads
+ * @starting: whether one is being started
+ * @start_error: (nullable): why the last start failed; %NULL: it did not
  */
 typedef struct {
   DerushProcess *process;
   guint failed_starts;
+  guint early_ends;
+  gboolean died;
   gint64 start_after;
   int pid;
   gint64 started;
   gint64 heard;
   guint starts;
   guint refused;
+  gboolean starting;
+  char *start_error;
 } DerushRunnerWorker;
 
 /* What a slot's thread owns. */
@@ -42,8 +50,18 @@ typedef struct {
 typedef void (*DerushRunReport) (const char *step, double progress, gpointer user_data);
 
 gboolean derush_runner_ensure_scratch (DerushRunner *runner, GError **error);
-gboolean derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCancellable *cancellable,
-                                       char **debug, GError **error);
+/* A worker that ends sooner than this, in µs, has not really started. */
+#define DERUSH_RUNNER_EARLY (10 * G_USEC_PER_SEC)
+
+/* How often a job tries to have a worker. */
+#define DERUSH_RUNNER_START_TRIES 3
+
+gboolean derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, guint tries,
+                                       GCancellable *cancellable, char **debug, GError **error);
+/* The worker ended while it had nothing to do. */
+void derush_runner_died_idle (DerushRunner *runner, DerushWorkerKind kind);
+/* Starts that failed count no more. */
+void derush_runner_forgive (DerushRunner *runner);
 /* Replaces workers that died, grew too large or too old. */
 void derush_runner_check_processes (DerushRunner *runner);
 /* A worker has said something. */

@@ -440,7 +440,8 @@ prepare (Run *run, GError **error)
   /* The model worker is started when its turn comes: it may have nothing to do. */
   if (!derush_runner_ensure_scratch (run->runner, error) ||
       (has_step_of (plan, DERUSH_STEP_MEDIA) &&
-       !derush_runner_ensure_process (run->runner, DERUSH_WORKER_MEDIA, run->cancellable, &run->debug, error)))
+       !derush_runner_ensure_process (run->runner, DERUSH_WORKER_MEDIA, DERUSH_RUNNER_START_TRIES, run->cancellable,
+                                      &run->debug, error)))
     return FALSE;
   return open_directory (run, error) &&
          check_space (run, derush_config_get_string (run->runner->config, "DERUSH_SCRATCH"), "DERUSH_SCRATCH", error);
@@ -556,7 +557,8 @@ run_on_worker (Run *run, GError **error)
   int fds[4];
   guint n_fds = 0;
 
-  if (!derush_runner_ensure_process (run->runner, kind_of (run->step), run->cancellable, &run->debug, error))
+  if (!derush_runner_ensure_process (run->runner, kind_of (run->step), DERUSH_RUNNER_START_TRIES, run->cancellable,
+                                     &run->debug, error))
     return NULL;
   request = request_of (run, fds, &n_fds);
   return derush_process_request (run->runner->workers[kind_of (run->step)].process, request, fds, n_fds, &watch,

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <glib/gi18n-lib.h>
 
-#define START_TRIES 3
 #define BACKOFF_MIN (G_USEC_PER_SEC / 4)
 #define BACKOFF_MAX (30 * G_USEC_PER_SEC)
 
@@ -55,10 +54,23 @@ derush_runner_heard (DerushRunner *runner, DerushWorkerKind kind)
 }
 
 static void
-tell_start (DerushRunner *runner, DerushRunnerWorker *worker, gboolean started)
+tell_starting (DerushRunner *runner, DerushRunnerWorker *worker)
 {
   g_mutex_lock (&runner->lock);
-  worker->refused = worker->failed_starts;
+  worker->starting = TRUE;
+  g_mutex_unlock (&runner->lock);
+}
+
+static void
+tell_start (DerushRunner *runner, DerushRunnerWorker *worker, gboolean started, const char *why_not)
+{
+  char *error = g_strdup (why_not);
+
+  g_mutex_lock (&runner->lock);
+  worker->starting = FALSE;
+  worker->refused = worker->failed_starts + worker->early_ends;
+  g_free (worker->start_error);
+  worker->start_error = error;
   if (started) {
     worker->starts++;
     worker->started = g_get_monotonic_time ();
@@ -108,11 +120,17 @@ ensure_local_models (DerushRunner *runner, DerushLocalModels *local, GCancellabl
   return TRUE;
 }
 
+static void
+set_back (DerushRunnerWorker *worker, guint failures)
+{
+  worker->start_after = g_get_monotonic_time () + MIN (BACKOFF_MAX, BACKOFF_MIN << MIN (failures, 8));
+}
+
 /* A worker that dies at its start is started again only after a pause that grows from one failure to the next, also from
  * job to job: a broken installation must neither spin nor burn the jobs of a whole queue within seconds. */
 gboolean
-derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCancellable *cancellable, char **debug,
-                              GError **error)
+derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, guint tries, GCancellable *cancellable,
+                              char **debug, GError **error)
 {
   DerushRunnerWorker *worker = &runner->workers[kind];
   g_auto (DerushLocalModels) local = {0};
@@ -127,7 +145,7 @@ derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCanc
     more[2] = "DERUSH_MODELS_TOKEN";
     more[3] = local.token;
   }
-  for (guint tries = 1; !worker->process; tries++) {
+  while (!worker->process) {
     g_autoptr (GError) local_error = NULL;
     gint64 started;
 
@@ -135,11 +153,13 @@ derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCanc
       return FALSE;
     g_clear_pointer (debug, g_free);
     started = g_get_monotonic_time ();
+    tell_starting (runner, worker);
     worker->process =
         derush_process_start (kind, runner->config, runner->scratch->home, more, cancellable, debug, &local_error);
     if (worker->process) {
       worker->failed_starts = 0;
-      tell_start (runner, worker, TRUE);
+      worker->died = FALSE;
+      tell_start (runner, worker, TRUE, NULL);
       g_atomic_int_set (&worker->pid, derush_process_get_pid (worker->process));
       watch (runner, kind, derush_process_get_pid (worker->process));
       derush_log (DERUSH_LOG_DEBUG, NULL, "Started %s worker %d in %d ms",
@@ -148,14 +168,15 @@ derush_runner_ensure_process (DerushRunner *runner, DerushWorkerKind kind, GCanc
       break;
     }
     if (derush_error_get_class (local_error) == DERUSH_ERROR_CANCELLED) {
+      tell_start (runner, worker, FALSE, worker->start_error);
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
     worker->failed_starts++;
-    tell_start (runner, worker, FALSE);
-    worker->start_after = g_get_monotonic_time () + MIN (BACKOFF_MAX, BACKOFF_MIN << MIN (worker->failed_starts, 8));
+    tell_start (runner, worker, FALSE, local_error->message);
+    set_back (worker, worker->failed_starts);
     derush_log (DERUSH_LOG_WARN, NULL, "%s", local_error->message);
-    if (tries == START_TRIES) {
+    if (--tries == 0) {
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
@@ -168,20 +189,22 @@ check_process (DerushRunner *runner, DerushWorkerKind kind)
 {
   DerushProcess *process = runner->workers[kind].process;
   gint64 memory, age;
+  gboolean alive;
 
   if (!process)
     return;
+  alive = derush_process_is_alive (process);
   memory = derush_process_get_memory (process);
   age = derush_process_get_age (process) / G_USEC_PER_SEC;
-  if (derush_process_is_alive (process) &&
-      memory <= derush_config_get_int (runner->config, "WORKER_MEMORY_THRESHOLD") &&
+  if (alive && memory <= derush_config_get_int (runner->config, "WORKER_MEMORY_THRESHOLD") &&
       age <= derush_config_get_int (runner->config, "WORKER_UPTIME_THRESHOLD"))
     return;
   derush_log (DERUSH_LOG_DEBUG, NULL,
               "Replacing %s worker %d: %s, %" G_GINT64_FORMAT " bytes, %" G_GINT64_FORMAT " s old",
               kind == DERUSH_WORKER_MODEL ? "model" : "media", derush_process_get_pid (process),
-              derush_process_is_alive (process) ? "beyond a threshold" : "dead", memory, age);
+              alive ? "beyond a threshold" : "dead", memory, age);
   drop_process (runner, kind);
+  runner->workers[kind].died = !alive;
 }
 
 void
@@ -189,6 +212,30 @@ derush_runner_check_processes (DerushRunner *runner)
 {
   for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
     check_process (runner, kind);
+}
+
+void
+derush_runner_died_idle (DerushRunner *runner, DerushWorkerKind kind)
+{
+  DerushRunnerWorker *worker = &runner->workers[kind];
+
+  worker->early_ends = g_get_monotonic_time () - worker->started < DERUSH_RUNNER_EARLY ? worker->early_ends + 1 : 0;
+  if (worker->early_ends > 0)
+    set_back (worker, worker->early_ends);
+  tell_start (runner, worker, FALSE, worker->early_ends > 0 ? _ ("The worker ended soon after its start") : NULL);
+}
+
+void
+derush_runner_forgive (DerushRunner *runner)
+{
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++) {
+    DerushRunnerWorker *worker = &runner->workers[kind];
+
+    worker->failed_starts = worker->early_ends = 0;
+    worker->start_after = 0;
+    worker->died = FALSE;
+    tell_start (runner, worker, FALSE, NULL);
+  }
 }
 
 void
@@ -200,6 +247,8 @@ derush_runner_clear (DerushRunner *runner)
 
     derush_metrics_unwatch_process (name);
   }
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    g_clear_pointer (&runner->workers[kind].start_error, g_free);
   g_clear_pointer (&runner->local_models, g_free);
   g_clear_pointer (&runner->scratch, derush_scratch_free);
 }

@@ -12,6 +12,10 @@
 
 #define IDLE_CHECK_MS 10000
 
+/* After so many failed starts in a row nobody tries any more until a job or an operator wants the worker: it needs mending,
+ * which a log that grows does not do. */
+#define MAX_FAILED_STARTS 10
+
 /*
  * A slot has a thread that starts the worker, speaks with it and waits for it, so that its code reads from top to bottom
  * and hashing or copying a large file holds up nobody. The thread lives as long as the slot: a worker gets its death
@@ -24,12 +28,15 @@ struct _DerushSlot {
 
   GMutex lock;
   GTask *pending;
-  GCancellable *running; /* of the job that is running */
+  GCancellable *running;   /* of the job that is running */
+  GCancellable *preparing; /* (unowned): of the start of a worker without a job */
   gboolean prepare;
   gboolean restart;
+  gboolean lasting;
   gboolean quit;
   gboolean busy;
-  DerushConfig *next_config; /* or NULL */
+  DerushConfig *next_config;  /* or NULL */
+  gboolean for_next_job_only; /* it came after @pending */
 
   DerushRunner runner; /* of the thread */
 };
@@ -158,13 +165,72 @@ run_task (DerushSlot *slot, GTask *task)
 }
 
 static void
-prepare (DerushSlot *slot)
+start_worker (DerushSlot *slot, DerushWorkerKind kind)
 {
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
   g_autofree char *debug = NULL;
+  DerushRunnerWorker *worker = &slot->runner.workers[kind];
+  guint before = worker->failed_starts;
 
-  if (!derush_runner_ensure_process (&slot->runner, DERUSH_WORKER_MEDIA, NULL, &debug, &error))
-    derush_log (DERUSH_LOG_WARN, NULL, "%s", error->message);
+  g_mutex_lock (&slot->lock);
+  slot->preparing = cancellable;
+  if (slot->quit)
+    g_cancellable_cancel (cancellable);
+  g_mutex_unlock (&slot->lock);
+  if (!derush_runner_ensure_process (&slot->runner, kind, 1, cancellable, &debug, &error) &&
+      before < MAX_FAILED_STARTS && worker->failed_starts == MAX_FAILED_STARTS)
+    derush_log (DERUSH_LOG_ERROR, NULL,
+                "%s: its worker could not be started %d times in a row; the next job tries again, or derush restart %s",
+                slot->name, MAX_FAILED_STARTS, slot->name);
+  g_mutex_lock (&slot->lock);
+  slot->preparing = NULL;
+  g_mutex_unlock (&slot->lock);
+}
+
+/* Starts the workers that jobs have needed, or else the one that most need. */
+static void
+prepare (DerushSlot *slot)
+{
+  gboolean any = FALSE;
+
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    if (slot->runner.workers[kind].starts > 0) {
+      any = TRUE;
+      start_worker (slot, kind);
+    }
+  if (!any)
+    start_worker (slot, DERUSH_WORKER_MEDIA);
+}
+
+/* How long a worker that ended by itself is to stay away, in ms; -1: until a job needs it. */
+static int
+time_until_start (DerushSlot *slot, DerushWorkerKind kind)
+{
+  DerushRunnerWorker *worker = &slot->runner.workers[kind];
+  gboolean lasting;
+
+  g_mutex_lock (&slot->lock);
+  lasting = slot->lasting;
+  g_mutex_unlock (&slot->lock);
+  if (!lasting || worker->process || worker->failed_starts + worker->early_ends >= MAX_FAILED_STARTS ||
+      (!worker->died && worker->failed_starts == 0))
+    return -1;
+  return MAX (worker->start_after - g_get_monotonic_time (), 0) / 1000;
+}
+
+/* Returns: whether one of them was due */
+static gboolean
+start_again (DerushSlot *slot)
+{
+  gboolean due = FALSE;
+
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
+    if (time_until_start (slot, kind) == 0) {
+      due = TRUE;
+      start_worker (slot, kind);
+    }
+  return due;
 }
 
 /* A worker may hang or grow while nobody asks anything of it. */
@@ -183,8 +249,12 @@ check_idle (DerushSlot *slot, DerushWorkerKind kind)
                                   derush_config_get_int (runner->config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
                                   derush_config_get_int (runner->config, "DERUSH_WORKER_MEMORY_LIMIT"), &error))
     derush_log (DERUSH_LOG_WARN, NULL, "%s: %s", slot->name, error->message);
-  if (!derush_process_is_alive (process))
-    derush_runner_check_processes (runner);
+  if (derush_process_is_alive (process))
+    return;
+  derush_log (DERUSH_LOG_WARN, NULL, "%s: %s worker %d ended by itself while it had nothing to do", slot->name,
+              kind == DERUSH_WORKER_MODEL ? "model" : "media", derush_process_get_pid (process));
+  derush_runner_check_processes (runner);
+  derush_runner_died_idle (runner, kind);
 }
 
 /* Drains what idle workers write, asks whether they are there, and notices their end. */
@@ -194,11 +264,20 @@ idle (DerushSlot *slot)
   GPollFD fds[1 + 2 * DERUSH_N_WORKERS] = {{.fd = slot->wakeup, .events = G_IO_IN}};
   guint n = 1;
   guint64 count;
+  int wait = -1;
 
+  for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++) {
+    int start = time_until_start (slot, kind);
+
+    if (start >= 0 && (wait < 0 || start < wait))
+      wait = start;
+  }
   for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
     if (slot->runner.workers[kind].process)
       n += derush_process_get_pollfds (slot->runner.workers[kind].process, fds + n);
-  g_poll (fds, n, n > 1 ? IDLE_CHECK_MS : -1);
+  if (n > 1 && (wait < 0 || wait > IDLE_CHECK_MS))
+    wait = IDLE_CHECK_MS;
+  g_poll (fds, n, wait);
   if ((fds[0].revents & G_IO_IN) && read (slot->wakeup, &count, sizeof count) < 0 && errno != EAGAIN)
     g_warning ("%s", g_strerror (errno));
   for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
@@ -217,7 +296,7 @@ slot_thread (gpointer user_data)
     g_mutex_lock (&slot->lock);
     restart = slot->restart;
     slot->restart = FALSE;
-    if (slot->next_config) {
+    if (slot->next_config && !(slot->pending && slot->for_next_job_only)) {
       derush_config_unref (slot->runner.config);
       slot->runner.config = g_steal_pointer (&slot->next_config);
     }
@@ -226,15 +305,17 @@ slot_thread (gpointer user_data)
     slot->prepare = FALSE;
     quit = slot->quit;
     g_mutex_unlock (&slot->lock);
-    if (restart)
+    if (restart) {
       derush_runner_drop_processes (&slot->runner);
+      derush_runner_forgive (&slot->runner);
+    }
     if (task)
       run_task (slot, task);
     else if (quit)
       break;
     else if (start)
       prepare (slot);
-    else
+    else if (!start_again (slot))
       idle (slot);
   }
   derush_runner_clear (&slot->runner);
@@ -290,6 +371,8 @@ derush_slot_free (DerushSlot *slot)
   derush_slot_keep_checkpoint (slot);
   if (slot->running)
     g_cancellable_cancel (slot->running);
+  if (slot->preparing)
+    g_cancellable_cancel (slot->preparing);
   g_mutex_unlock (&slot->lock);
   wake (slot);
   g_thread_join (slot->thread);
@@ -406,6 +489,41 @@ derush_slot_restart (DerushSlot *slot, gboolean again)
 }
 
 /**
+ * derush_slot_set_lasting:
+ * @slot: a slot
+ * @lasting: whether a worker that ends by itself is started again without waiting for the next job
+ *
+ * It is not by default. Between starts that fail there is a pause that grows; after ten of them only a job or
+ * derush_slot_restart() makes another attempt.
+ */
+void
+derush_slot_set_lasting (DerushSlot *slot, gboolean lasting)
+{
+  g_mutex_lock (&slot->lock);
+  slot->lasting = lasting;
+  g_mutex_unlock (&slot->lock);
+  wake (slot);
+}
+
+/**
+ * derush_slot_get_start_error:
+ * @slot: a slot
+ *
+ * Returns: (transfer full) (nullable): why one of its workers could not be started the last time; %NULL if all could
+ */
+char *
+derush_slot_get_start_error (DerushSlot *slot)
+{
+  char *error = NULL;
+
+  g_mutex_lock (&slot->runner.lock);
+  for (guint kind = 0; kind < DERUSH_N_WORKERS && !error; kind++)
+    error = g_strdup (slot->runner.workers[kind].start_error);
+  g_mutex_unlock (&slot->runner.lock);
+  return error;
+}
+
+/**
  * derush_slot_set_config:
  * @slot: a slot
  * @config: settings; the limits among them count from the next job on, what workers are started with for the next worker
@@ -416,6 +534,7 @@ derush_slot_set_config (DerushSlot *slot, DerushConfig *config)
   g_mutex_lock (&slot->lock);
   g_clear_pointer (&slot->next_config, derush_config_unref);
   slot->next_config = derush_config_ref (config);
+  slot->for_next_job_only = slot->pending != NULL;
   g_mutex_unlock (&slot->lock);
   wake (slot);
 }
@@ -442,7 +561,10 @@ derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status)
 
     status->heartbeat = MAX (status->heartbeat, worker->heard);
     status->restarts += MAX (worker->starts, 1) - 1;
-    status->failed_starts = MAX (status->failed_starts, worker->refused);
+    status->starting |= worker->starting;
+    if (!runs || g_get_monotonic_time () - worker->started < DERUSH_RUNNER_EARLY)
+      status->failed_starts = MAX (status->failed_starts, worker->refused);
+    status->failing |= !runs && worker->refused > 0;
     if (runs)
       status->age = MAX (status->age, (g_get_monotonic_time () - worker->started) / G_USEC_PER_SEC);
   }

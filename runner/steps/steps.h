@@ -130,6 +130,8 @@ void derush_steps_register_metrics (void);
  * @heartbeat: when one was last heard, in ms since 1970; 0: never
  * @restarts: how often a worker was started after the first one of its kind
  * @failed_starts: how often in a row a worker could not be started
+ * @starting: whether one is being started
+ * @failing: whether one does not run because it could not be started
  */
 typedef struct {
   gboolean busy;
@@ -140,12 +142,20 @@ typedef struct {
   gint64 heartbeat;
   guint restarts;
   guint failed_starts;
+  gboolean starting;
+  gboolean failing;
 } DerushSlotStatus;
 
 void derush_slot_get_status (DerushSlot *slot, DerushSlotStatus *status);
 
 /* Ends the slot's workers: now, or after the job that runs. @again: and starts another one, else with the next job. */
 void derush_slot_restart (DerushSlot *slot, gboolean again);
+
+/* A worker that ends by itself is started again, with pauses that grow and a limit. */
+void derush_slot_set_lasting (DerushSlot *slot, gboolean lasting);
+
+/* Why one of its workers could not be started the last time; NULL: it could. */
+char *derush_slot_get_start_error (DerushSlot *slot);
 
 /* The settings of the jobs to come. */
 void derush_slot_set_config (DerushSlot *slot, DerushConfig *config);

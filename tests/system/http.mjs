@@ -5,68 +5,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import path from 'node:path';
-import { freePort, main, need, openQueue, run, daemonEnvironment, sleep, sourceDirectory, startDaemon, startRedis, temporaryFolder, test, until }
+import { ask, description, post, seen } from './api.mjs';
+import { freePort, main, need, openQueue, run, daemonEnvironment, sleep, startDaemon, startRedis, temporaryFolder, test, until }
   from './lib.mjs';
-
-const description = JSON.parse(fs.readFileSync(path.join(sourceDirectory, 'data/openapi.json'), 'utf8'));
-const seen = new Set();
-
-// ── The description ─────────────────────────────────────────────────────────
-
-const resolve = schema => schema.$ref
-  ? resolve(schema.$ref.split('/').slice(1).reduce((object, name) => object[name], description)) : schema;
-
-/** The part of JSON Schema that the description uses. */
-function check(schema, value, where) {
-  schema = resolve(schema);
-  for (const part of schema.allOf ?? []) check(part, value, where);
-  if (schema.enum) assert.ok(schema.enum.includes(value), `${where} is ${value}, not one of ${schema.enum}`);
-  if (schema.type === 'object') {
-    assert.ok(value && typeof value === 'object' && !Array.isArray(value), `${where} is an object`);
-    for (const name of schema.required ?? []) assert.ok(name in value, `${where} has ${name}`);
-    for (const [name, member] of Object.entries(value)) {
-      if (schema.properties?.[name]) check(schema.properties[name], member, `${where}.${name}`);
-      else if (schema.additionalProperties === false) assert.fail(`${where}.${name} is described`);
-      else if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, member, `${where}.${name}`);
-    }
-  } else if (schema.type === 'array') {
-    assert.ok(Array.isArray(value), `${where} is an array`);
-    value.forEach((item, i) => check(schema.items ?? {}, item, `${where}[${i}]`));
-  } else if (schema.type === 'integer') {
-    assert.ok(Number.isInteger(value), `${where} is a whole number`);
-  } else if (schema.type) {
-    assert.equal(typeof value, schema.type, where);
-  }
-}
-
-const patternOf = template => new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`);
-const templates = Object.keys(description.paths).sort((a, b) => a.includes('{') - b.includes('{'));
-
-function checkAnswer(method, url, status, type, body) {
-  const template = templates.find(candidate => patternOf(candidate).test(url.pathname));
-  const operation = description.paths[template]?.[method.toLowerCase()];
-  const answer = operation?.responses?.[status];
-
-  assert.ok(answer, `${method} ${url.pathname} with ${status} is described`);
-  const content = Object.entries(resolve(answer).content ?? {}).find(([name]) => type.startsWith(name));
-  assert.ok(content, `${type} of ${method} ${template} is described`);
-  seen.add(`${method} ${template}`);
-  if (typeof body === 'object') check(content[1].schema, body, `${method} ${template} ${status}`);
-}
-
-async function ask(base, pathname, { method = 'GET', body, headers = {}, described = true } = {}) {
-  const url = new URL(pathname, base);
-  const response = await fetch(url, { method, headers: { ...body !== undefined && { 'content-type': 'application/json' }, ...headers },
-    body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body) });
-  const text = await response.text();
-  const type = response.headers.get('content-type') ?? '';
-  const value = type.startsWith('application/json') ? JSON.parse(text) : text;
-
-  if (described) checkAnswer(method, url, response.status, type, value);
-  return { status: response.status, body: value, data: value?.data, error: value?.error, headers: response.headers };
-}
-const post = (base, pathname, body, options) => ask(base, pathname, { method: 'POST', body, ...options });
 
 /** Bytes as they are; resolves to all that came back when the other side closes. */
 function speak(port, text, { drip, timeout = 15000 } = {}) {
@@ -157,7 +98,7 @@ main(async () => {
     assert.deepEqual(Object.keys(workers).sort(), ['video-processing-1', 'video-processing-2']);
     const busy = await until(async () => Object.values((await ask(base, '/api/health/workers')).data.workers)
       .find(worker => worker.currentJob === id && worker.pid), 'the worker that runs it');
-    assert.equal(busy.status, 'busy');
+    assert.equal(busy.status, 'active');
     assert.ok(daemon.mediaWorkers().some(({ pid }) => pid === busy.pid), `${busy.pid} is a media worker`);
     const rss = Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${busy.pid}/status`, 'utf8'))[1]) * 1024;
     assert.ok(Math.abs(busy.memory - rss) < rss * 0.5, `${busy.memory} is about ${rss}`);
@@ -425,6 +366,50 @@ main(async () => {
     const { status, stderr } = await guarded.stop();
     assert.equal(status, 0);
     assert.ok(!stderr.includes('sesame'));
+  });
+
+  await test('orders are obeyed, and those for nobody are refused with the names that there are', async () => {
+    const settings = { DERUSH_HTTP_ADDRESS: '127.0.0.1:0', WORKER_CONCURRENCY: '2' };
+    const daemons = [await startDaemon(redis, { queues: ['orders'], environment: settings }), await startDaemon(redis, { queues: ['orders'], environment: settings })];
+    const [one, two] = await Promise.all(daemons.map(async each => `http://127.0.0.1:${(await until(() => each.log()
+      .find(line => line.port && /Serving HTTP/.test(line.message)), 'its port')).port}`));
+    const order = async (pathname, body) => (await post(one, pathname, body)).data;
+    const worker = async name => (await ask(one, '/api/status')).data.workers[name];
+
+    assert.deepEqual(await order('/api/workers/orders-2/restart', { now: true }), { worker: 'orders-2', afterJob: false });
+    await until(async () => (await worker('orders-2')).pid, 'its process');
+    assert.deepEqual(await order('/api/workers/orders-2/stop'), { worker: 'orders-2', afterJob: false });
+    await until(async () => !(await worker('orders-2')).pid, 'its end');
+    assert.equal((await worker('orders-2')).status, 'stopped');
+    assert.deepEqual(await order('/api/workers/orders-1/stop-after-job'), { worker: 'orders-1', afterJob: false });
+    const degraded = await ask(one, '/api/health/workers');
+    assert.deepEqual([degraded.status, degraded.data.status, degraded.data.problems], [200, 'degraded', ['All workers of the queue orders were stopped']]);
+    assert.deepEqual(await order('/api/workers/orders-1/start'), { worker: 'orders-1', afterJob: false });
+    await until(async () => (await worker('orders-1')).status === 'idle', 'its start');
+    assert.equal((await ask(one, '/api/health/workers')).data.status, 'healthy');
+    for (const [what, name, message] of [['workers/orders-3/restart', {}, /“orders-3”.*orders-1, orders-2/], ['workers/orders-01/stop', {}, /./], ['workers/orders/start', {}, /./],
+      ['workers/..%2Forders-1/stop-after-job', {}, /./], ['queues/none/pause', {}, /“none”, but orders/], ['queues/orders-1/resume', {}, /./]]) {
+      const { status, error } = await post(one, `/api/${what}`, name);
+      assert.equal(status, 404, what);
+      assert.match(error, message);
+    }
+    for (const what of ['workers/orders-1/restart', 'queues/orders/pause'])
+      assert.equal((await post(one, `/api/${what}`, what.startsWith('w') ? { now: 1 } : { local: 'yes' })).status, 400);
+    assert.deepEqual(await order('/api/queues/orders/pause', { local: true }), { queues: ['orders'], paused: true, local: true });
+    assert.equal((await ask(one, '/api/status')).data.queues.orders.pausedHere, true);
+    assert.equal((await ask(two, '/api/status')).data.queues.orders.pausedHere, false);
+    assert.deepEqual(await order('/api/queues/orders/resume'), { queues: ['orders'], paused: false, local: false });
+    assert.deepEqual(await order('/api/orchestrator/pause', {}), { queues: ['orders'], paused: true, local: false });
+    assert.deepEqual(await order('/api/orchestrator/resume'), { queues: ['orders'], paused: false, local: false });
+    assert.equal((await ask(one, '/api/status')).data.queues.orders.pausedHere, false);
+    assert.deepEqual(await order('/api/orchestrator/reload'), { reloaded: true });
+    fs.writeFileSync(`${daemons[0].folder}/derush.conf`, '[derush]\nBULLMQ_PREFIX=other\n');
+    const { status, error } = await post(one, '/api/orchestrator/reload');
+    assert.equal(status, 409);
+    assert.match(error, /BULLMQ_PREFIX/);
+    assert.deepEqual((await post(one, '/api/orchestrator/drain')).data, { draining: true, running: 0 });
+    assert.deepEqual((await post(two, '/api/orchestrator/stop')).data, { draining: true, running: 0 });
+    for (const each of daemons) assert.deepEqual((await each.ended).status, 0);
   });
 
   await test('the description is served, and everything in it was asked', async () => {

@@ -118,6 +118,34 @@ test_add (Fixture *fixture, gconstpointer data)
 }
 
 static void
+set_paused (Fixture *fixture, gboolean paused)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  derush_bullmq_queue_set_paused_async (fixture->queue, paused, NULL, on_result, fixture);
+  result = wait_for_result (fixture);
+  g_assert_true (derush_bullmq_queue_set_paused_finish (fixture->queue, result, &error));
+  g_assert_no_error (error);
+}
+
+static void
+test_pause (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *id = add (fixture, "{}", NULL, NULL);
+
+  for (guint i = 0; i < 4; i++) {
+    gboolean paused = i < 2;
+    g_autoptr (JsonObject) counts = NULL;
+
+    set_paused (fixture, paused);
+    counts = get_counts (fixture, NULL);
+    g_assert_cmpint (derush_json_get_boolean (counts, "paused", !paused), ==, paused);
+    g_assert_cmpint (derush_json_get_int (counts, "waiting", -1), ==, 1);
+  }
+}
+
+static void
 test_same_id (Fixture *fixture, gconstpointer data)
 {
   for (guint i = 0; i < 2; i++) {
@@ -223,6 +251,7 @@ main (int argc, char **argv)
   ADD ("adds-jobs-as-node-does", NULL, test_add);
   ADD ("adds-an-id-only-once", NULL, test_same_id);
   ADD ("removes-jobs-that-wait-and-knows-no-others", NULL, test_remove);
+  ADD ("pauses-and-resumes", NULL, test_pause);
   ADD ("an-unknown-job-is-none", NULL, test_unknown_job);
   ADD ("bad-options-are-refused", NULL, test_bad_options);
   ADD ("without-a-server-it-gives-up", "none", test_no_server);

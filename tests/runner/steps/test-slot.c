@@ -603,6 +603,47 @@ test_status (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (status.restarts, ==, 2);
 }
 
+static DerushSlotStatus
+wait_for_worker (Fixture *fixture, guint restarts)
+{
+  DerushSlotStatus status;
+
+  do {
+    g_usleep (5000);
+    derush_slot_get_status (fixture->slot, &status);
+  } while (status.restarts < restarts || status.pid == 0);
+  return status;
+}
+
+static void
+test_lasting (Fixture *fixture, gconstpointer data)
+{
+  GPid first;
+  DerushSlotStatus status;
+
+  derush_slot_set_lasting (fixture->slot, TRUE);
+  assert_next_job_completes (fixture);
+  first = derush_slot_get_media_pid (fixture->slot);
+  kill (first, SIGKILL);
+  status = wait_for_worker (fixture, 1);
+  g_assert_cmpint (status.pid, !=, first);
+  g_assert_cmpuint (status.restarts, ==, 1);
+  g_assert_false (status.busy);
+  run (fixture, "crash", NULL);
+  g_assert_null (fixture->outcome->return_value);
+  g_assert_cmpuint (wait_for_worker (fixture, 2).restarts, ==, 2);
+  /* What an operator ends stays away. */
+  derush_slot_restart (fixture->slot, FALSE);
+  do {
+    g_usleep (5000);
+    derush_slot_get_status (fixture->slot, &status);
+  } while (status.pid != 0);
+  g_usleep (300000);
+  derush_slot_get_status (fixture->slot, &status);
+  g_assert_cmpint (status.pid, ==, 0);
+  g_assert_cmpuint (status.restarts, ==, 2);
+}
+
 static void
 test_hostile_worker (Fixture *fixture, gconstpointer data)
 {
@@ -767,6 +808,7 @@ main (int argc, char **argv)
   ADD ("a-slot-can-be-freed-while-it-runs", test_slot_freed_while_running);
   ADD ("no-progress-or-too-much-time-is-a-stall", test_stalled);
   ADD ("tells-how-its-worker-is-and-restarts-it", test_status);
+  ADD ("a-lasting-worker-is-started-again-unless-it-was-ended", test_lasting);
   ADD ("a-worker-that-does-not-answer-is-killed", test_stopped_worker);
   ADD ("a-worker-that-breaks-the-protocol-is-killed", test_hostile_worker);
   ADD ("memory-is-limited", test_memory);
