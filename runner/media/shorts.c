@@ -7,7 +7,7 @@
  * path stands beside the short.
  */
 
-#include "media-private.h"
+#include "parts-private.h"
 
 #include "plugins/shortcrop/camerafile.h"
 
@@ -21,6 +21,8 @@
 #define WHOLE_FILM 30
 /* By so much a time may be off by rounding alone. */
 #define ROUNDING 0.05
+/* The share of the work that camera and sound are before anything is made. */
+#define PLAN_SHARE 0.1
 
 typedef struct {
   double start, end;
@@ -269,76 +271,96 @@ make_parameters (Shorts *self, const Part *part, const char *file, const char *c
 
 /* As loud as the platform plays it. */
 static gboolean
-master_sound (Shorts *self, const Part *part, guint index, DerushMediaJob *job, DerushSound **sound, GError **error)
+master_sound (Shorts *self, guint index, DerushPart *part, GError **error)
 {
+  DerushMediaJob ours = *self->job;
   g_autofree char *what = NULL;
   g_autoptr (GError) failure = NULL;
 
   if (!self->platform.masters || !self->info->audio_id)
     return TRUE;
+  ours.parameters = part->parameters;
   what = g_strdup_printf (_ ("Short %u"), index + 1);
-  *sound = derush_sound_master (job, self->info, &self->platform.sound, part->start,
-                                derush_json_get_number (job->parameters, "end", -1), what, &failure);
+  part->sound =
+      derush_sound_master (&ours, self->info, &self->platform.sound, g_array_index (self->parts, Part, index).start,
+                           derush_json_get_number (part->parameters, "end", -1), what, &failure);
   if (!failure)
     return TRUE;
   g_propagate_prefixed_error (error, g_steal_pointer (&failure), _ ("Short %u: "), index + 1);
   return FALSE;
 }
 
-static JsonObject *
-make_short (Shorts *self, guint index, GError **error)
+static char *
+crop_file (Shorts *self, guint index)
 {
-  const Part *part = &g_array_index (self->parts, Part, index);
-  const char *base = derush_json_get_string (self->job->parameters, "name", "short");
-  const char *format = derush_json_get_string (self->job->parameters, "format", "mp4");
-  g_autofree char *file = g_strdup_printf ("%s-%03u.%s", base, index + 1, format);
-  g_autofree char *crop_file = g_strdup_printf ("%s-%03u.crop.json", base, index + 1);
-  g_autofree char *crop_path = derush_media_job_path (self->job, crop_file, error);
-  g_autoptr (JsonObject) parameters = NULL;
-  g_autoptr (DerushSound) sound = NULL;
-  DerushMediaJob ours = *self->job;
-  JsonObject *made;
+  return g_strdup_printf ("%s-%03u.crop.json", derush_json_get_string (self->job->parameters, "name", "short"),
+                          index + 1);
+}
 
-  if (!crop_path || (self->analysis && !plan_camera (self, part, crop_path, error)))
-    return NULL;
-  parameters = make_parameters (self, part, file, crop_path);
-  ours.parameters = parameters;
-  if (!master_sound (self, part, index, &ours, &sound, error))
-    return NULL;
-  ours.sound = sound;
-  ours.progress_from = (double)index / self->parts->len;
-  ours.progress_left = 1 - (index + 1.0) / self->parts->len;
-  made = derush_action_transcode (&ours, error);
-  if (!made) {
-    g_prefix_error (error, _ ("Short %u: "), index + 1);
-    return NULL;
+static gboolean
+plan_short (Shorts *self, guint index, DerushPart *part, GError **error)
+{
+  const Part *wanted = &g_array_index (self->parts, Part, index);
+  g_autofree char *file =
+      g_strdup_printf ("%s-%03u.%s", derush_json_get_string (self->job->parameters, "name", "short"), index + 1,
+                       derush_json_get_string (self->job->parameters, "format", "mp4"));
+  g_autofree char *crop_name = crop_file (self, index);
+  g_autofree char *crop_path = derush_media_job_path (self->job, crop_name, error);
+
+  if (!crop_path || (self->analysis && !plan_camera (self, wanted, crop_path, error)))
+    return FALSE;
+  part->parameters = make_parameters (self, wanted, file, crop_path);
+  return master_sound (self, index, part, error);
+}
+
+static JsonObject *
+describe_short (Shorts *self, guint index, const DerushPart *part)
+{
+  const Part *wanted = &g_array_index (self->parts, Part, index);
+  g_autofree char *crop_name = crop_file (self, index);
+  JsonObject *made = json_object_ref (part->result);
+
+  json_object_set_double_member (made, "startTime", wanted->start);
+  json_object_set_double_member (made, "endTime", wanted->end);
+  json_object_set_string_member (made, "cropFile", crop_name);
+  if (part->sound) {
+    json_object_set_double_member (made, "loudness", round (part->sound->loudness * 100) / 100);
+    json_object_set_double_member (made, "truePeak", round (part->sound->true_peak * 100) / 100);
   }
-  json_object_set_double_member (made, "startTime", part->start);
-  json_object_set_double_member (made, "endTime", part->end);
-  json_object_set_string_member (made, "cropFile", crop_file);
-  if (sound) {
-    json_object_set_double_member (made, "loudness", round (sound->loudness * 100) / 100);
-    json_object_set_double_member (made, "truePeak", round (sound->true_peak * 100) / 100);
-  }
-  if (part->id)
-    json_object_set_string_member (made, "id", part->id);
-  if (part->description)
-    json_object_set_string_member (made, "description", part->description);
+  if (wanted->id)
+    json_object_set_string_member (made, "id", wanted->id);
+  if (wanted->description)
+    json_object_set_string_member (made, "description", wanted->description);
   return made;
 }
 
+/* The film is decoded once for all shorts; one that cannot be made fails them all. */
 static JsonObject *
 make_all (Shorts *self, GError **error)
 {
   g_autoptr (JsonArray) shorts = json_array_new ();
+  g_autoptr (GArray) parts = g_array_new (FALSE, TRUE, sizeof (DerushPart));
+  DerushMediaJob ours = *self->job;
   JsonObject *result;
 
-  for (guint i = 0; i < self->parts->len; i++) {
-    JsonObject *made = make_short (self, i, error);
-
-    if (!made)
+  g_array_set_clear_func (parts, (GDestroyNotify)derush_part_clear);
+  g_array_set_size (parts, self->parts->len);
+  for (guint i = 0; i < parts->len; i++) {
+    if (!plan_short (self, i, &g_array_index (parts, DerushPart, i), error))
       return NULL;
-    json_array_add_object_element (shorts, made);
+    derush_media_job_progress (self->job, PLAN_SHARE * (i + 1) / parts->len);
+  }
+  ours.progress_from += PLAN_SHARE * (1 - ours.progress_from - ours.progress_left);
+  if (!derush_parts_make (&ours, self->info, (DerushPart *)(gpointer)parts->data, parts->len, error))
+    return NULL;
+  for (guint i = 0; i < parts->len; i++) {
+    DerushPart *part = &g_array_index (parts, DerushPart, i);
+
+    if (!part->result) {
+      g_propagate_prefixed_error (error, g_steal_pointer (&part->error), _ ("Short %u: "), i + 1);
+      return NULL;
+    }
+    json_array_add_object_element (shorts, describe_short (self, i, part));
   }
   result = json_object_new ();
   json_object_set_array_member (result, "shorts", g_steal_pointer (&shorts));

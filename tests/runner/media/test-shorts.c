@@ -549,6 +549,23 @@ clips_can_be_cancelled (void)
   g_assert_cmpint (atoi (left), ==, 0);
 }
 
+static void
+shorts_that_overlap_are_decoded_once (void)
+{
+  g_autofree char *film = make ("counter.mov", COUNTER);
+  g_autoptr (TestAnswer) answer =
+      run (film, "shorts",
+           "{\"name\":\"w\",\"width\":180,\"height\":320,\"platform\":\"TIKTOK\",\"parts\":[{\"start\":3,\"end\":6},"
+           "{\"start\":2,\"end\":5},{\"start\":2.52,\"end\":5.52},{\"start\":2.04,\"end\":6}]}",
+           NULL);
+
+  for (guint i = 0; i < 4; i++)
+    g_assert_cmpint (derush_json_get_int (nth (answer, "shorts", i), "frames", 0), ==, i < 3 ? 75 : 99);
+  g_assert_false (answer->falling);
+  /* Two seconds at most to the key frame, four that are shown, and a few that are decoded ahead. */
+  g_assert_cmpint (decoded_frames (answer), <=, 50 + 100 + 20);
+}
+
 /* By a file of the user's alone; of the same name as one of ours, it wins. */
 static void
 platforms_of_the_user_are_platforms (void)
@@ -642,6 +659,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
   g_test_add_func ("/media/clips/those-that-overlap-are-decoded-once", clips_that_overlap_are_decoded_once);
+  g_test_add_func ("/media/shorts/those-that-overlap-are-decoded-once", shorts_that_overlap_are_decoded_once);
   g_test_add_func ("/media/clips/many-of-one-moment-are-made-in-few-passes",
                    many_clips_of_one_moment_are_made_in_few_passes);
   g_test_add_func ("/media/clips/gaps-between-them-are-jumped-over", gaps_between_clips_are_jumped_over);
