@@ -342,14 +342,38 @@ def bench_thumbnailer(options, folders):
     return [summary('derush-thumbnailer -s 256', 'ffmpegthumbnailer -s 256', found)]
 
 
+def node_figures(script, *arguments):
+    answer = subprocess.run(['node', script, *arguments], stdout=subprocess.PIPE, text=True)
+    if answer.returncode != 0:
+        sys.stderr.write(answer.stdout)
+        raise Failed('%s ended with %d' % (os.path.basename(script), answer.returncode))
+    found = [line.lstrip('# ') for line in answer.stdout.splitlines() if line.lstrip('# ').startswith('{')]
+    return json.loads(found[-1])
+
+
+def bench_service(options, folders):
+    """A derushd that idles, is asked by 500 clients for 60 s, and is scraped with 10,000 jobs known"""
+    return [{'what': 'derushd', 'figures': node_figures(os.path.join(HERE, 'service.mjs'), '--jobs', str(options.jobs))}]
+
+
+def bench_storm(options, folders):
+    """1,000 jobs over three daemons that are killed at random, with PostgreSQL away for 60 s"""
+    storm = os.path.join(HERE, '../system/storm.mjs')
+    return [{'what': 'three daemons', 'figures': node_figures(storm, '--jobs', '1000', '--kill-every', '4000', '--outage', '60')}]
+
+
 BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start,
-           'thumbnailer': bench_thumbnailer}
+           'thumbnailer': bench_thumbnailer, 'service': bench_service, 'storm': bench_storm}
 
 
 def print_table(results):
     print('%-9s %-52s %9s %9s %7s' % ('bench', 'what / against', 'ours CPU', 'peer CPU', 'ratio'))
     for result in results:
         for row in result['rows']:
+            for name, value in row.get('figures', {}).items():
+                print('%-9s %-52s %s' % (result['bench'], name, value))
+            if 'figures' in row:
+                continue
             print('%-9s %-52s %7.3f s %7.3f s %7.2f' % (result['bench'], row['what'], row['ours_cpu_s'], row['peer_cpu_s'], row['ratio']))
             extra = '%.3f s and %.3f s on the clock' % (row['ours_wall_s'], row['peer_wall_s'])
             if 'throughput_ratio' in row:
@@ -382,7 +406,7 @@ def main():
         for name in options.name or BENCHES:
             print('%s: %s' % (name, BENCHES[name].__doc__), file=sys.stderr)
             rows = BENCHES[name](options, Folders(os.path.join(base, name)))
-            results.append({'bench': name, 'film': os.path.basename(options.film), 'ratio': rows[0]['ratio'], 'rows': rows})
+            results.append({'bench': name, 'film': os.path.basename(options.film), 'ratio': rows[0].get('ratio'), 'rows': rows})
     except Failed as error:
         print('bench: %s' % error, file=sys.stderr)
         return 1
