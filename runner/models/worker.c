@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "models/action-private.h"
+#include "models/actions/text-private.h"
 
 #include <string.h>
 #include <glib/gi18n-lib.h>
@@ -25,6 +26,10 @@ static const struct {
   DerushModelAction function;
 } actions[] = {
     {"ask", ask},
+    {"translate", derush_action_translate},
+    {"analyse-content", derush_action_analyse_content},
+    {"content", derush_action_content},
+    {"image", derush_action_image},
 };
 
 /* Returns: (nullable): what a step of this name does */

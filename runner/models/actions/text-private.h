@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the actions of text and pictures share: prompts, what a film says, subtitles, and what answers cost together. */
+
+#pragma once
+
+#include "models/action-private.h"
+
+G_BEGIN_DECLS
+
+/* ── Prompts ────────────────────────────────────────────────────────────── */
+
+/* A file of `DERUSH_MODELS_DIR`, else of the data that is installed, such as `prompts/video-analysis.txt`. */
+char *derush_text_data_read (const char *name, GError **error);
+JsonObject *derush_text_schema_read (const char *name, GError **error);
+
+/* @text with each `{{name}}` replaced by its value: pairs of names and values, up to NULL. */
+char *derush_text_fill (const char *text, ...) G_GNUC_NULL_TERMINATED;
+
+/* @data between marks that it cannot hold itself, so that nothing in it is taken for instructions. */
+char *derush_text_fence (const char *data);
+
+/* Splits a prompt at its line `---` into the system message and the task. */
+gboolean derush_text_prompt_read (const char *name, char **system, char **task, GError **error);
+
+/* ── What is said ───────────────────────────────────────────────────────── */
+
+/* `{text, language?, segments[{start,end,text}]}` of the step `transcribe`. Returns: (transfer full) (nullable) */
+JsonObject *derush_text_transcript (DerushModelJob *job);
+
+/* What of @transcript fits into @length bytes, from all of it. Returns: (transfer full): itself if it is short enough */
+JsonObject *derush_text_transcript_shorten (JsonObject *transcript, gsize length);
+
+/* ── Answers ────────────────────────────────────────────────────────────── */
+
+/**
+ * DerushTextTally:
+ *
+ * What several answers cost together, and who gave them. Zeroed before the first.
+ */
+typedef struct {
+  char *provider, *engine, *reason;
+  gboolean degraded, cached, priced;
+  guint n_answers;
+  double cost;
+  gint64 prompt_tokens, completion_tokens, total_tokens;
+  gint64 started; /* monotonic, in µs */
+} DerushTextTally;
+
+void derush_text_tally_add (DerushTextTally *tally, JsonObject *answer);
+
+/* Writes provider, engine, degraded, reason, cached, cost, usage, timestamp and processingTime. */
+void derush_text_tally_sign (const DerushTextTally *tally, JsonObject *result);
+void derush_text_tally_clear (DerushTextTally *tally);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DerushTextTally, derush_text_tally_clear)
+
+/* How models are asked; in tests, somebody else. */
+typedef JsonObject *(*DerushTextAsk) (const char *task, JsonObject *request, gpointer user_data, GError **error);
+
+/* ── Subtitles ──────────────────────────────────────────────────────────── */
+
+typedef enum {
+  DERUSH_SUBTITLES_TEXT,
+  DERUSH_SUBTITLES_SRT,
+  DERUSH_SUBTITLES_VTT,
+  DERUSH_SUBTITLES_ASS,
+} DerushSubtitleFormat;
+
+/**
+ * DerushSubtitle:
+ * @start: in seconds
+ * @end: in seconds
+ * @text: its lines, separated by \n
+ * @before: (nullable): what the file has before the text, as it is
+ */
+typedef struct {
+  double start, end;
+  char *text;
+  char *before;
+} DerushSubtitle;
+
+/**
+ * DerushSubtitles:
+ * @format: of the file
+ * @cues: (element-type DerushSubtitle): in the order of the file
+ * @after: (nullable): what the file has behind the last one; without a file NULL
+ */
+typedef struct {
+  DerushSubtitleFormat format;
+  GPtrArray *cues;
+  char *after;
+} DerushSubtitles;
+
+DerushSubtitles *derush_subtitles_new (DerushSubtitleFormat format);
+DerushSubtitles *derush_subtitles_copy (const DerushSubtitles *subtitles);
+void derush_subtitles_free (DerushSubtitles *subtitles);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushSubtitles, derush_subtitles_free)
+
+DerushSubtitle *derush_subtitles_add (DerushSubtitles *subtitles, double start, double end, const char *text);
+
+/* The format is found out. The error is bad-input, and names the line. */
+DerushSubtitles *derush_subtitles_parse (const char *text, gsize length, GError **error);
+
+/* In its own format a file is as it was but for the texts. */
+char *derush_subtitles_write (const DerushSubtitles *subtitles, DerushSubtitleFormat format);
+
+/* The texts alone, a line each. */
+char *derush_subtitles_to_text (const DerushSubtitles *subtitles);
+
+gboolean derush_subtitle_format_from_string (const char *name, DerushSubtitleFormat *format);
+const char *derush_subtitle_format_to_string (DerushSubtitleFormat format);
+
+/* What is seen of a line: without tags. */
+guint derush_subtitle_line_length (const char *line);
+
+/* @text in @lines lines, or more where one would be longer than @length characters. */
+char *derush_subtitle_wrap (const char *text, guint lines, guint length);
+
+/* ── Translation ────────────────────────────────────────────────────────── */
+
+/**
+ * DerushTranslation:
+ * @source: (nullable): code of the language; set when it is found out
+ * @target: code of the language
+ * @formality: FORMAL, NEUTRAL, INFORMAL
+ * @glossary: (nullable): terms and their translations
+ * @context: (nullable): what helps
+ * @tone: (nullable): how it is to sound
+ * @model: (nullable): another than the configured one
+ * @ask: whom to ask
+ * @ask_data: for @ask
+ * @progress: (nullable): is told how many texts are done
+ * @tally: takes every answer
+ * @n_texts: that had something to translate
+ * @intact: of these, that kept everything at once
+ * @kept: of these, that stayed as they were, because nobody could translate them
+ */
+typedef struct {
+  char *source;
+  const char *target, *formality;
+  JsonObject *glossary;
+  const char *context, *tone, *model;
+  DerushTextAsk ask;
+  gpointer ask_data;
+  void (*progress) (guint done, guint all, gpointer user_data);
+  DerushTextTally *tally;
+  guint n_texts, intact, kept;
+} DerushTranslation;
+
+/* (element-type utf8): as many, in the same order; placeholders and terms of the glossary are kept. */
+GPtrArray *derush_translate_texts (DerushTranslation *translation, GPtrArray *texts, GError **error);
+
+/* The texts of @subtitles, in place, with their number of lines where these stay below @length characters. */
+gboolean derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *subtitles, guint length,
+                                     GError **error);
+
+/* ── Analysis and content ───────────────────────────────────────────────── */
+
+/* What a model calls the best moments, with what was measured: (transfer full): as `highlights` are */
+JsonArray *derush_moments_merge (JsonArray *moments, JsonArray *measured, double duration, guint max);
+
+/* Whether an analysis makes sense for a film of @duration seconds (0: unknown). */
+gboolean derush_analysis_check (JsonObject *analysis, double duration, JsonArray *types, GError **error);
+
+/**
+ * DerushTextLimits:
+ * @characters: of a text, or of each part of a thread; 0: no limit
+ * @hashtags: how many
+ */
+typedef struct {
+  guint characters;
+  guint hashtags;
+} DerushTextLimits;
+
+/* @platform: (nullable); one that is not known is bad-input. @max: 0: no other limit. */
+gboolean derush_text_limits_load (DerushTextLimits *limits, const char *platform, const char *type, guint max,
+                                  GError **error);
+
+/* Cuts @text at a word so that it has @characters at most. */
+char *derush_text_cut (const char *text, guint characters);
+
+/* `Blue moon!` → `#Bluemoon`; each once whatever its case, at most @max. Returns: (transfer full) */
+JsonArray *derush_text_hashtags (JsonArray *first, JsonArray *more, guint max);
+
+/* Whether lines that begin with times are chapters as platforms take them; @duration 0: not known. */
+gboolean derush_text_chapters_check (const char *text, double duration, GError **error);
+
+/* ── Actions ────────────────────────────────────────────────────────────── */
+
+/* derush_models_call() for @job: a DerushTextAsk. */
+JsonObject *derush_text_ask (const char *task, JsonObject *request, gpointer job, GError **error);
+void derush_text_warn (DerushModelJob *job, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+JsonObject *derush_action_translate (DerushModelJob *job, GError **error);
+JsonObject *derush_action_analyse_content (DerushModelJob *job, GError **error);
+JsonObject *derush_action_content (DerushModelJob *job, GError **error);
+JsonObject *derush_action_image (DerushModelJob *job, GError **error);
+
+G_END_DECLS

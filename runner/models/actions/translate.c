@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+/* TRANSLATION: a text, cues, a file of subtitles or what a film says, into each of the languages asked for. */
+
+#include "models/actions/text-private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib/gi18n-lib.h>
+
+#define MAX_FILE (16 * 1024 * 1024)
+/* Of the original in the result: it is the caller's own. */
+#define MAX_ORIGINAL 20000
+
+/* ── The material ───────────────────────────────────────────────────────── */
+
+static DerushSubtitles *
+read_file (DerushModelJob *job, GError **error)
+{
+  const DerushStepInput *source = derush_step_request_get_input (job->request, "source");
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  guint8 buffer[16384];
+  gssize n = -1;
+
+  if (!source) {
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_INTERNAL, _ ("The file of subtitles was not handed over"));
+    return NULL;
+  }
+  while (bytes->len <= MAX_FILE && (n = pread (source->fd, buffer, sizeof buffer, bytes->len)) > 0)
+    g_byte_array_append (bytes, buffer, (guint)n);
+  if (n < 0) {
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The subtitles %s cannot be read: %s"),
+                 source->display, g_strerror (errno));
+    return NULL;
+  }
+  if (bytes->len > MAX_FILE) {
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT,
+                 _ ("The subtitles %s are longer than %d MiB; is it a film?"), source->display, MAX_FILE >> 20);
+    return NULL;
+  }
+  g_byte_array_append (bytes, (const guint8 *)"", 1);
+  return derush_subtitles_parse ((const char *)bytes->data, bytes->len - 1, error);
+}
+
+static DerushSubtitles *
+from_cues (JsonArray *cues)
+{
+  DerushSubtitles *subtitles = derush_subtitles_new (DERUSH_SUBTITLES_VTT);
+
+  for (guint i = 0; cues && i < json_array_get_length (cues); i++) {
+    JsonObject *cue = json_array_get_object_element (cues, i);
+
+    derush_subtitles_add (subtitles, derush_json_get_number (cue, "start", 0), derush_json_get_number (cue, "end", 0),
+                          derush_json_get_string (cue, "text", ""));
+  }
+  return subtitles;
+}
+
+static DerushSubtitles *
+read_material (DerushModelJob *job, GError **error)
+{
+  JsonObject *parameters = job->parameters;
+  const char *text = derush_json_get_string (parameters, "text", NULL);
+  g_autoptr (JsonObject) transcript = NULL;
+  DerushSubtitles *subtitles;
+
+  if (text) {
+    subtitles = derush_subtitles_parse (text, strlen (text), error);
+    return subtitles;
+  }
+  if (derush_json_get_array (parameters, "cues"))
+    return from_cues (derush_json_get_array (parameters, "cues"));
+  if (derush_json_get_boolean (parameters, "subtitles", FALSE))
+    return read_file (job, error);
+  transcript = derush_text_transcript (job);
+  if (!transcript)
+    derush_text_warn (job, "%s", _ ("Nothing is said in the film, so there is nothing to translate"));
+  return from_cues (derush_json_get_array (transcript, "segments"));
+}
+
+/* ── One language ───────────────────────────────────────────────────────── */
+
+typedef struct {
+  DerushModelJob *job;
+  guint language, n_languages;
+} Progress;
+
+static JsonObject *
+ask (const char *task, JsonObject *request, gpointer user_data, GError **error)
+{
+  Progress *progress = user_data;
+
+  return derush_text_ask (task, request, progress->job, error);
+}
+
+static void
+on_progress (guint done, guint all, gpointer user_data)
+{
+  Progress *progress = user_data;
+
+  if (progress->job->request)
+    derush_step_request_progress (progress->job->request,
+                                  (progress->language + (double)done / MAX (all, 1)) / progress->n_languages);
+}
+
+static gboolean
+same_language (const char *one, const char *two)
+{
+  return one && two && g_ascii_strcasecmp (one, two) == 0;
+}
+
+static gboolean
+write_file (DerushModelJob *job, DerushSubtitles *subtitles, const char *language, JsonObject *item, GError **error)
+{
+  const char *asked = derush_json_get_string (job->parameters, "format", NULL);
+  DerushSubtitleFormat format = subtitles->format;
+  g_autofree char *name = NULL, *path = NULL, *text = NULL;
+
+  if (asked)
+    derush_subtitle_format_from_string (asked, &format);
+  else if (!derush_json_get_boolean (job->parameters, "subtitles", FALSE))
+    return TRUE;
+  name = g_strdup_printf ("%s.%s.%s", derush_json_get_string (job->parameters, "name", "translation"), language,
+                          derush_subtitle_format_to_string (format));
+  path = g_build_filename (job->directory, name, NULL);
+  text = derush_subtitles_write (subtitles, format);
+  if (!derush_file_write_atomically (path, text, -1, error))
+    return FALSE;
+  json_object_set_string_member (item, "file", name);
+  return TRUE;
+}
+
+static JsonObject *
+translate_into (DerushModelJob *job, const DerushSubtitles *material, const char *target,
+                DerushTranslation *translation, GError **error)
+{
+  g_autoptr (DerushSubtitles) subtitles = derush_subtitles_copy (material);
+  g_autoptr (JsonObject) item = json_object_new ();
+  g_autofree char *text = NULL;
+  double confidence = 1;
+
+  translation->target = target;
+  translation->n_texts = translation->intact = translation->kept = 0;
+  if (same_language (translation->source, target)) {
+    derush_text_warn (job, _ ("The text is in the language %s already and stays as it is"), target);
+  } else {
+    if (!derush_translate_subtitles (translation, subtitles,
+                                     (guint)derush_json_get_int (job->parameters, "maxLineLength", 0), error))
+      return NULL;
+    if (translation->n_texts > 0)
+      confidence = (double)translation->intact / translation->n_texts;
+  }
+  if (translation->kept > 0)
+    derush_text_warn (job, _ ("%u of %u texts could not be translated into %s and stay as they were"),
+                      translation->kept, translation->n_texts, target);
+  text = derush_subtitles_to_text (subtitles);
+  json_object_set_string_member (item, "targetLanguage", target);
+  json_object_set_string_member (item, "text", text);
+  json_object_set_int_member (item, "cues", material->format == DERUSH_SUBTITLES_TEXT ? 0 : material->cues->len);
+  json_object_set_double_member (item, "confidence", confidence);
+  if (!write_file (job, subtitles, target, item, error))
+    return NULL;
+  return g_steal_pointer (&item);
+}
+
+static char *
+original_of (const DerushSubtitles *material)
+{
+  g_autofree char *text = derush_subtitles_to_text (material);
+
+  return derush_text_cut (text, MAX_ORIGINAL);
+}
+
+/*
+ * Parameters: one of text, cues, subtitles (the source is a file of them) and film (the step `transcribe` has its speech);
+ * targetLanguages, sourceLanguage, formality, glossary, context, tone, maxLineLength, format (of files; none is written
+ * for a text without it), name (of the files, before language and format), model.
+ */
+JsonObject *
+derush_action_translate (DerushModelJob *job, GError **error)
+{
+  JsonObject *parameters = job->parameters;
+  JsonArray *targets = derush_json_get_array (parameters, "targetLanguages");
+  g_autoptr (DerushSubtitles) material = read_material (job, error);
+  g_auto (DerushTextTally) tally = {.started = g_get_monotonic_time ()};
+  g_autoptr (JsonArray) items = json_array_new ();
+  g_autofree char *source = NULL, *original = NULL;
+  Progress progress = {job, 0, targets ? json_array_get_length (targets) : 0};
+  DerushTranslation translation = {.source = g_strdup (derush_json_get_string (parameters, "sourceLanguage", NULL)),
+                                   .formality = derush_json_get_string (parameters, "formality", "NEUTRAL"),
+                                   .glossary = derush_json_get_object (parameters, "glossary"),
+                                   .context = derush_json_get_string (parameters, "context", NULL),
+                                   .tone = derush_json_get_string (parameters, "tone", NULL),
+                                   .model = derush_json_get_string (parameters, "model", NULL),
+                                   .ask = ask,
+                                   .ask_data = &progress,
+                                   .progress = on_progress,
+                                   .tally = &tally};
+  JsonObject *result;
+
+  if (!translation.source && material && derush_json_get_boolean (parameters, "film", FALSE))
+    translation.source =
+        g_strdup (derush_json_get_string (derush_json_get_object (job->results, "transcribe"), "language", NULL));
+  for (; material && progress.language < progress.n_languages; progress.language++) {
+    JsonObject *item =
+        translate_into (job, material, json_array_get_string_element (targets, progress.language), &translation, error);
+
+    if (!item)
+      break;
+    json_array_add_object_element (items, item);
+  }
+  source = g_steal_pointer (&translation.source);
+  if (!material || json_array_get_length (items) < progress.n_languages)
+    return NULL;
+  original = original_of (material);
+  result = json_object_new ();
+  json_object_set_string_member (result, "originalText", original);
+  json_object_set_string_member (result, "sourceLanguage", source ? source : "");
+  json_object_set_array_member (result, "translations", g_steal_pointer (&items));
+  derush_text_tally_sign (&tally, result);
+  return result;
+}
