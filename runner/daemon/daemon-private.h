@@ -5,6 +5,8 @@
 #include "http/http.h"
 #include "results/results.h"
 #include "steps/steps.h"
+#include "transfer/transfer.h"
+#include "webhooks/webhooks.h"
 #include "workflow/workflow.h"
 
 G_BEGIN_DECLS
@@ -26,6 +28,7 @@ typedef struct _DerushDaemonGovernor DerushDaemonGovernor;
  * @clients: queues as a producer sees them, by name
  * @learned: the file of how long steps of workflows take
  * @governor: says how many jobs may run at once
+ * @webhooks: tells other servers what has ended
  */
 typedef struct {
   DerushConfig *config;
@@ -37,6 +40,7 @@ typedef struct {
   GHashTable *clients;
   char *learned;
   DerushDaemonGovernor *governor;
+  DerushWebhooks *webhooks;
 } DerushDaemon;
 
 /* The queue @name as a producer sees it; made when it is first wanted. */
@@ -193,6 +197,29 @@ DerushDaemonGovernor *derush_daemon_governor_new (DerushDaemon *daemon, GPtrArra
 void derush_daemon_governor_reload (DerushDaemonGovernor *governor, GPtrArray *settings);
 JsonObject *derush_daemon_governor_describe (DerushDaemonGovernor *governor);
 void derush_daemon_governor_free (DerushDaemonGovernor *governor);
+
+/* ── Webhooks ───────────────────────────────────────────────────────────── */
+
+/**
+ * DerushEnded:
+ * @type: (nullable): the job's type
+ * @plan: (nullable): what was made of its data
+ * @value: (nullable): what it returns; %NULL: it failed
+ * @reason: (nullable): why it failed, as Redis has it
+ * @error_class: of the failure
+ * @duration: of the last attempt, in ms
+ */
+typedef struct {
+  const char *type;
+  DerushPlan *plan;
+  JsonObject *value;
+  const char *reason;
+  DerushErrorClass error_class;
+  gint64 duration;
+} DerushEnded;
+
+/* Before Redis is told: what is told twice can be told apart, what is told to nobody is lost. */
+void derush_daemon_tell (DerushDaemon *daemon, DerushBullmqJob *job, const DerushEnded *ended);
 
 /* ── HTTP ───────────────────────────────────────────────────────────────── */
 

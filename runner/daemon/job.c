@@ -142,6 +142,15 @@ fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, 
                              error_class == DERUSH_ERROR_CANCELLED, duration_of (job));
   }
   derush_daemon_metrics_job_failed (job->job, type_of (job), error_class, will_retry, duration_of (job));
+  if (!will_retry) {
+    DerushEnded ended = {.type = type_of (job),
+                         .plan = job->plan,
+                         .reason = reason,
+                         .error_class = error_class,
+                         .duration = duration_of (job)};
+
+    derush_daemon_tell (job->daemon, job->job, &ended);
+  }
   derush_bullmq_job_fail (job->job, reason, stack, can_retry);
   if (error_class == DERUSH_ERROR_CANCELLED)
     derush_bullmq_control_forget_cancel (job->daemon->control, derush_bullmq_job_get_queue (job->job), job->id);
@@ -183,6 +192,7 @@ static void
 complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
 {
   g_autofree char *text = derush_json_object_to_string (return_value);
+  DerushEnded ended = {.type = type_of (job), .plan = job->plan, .value = return_value, .duration = duration_of (job)};
   JsonObject *fields;
 
   if (!quiet) {
@@ -196,6 +206,7 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     derush_bullmq_job_set_progress (job->job, "100");
   }
   derush_daemon_metrics_job_ended (job->job, type_of (job), "completed", duration_of (job));
+  derush_daemon_tell (job->daemon, job->job, &ended);
   derush_bullmq_job_complete (job->job, text);
   if (job->is_step)
     derush_bullmq_job_wake_parent (job->job);

@@ -255,6 +255,9 @@ set_up (Program *program, GError **error)
   daemon->store = derush_store_open (daemon->config, error);
   if (!daemon->store)
     return FALSE;
+  daemon->webhooks = derush_webhooks_new (daemon->config, error);
+  if (!daemon->webhooks)
+    return FALSE;
   daemon->roots = roots_of (daemon->config);
   daemon->flags =
       derush_config_get_boolean (daemon->config, "DERUSH_STRICT_DATA") ? DERUSH_PLAN_STRICT : DERUSH_PLAN_NONE;
@@ -296,6 +299,7 @@ clean_up (Program *program)
   g_clear_pointer (&program->daemon.governor, derush_daemon_governor_free);
   g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
   g_clear_pointer (&program->queues, g_ptr_array_unref);
+  g_clear_pointer (&program->daemon.webhooks, derush_webhooks_free);
   g_clear_pointer (&program->daemon.control, derush_bullmq_control_free);
   g_clear_pointer (&program->daemon.clients, g_hash_table_unref);
   g_clear_pointer (&program->daemon.address, derush_redis_address_free);

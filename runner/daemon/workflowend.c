@@ -63,6 +63,11 @@ void
 execution_fail (Execution *self, DerushErrorClass error_class, const char *message)
 {
   g_autofree char *reason = derush_log_redact (message);
+  DerushEnded ended = {.type = self->plan->job_type,
+                       .plan = self->plan,
+                       .reason = reason,
+                       .error_class = error_class,
+                       .duration = elapsed (self)};
   JsonObject *fields = execution_log_fields (self);
 
   g_strdelimit (reason, "\r\n", ' ');
@@ -72,6 +77,7 @@ execution_fail (Execution *self, DerushErrorClass error_class, const char *messa
   derush_store_job_failed (self->daemon->store, self->store_id, reason, FALSE, error_class == DERUSH_ERROR_CANCELLED,
                            elapsed (self));
   derush_daemon_metrics_job_failed (self->job, self->plan->job_type, error_class, FALSE, elapsed (self));
+  derush_daemon_tell (self->daemon, self->job, &ended);
   derush_bullmq_job_fail (self->job, reason, error_class == DERUSH_ERROR_CANCELLED ? "    class: cancelled" : NULL,
                           FALSE);
   execution_free (self);
@@ -96,6 +102,9 @@ complete (Execution *self)
   execution_store (self, value, NULL);
   text = derush_json_object_to_string (value);
   derush_daemon_metrics_job_ended (self->job, self->plan->job_type, "completed", elapsed (self));
+  derush_daemon_tell (
+      self->daemon, self->job,
+      &(DerushEnded){.type = self->plan->job_type, .plan = self->plan, .value = value, .duration = elapsed (self)});
   derush_bullmq_job_complete (self->job, text);
   json_object_unref (value);
   execution_free (self);

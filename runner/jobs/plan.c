@@ -39,6 +39,7 @@ const Field envelope_fields[] = {
     SOURCE ("key"),
     {"outputDir", FIELD_TEXT, .max = 4096},
     {"uploads", FIELD_ANY},
+    {"webhookUrl", FIELD_TEXT, .max = 8192},
     {"timeoutMs", FIELD_INTEGER, .min = 1, .max = 604800000},
     {"noProgressMs", FIELD_INTEGER, .min = 1000, .max = 86400000},
     {"priority", FIELD_ANY},
@@ -211,6 +212,17 @@ check_type_member (const JobType *type, JsonObject *data, Checker *checker)
     checker_warn (checker, _ ("/type says %s, but the job's name says %s, which counts"), other->name, type->name);
 }
 
+/* Whoever runs the job tells that address of its end. */
+static void
+check_webhook (JsonObject *values, Checker *checker)
+{
+  const char *url = derush_json_get_string (values, "webhookUrl", NULL);
+
+  if (url && ((g_ascii_strncasecmp (url, "https://", 8) != 0 && g_ascii_strncasecmp (url, "http://", 7) != 0) ||
+              !g_uri_is_valid (url, G_URI_FLAGS_NONE, NULL)))
+    checker_fault (checker, "/webhookUrl", _ ("must be a valid https: address that takes POST"));
+}
+
 static void
 check_envelope (DerushPlan *plan, const JobType *type, JsonObject *values, Checker *checker)
 {
@@ -222,6 +234,7 @@ check_envelope (DerushPlan *plan, const JobType *type, JsonObject *values, Check
   plan->no_progress = derush_json_get_int (values, "noProgressMs", 0);
   check_source (plan, values, checker, type->needs_source);
   check_output_dir (plan, values, checker);
+  check_webhook (values, checker);
   plan_read_uploads (plan, json_object_get_member (values, "uploads"), checker);
   check_metadata (plan, values, checker);
   check_type_member (type, plan->data, checker);

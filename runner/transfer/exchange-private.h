@@ -17,7 +17,8 @@ typedef gboolean (*ExchangeAnswer) (Exchange *exchange, SoupMessage *message, GI
  * members of the first part. */
 struct _Exchange {
   const char *url;
-  gboolean upload; /* for the words of the errors */
+  gboolean upload;  /* for the words of the errors, and for what redirects may ask for */
+  gboolean message; /* what is sent is no file */
   DerushAllowedHosts *hosts;
   gboolean allow_http;
   gint64 deadline;           /* by the monotonic clock, in µs, of all attempts together */

@@ -58,7 +58,10 @@ wait_for (Exchange *self, GAsyncResult **result)
 static void
 fail_late (Exchange *self, GError **error)
 {
-  if (self->upload)
+  if (self->message)
+    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_STALLED, _ ("The server of %s does not answer"),
+                 self->display);
+  else if (self->upload)
     g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_STALLED,
                  _ ("Nothing more could be sent to %s within the time that the job has; give it a longer timeoutMs"),
                  self->display);
@@ -84,7 +87,10 @@ static void
 fail_broken (Exchange *self, GError *cause, GError **error)
 {
   self->again = TRUE;
-  if (self->upload)
+  if (self->message)
+    g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE, _ ("%s could not be reached: %s"), self->display,
+                 cause->message);
+  else if (self->upload)
     g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE,
                  _ ("The file could not be sent to %s; the server may be away, or refuse the address or the size: %s"),
                  self->display, cause->message);

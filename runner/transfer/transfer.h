@@ -94,4 +94,30 @@ typedef struct {
 
 gboolean derush_upload_run (DerushUpload *upload, GCancellable *cancellable, GError **error);
 
+/**
+ * DerushPost:
+ * @url: `https:`, or `http:` where that is allowed
+ * @hosts: what may be reached though it is private, also by `http:`
+ * @allow_http: whether `http:` may be used with any host
+ * @content_type: of @body
+ * @body: what is sent
+ * @headers: (nullable) (array zero-terminated=1): names and values in turn; not for another origin that a redirect leads to
+ * @patience: µs from the beginning to the end
+ * @status: (out): what the server said; 0: nothing
+ * @retry_after: (out): in s, what it asked for; 0: nothing
+ */
+typedef struct {
+  const char *url;
+  DerushAllowedHosts *hosts;
+  gboolean allow_http;
+  const char *content_type;
+  GBytes *body;
+  const char *const *headers;
+  gint64 patience;
+  guint status;
+  guint64 retry_after;
+} DerushPost;
+
+gboolean derush_post_run (DerushPost *post, GCancellable *cancellable, GError **error);
+
 G_END_DECLS
