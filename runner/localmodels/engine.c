@@ -19,8 +19,11 @@
 static const struct {
   const char *name;
   DerushLocalEngine run;
-} engines[] = {
-    {"transcribe", derush_local_transcribe}, {"speak", derush_local_speak}, {"translate", derush_local_translate}};
+} engines[] = {{"transcribe", derush_local_transcribe},
+               {"speak", derush_local_speak},
+               {"translate", derush_local_translate},
+               {"extract", derush_local_extract},
+               {"compose", derush_local_compose}};
 
 static GBytes *
 read_all (int fd)

@@ -4,6 +4,7 @@
 /* Text to speech: English by flite, other languages by espeak-ng, which is executed. */
 
 #include "localmodels-private.h"
+#include "text-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -107,13 +108,22 @@ append (GArray *samples, const gint16 *more, gsize n)
   g_array_append_vals (samples, more, (guint)n);
 }
 
+/* A text may be wrapped in lines; an empty line ends a paragraph. */
+static char *
+join_lines (const char *text)
+{
+  g_autoptr (GRegex) wraps = g_regex_new ("(?<!\\n)[ \\t]*\\r?\\n(?![ \\t\\r]*\\n)", 0, 0, NULL);
+
+  return g_regex_replace_literal (wraps, text, -1, 0, " ", 0, NULL);
+}
+
 /* Sentence by sentence: flite takes a text as one breath. */
 static gboolean
 speak_by_flite (const char *text, const char *name, double speed, LocalSound *sound, GCancellable *cancellable,
                 GError **error)
 {
-  g_autofree char *ascii = to_ascii (text);
-  g_auto (GStrv) sentences = g_regex_split_simple ("(?<=[.!?])[\"')]*\\s+|\\n\\s*\\n", ascii, 0, 0);
+  g_autofree char *all = to_ascii (text), *ascii = join_lines (all);
+  g_auto (GStrv) sentences = local_split_sentences (ascii);
   g_autoptr (GArray) samples = g_array_new (FALSE, TRUE, sizeof (gint16));
   cst_voice *voice = NULL;
 
