@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-#include "models/provider-private.h"
+#include "models/store-private.h"
 
 #include <string.h>
 #include <glib/gi18n-lib.h>
@@ -14,6 +14,9 @@ const char *const model_task_names[MODEL_N_TASKS] = {"transcribe", "speak", "tra
 struct _DerushModels {
   DerushConfig *config;
   ModelClient *client;
+  ModelCache *cache;
+  ModelPrices *prices;
+  ModelLedger *ledger;
   GPtrArray *providers;             /* of ModelProvider */
   GPtrArray *chains[MODEL_N_TASKS]; /* of ModelProvider, the first to be asked first */
 };
@@ -68,6 +71,7 @@ model_provider_free (ModelProvider *provider)
 {
   g_free (provider->name);
   g_free (provider->base_url);
+  g_free (provider->chat_url);
   if (provider->key)
     explicit_bzero (provider->key, strlen (provider->key));
   g_free (provider->key);
@@ -136,6 +140,22 @@ openai_new (DerushConfig *config)
 }
 
 static ModelProvider *
+huggingface_new (DerushConfig *config)
+{
+  ModelProvider *provider = g_new0 (ModelProvider, 1);
+
+  provider->name = g_strdup ("huggingface");
+  provider->base_url = base_of (derush_config_get_string (config, "HUGGINGFACE_BASE_URL"));
+  provider->key = setting_or_null (config, "HUGGINGFACE_API_KEY");
+  provider->bill_to = setting_or_null (config, "DERUSH_HUGGINGFACE_BILL_TO");
+  provider->tasks = model_huggingface_tasks;
+  read_models (provider, config, "DERUSH_HUGGINGFACE_MODEL_");
+  provider->chat_url = g_str_has_suffix (provider->base_url, "/v1") ? g_strdup (provider->base_url)
+                                                                    : g_strconcat (provider->base_url, "/v1", NULL);
+  return provider;
+}
+
+static ModelProvider *
 local_new (DerushConfig *config)
 {
   ModelProvider *provider = g_new0 (ModelProvider, 1);
@@ -178,6 +198,8 @@ find_provider (DerushModels *models, const char *name)
       return models->providers->pdata[i];
   if (strcmp (name, "openai") == 0)
     provider = openai_new (models->config);
+  else if (strcmp (name, "huggingface") == 0)
+    provider = huggingface_new (models->config);
   else if (strcmp (name, "local") == 0)
     provider = local_new (models->config);
   else
@@ -246,8 +268,11 @@ derush_models_new (DerushConfig *config, GError **error)
 
   models->config = derush_config_ref (config);
   models->providers = g_ptr_array_new_with_free_func ((GDestroyNotify)model_provider_free);
+  models->cache = model_cache_new (config);
   models->client = model_client_new (config, error);
-  if (!models->client)
+  models->prices = models->client ? model_prices_new (config, error) : NULL;
+  models->ledger = models->prices ? model_ledger_new (config, error) : NULL;
+  if (!models->ledger)
     return NULL;
   for (int i = 0; i < MODEL_N_TASKS; i++) {
     models->chains[i] = read_chain (models, i, error);
@@ -267,12 +292,62 @@ derush_models_free (DerushModels *models)
   for (guint i = 0; i < MODEL_N_TASKS; i++)
     g_clear_pointer (&models->chains[i], g_ptr_array_unref);
   g_clear_pointer (&models->client, model_client_free);
+  g_clear_pointer (&models->cache, model_cache_free);
+  g_clear_pointer (&models->prices, model_prices_free);
+  g_clear_pointer (&models->ledger, model_ledger_free);
   g_clear_pointer (&models->providers, g_ptr_array_unref);
   derush_config_unref (models->config);
   g_free (models);
 }
 
 /* ── A call ─────────────────────────────────────────────────────────────── */
+
+/* A server on this machine costs nothing, unless somebody gave it a price. */
+static gboolean
+is_free (DerushModels *models, ModelCall *call)
+{
+  const ModelProvider *provider = call->provider;
+
+  return provider->local ||
+         (!g_str_has_prefix (provider->base_url, "https:") && model_client_is_https_or_loopback (provider->base_url) &&
+          !model_prices_know (models->prices, provider->base_url, call->model));
+}
+
+static void
+settle (DerushModels *models, ModelCall *call, ModelEntry *entry, JsonObject *result)
+{
+  JsonObject *usage = result ? derush_json_get_object (result, "usage") : NULL;
+  double cost;
+
+  if (result) {
+    cost = model_prices_cost (models->prices, call, usage);
+    if (cost >= 0)
+      json_object_set_double_member (result, "cost", cost);
+    model_ledger_settle (models->ledger, call, entry, "answered", cost, usage);
+  } else if (call->attempts == 0 || call->fault.status != 0) {
+    model_ledger_settle (models->ledger, call, entry, "refused", 0, NULL);
+  } else {
+    model_ledger_settle (models->ledger, call, entry, "unknown", entry->estimate, NULL);
+  }
+}
+
+static JsonObject *
+pay_and_ask (DerushModels *models, ModelCall *call, GError **error)
+{
+  ModelEntry entry = {.estimate = model_prices_estimate (models->prices, call)};
+  gboolean free_of_charge = is_free (models, call);
+  JsonObject *result = NULL;
+
+  if (free_of_charge || model_ledger_reserve (models->ledger, call, &entry, error)) {
+    result = call->provider->tasks[model_task_find (call->task)](call, error);
+    if (!free_of_charge)
+      settle (models, call, &entry, result);
+    else if (result && call->provider->local)
+      json_object_set_double_member (result, "cost", 0);
+  }
+  g_free (entry.id);
+  return result;
+}
 
 static JsonObject *
 ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObject *request,
@@ -284,17 +359,26 @@ ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObjec
                     .request = request,
                     .context = context,
                     .cancellable = cancellable};
-  const char *model = derush_json_get_string (request, "model", NULL);
+  GPtrArray *chain = models->chains[task];
+  /* A model that a job names is one of the provider that it expects to answer. */
+  const char *model = chain->pdata[0] == provider ? derush_json_get_string (request, "model", NULL) : NULL;
   gint64 timeout = derush_config_get_int (models->config, "DERUSH_MODEL_TIMEOUT");
+  g_autofree char *key = NULL;
   JsonObject *result;
 
-  if (provider->broken) {
-    g_propagate_error (error, g_error_copy (provider->broken));
-    return NULL;
-  }
   call.model = g_strdup (model && *model ? model : provider->models[task]);
   call.deadline = g_get_monotonic_time () + timeout * G_USEC_PER_SEC;
-  result = provider->tasks[task](&call, error);
+  key = model_cache_key (&call);
+  result = model_cache_get (models->cache, key, &call);
+  if (result) {
+    json_object_set_double_member (result, "cost", 0);
+  } else if (provider->broken) {
+    g_propagate_error (error, g_error_copy (provider->broken));
+  } else {
+    result = pay_and_ask (models, &call, error);
+    if (result)
+      model_cache_put (models->cache, key, &call, result);
+  }
   model_fault_clear (&call.fault);
   g_free (call.request_id);
   g_free (call.model);
@@ -417,7 +501,7 @@ derush_models_call (DerushModels *models, const char *task, JsonObject *request,
 const char *
 model_call_chat_url (ModelCall *call)
 {
-  return call->provider->base_url;
+  return call->provider->chat_url ? call->provider->chat_url : call->provider->base_url;
 }
 
 /* ── Who is there ───────────────────────────────────────────────────────── */
@@ -429,7 +513,7 @@ describe_provider (DerushModels *models, ModelProvider *provider, GCancellable *
   JsonArray *tasks = json_array_new ();
   JsonObject *settings = json_object_new ();
   ModelCall call = {.client = models->client, .provider = provider, .task = "models", .cancellable = cancellable};
-  g_autoptr (ModelRequest) request = model_request_new ("GET", provider->base_url, "/models");
+  g_autoptr (ModelRequest) request = model_request_new ("GET", model_call_chat_url (&call), "/models");
   g_autoptr (JsonObject) answer = NULL;
   g_autoptr (GError) error = NULL;
 

@@ -179,6 +179,7 @@ chat_request (ModelCall *call, JsonArray *messages, JsonObject *schema)
   ModelRequest *request = model_request_new ("POST", model_call_chat_url (call), "/chat/completions");
   g_autoptr (JsonObject) json = json_object_new ();
 
+  request->bill_to = g_strdup (call->provider->bill_to);
   json_object_set_string_member (json, "model", call->model);
   json_object_set_array_member (json, "messages", messages_with_schema (call, messages, schema));
   add_limits (call, json);

@@ -104,7 +104,8 @@ typedef enum {
 struct _ModelProvider {
   char *name;
   char *base_url;
-  char *key; /* or NULL */
+  char *chat_url; /* (nullable): where chat is, if it is elsewhere */
+  char *key;      /* or NULL */
   char *bill_to;
   gboolean local;
   const ModelTask *tasks; /* by ModelTaskId; NULL: it cannot */

@@ -172,7 +172,8 @@ cancel_soon (gpointer cancellable)
 static void
 test_cancelling (gconstpointer fault)
 {
-  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_BASE_URL", fake->base_url, "OPENAI_API_KEY", KEY, NULL);
+  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_BASE_URL", fake->base_url, "OPENAI_API_KEY", KEY,
+                                                 "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (DerushModels) models = derush_models_new (config, &error);
   g_autoptr (JsonObject) request = request_for (fake, "chat"), answer = NULL;

@@ -11,20 +11,24 @@ typedef struct {
   Fake *fake;
   DerushModels *models;
   DerushModelsContext context;
+  const char *provider;
 } Fixture;
 
 static void
-set_up (Fixture *fixture, const char *program, const char *dialect, const char *model)
+set_up (Fixture *fixture, const char *provider, const char *dialect, const char *model)
 {
+  g_autofree char *program = g_strconcat (provider, ".mjs", NULL), *upper = g_ascii_strup (provider, -1);
+  g_autofree char *key = g_strconcat (upper, "_API_KEY", NULL), *url = g_strconcat (upper, "_BASE_URL", NULL);
   g_autoptr (DerushConfig) config = NULL;
   g_autoptr (GError) error = NULL;
 
   fixture->fake = fake_start (program, "--dialect", dialect, "--key", KEY, NULL);
-  config = fake_config (fixture->fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fixture->fake->base_url,
-                        "DERUSH_OPENAI_MODEL_IMAGE", model, "DERUSH_OPENAI_MODEL_SPEAK", "tts-1", NULL);
+  config = fake_config (fixture->fake, key, KEY, url, fixture->fake->base_url, "DERUSH_OPENAI_MODEL_IMAGE", model,
+                        "DERUSH_OPENAI_MODEL_SPEAK", "tts-1", NULL);
   fixture->models = derush_models_new (config, &error);
   g_assert_no_error (error);
   fixture->context.directory = fixture->fake->folder;
+  fixture->provider = provider;
 }
 
 static void
@@ -42,7 +46,7 @@ call (Fixture *fixture, const char *task, const char *request)
   JsonObject *answer = derush_models_call (fixture->models, task, json, &fixture->context, NULL, &error);
 
   g_assert_no_error (error);
-  g_assert_cmpstr (derush_json_get_string (answer, "provider", NULL), ==, "openai");
+  g_assert_cmpstr (derush_json_get_string (answer, "provider", NULL), ==, fixture->provider);
   g_assert_nonnull (derush_json_get_string (answer, "engine", NULL));
   g_assert_false (derush_json_get_boolean (answer, "degraded", TRUE));
   g_assert_true (json_object_has_member (answer, "cost"));
@@ -50,7 +54,7 @@ call (Fixture *fixture, const char *task, const char *request)
 }
 
 static void
-check_transcription (Fixture *fixture, gboolean times)
+check_transcription (Fixture *fixture, int n_segments, int n_words)
 {
   g_autofree char *speech = fake_make_speech (fixture->fake, 6);
   g_autofree char *request = g_strdup_printf ("{\"file\":\"%s\"}", speech);
@@ -59,10 +63,10 @@ check_transcription (Fixture *fixture, gboolean times)
 
   g_assert_cmpstr (derush_json_get_string (answer, "text", NULL), ==, "never a planted word is lost.");
   g_assert_cmpfloat_with_epsilon (derush_json_get_number (answer, "duration", 0), 6, 0.01);
-  if (!times)
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (answer, "segments")), ==, n_segments);
+  g_assert_cmpuint (json_array_get_length (words), ==, n_words);
+  if (n_words == 0)
     return;
-  g_assert_cmpuint (json_array_get_length (derush_json_get_array (answer, "segments")), ==, 1);
-  g_assert_cmpuint (json_array_get_length (words), ==, 6);
   g_assert_cmpstr (derush_json_get_string (json_array_get_object_element (words, 2), "word", NULL), ==, "planted");
   g_assert_cmpfloat_with_epsilon (derush_json_get_number (json_array_get_object_element (words, 2), "start", 0), 2,
                                   0.01);
@@ -91,6 +95,19 @@ check_translation (Fixture *fixture)
 
   g_assert_cmpuint (json_array_get_length (texts), ==, 3);
   g_assert_nonnull (json_array_get_string_element (texts, 0));
+}
+
+/* Between languages that are both named. */
+static void
+check_pair (Fixture *fixture)
+{
+  g_autoptr (JsonObject) answer =
+      call (fixture, "translate", "{\"texts\":[\"good day\",\"\",\"good night\"],\"source\":\"en\",\"target\":\"fr\"}");
+  JsonArray *texts = derush_json_get_array (answer, "texts");
+
+  g_assert_cmpuint (json_array_get_length (texts), ==, 3);
+  g_assert_cmpstr (json_array_get_string_element (texts, 0), ==, "fra_Latn:good day");
+  g_assert_cmpstr (json_array_get_string_element (texts, 1), ==, "");
 }
 
 static void
@@ -130,8 +147,11 @@ test_dialect (gconstpointer dialect)
   Fixture fixture = {0};
   gboolean only_speech = g_str_equal (dialect, "whispercpp");
 
-  set_up (&fixture, "openai.mjs", dialect, g_str_equal (dialect, "openai") ? "gpt-image-1" : "own-model");
-  check_transcription (&fixture, !g_str_equal (dialect, "gpt4o") && !g_str_equal (dialect, "speaches"));
+  set_up (&fixture, "openai", dialect, g_str_equal (dialect, "openai") ? "gpt-image-1" : "own-model");
+  if (g_str_equal (dialect, "gpt4o"))
+    check_transcription (&fixture, 0, 0);
+  else
+    check_transcription (&fixture, 1, g_str_equal (dialect, "speaches") ? 0 : 6);
   if (!only_speech) {
     check_speech (&fixture);
     check_chat (&fixture);
@@ -139,6 +159,21 @@ test_dialect (gconstpointer dialect)
     if (!g_str_equal (dialect, "plain"))
       check_images (&fixture);
   }
+  tear_down (&fixture);
+}
+
+static void
+test_huggingface (gconstpointer dialect)
+{
+  Fixture fixture = {0};
+
+  set_up (&fixture, "huggingface", dialect, "unused");
+  check_transcription (&fixture, g_str_equal (dialect, "picky") ? 0 : 2, 0);
+  check_speech (&fixture);
+  check_chat (&fixture);
+  check_translation (&fixture);
+  check_pair (&fixture);
+  check_images (&fixture);
   tear_down (&fixture);
 }
 
@@ -155,5 +190,8 @@ main (int argc, char **argv)
 
     g_test_add_data_func (name, dialects[i], test_dialect);
   }
+  g_test_add_data_func ("/models/tasks/every-task-works-with-hugging-face", "plain", test_huggingface);
+  g_test_add_data_func ("/models/tasks/hugging-face-may-answer-addresses-of-files", "addresses", test_huggingface);
+  g_test_add_data_func ("/models/tasks/hugging-face-may-take-no-parameters", "picky", test_huggingface);
   return g_test_run ();
 }
