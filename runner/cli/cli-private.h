@@ -29,6 +29,7 @@ int derush_cli_cancel (GStrv arguments);
 int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
 int derush_cli_export (GStrv arguments);
+int derush_cli_models (GStrv arguments);
 int derush_cli_pipeline (GStrv arguments);
 int derush_cli_config (GStrv arguments);
 int derush_cli_doctor (GStrv arguments);

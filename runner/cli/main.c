@@ -23,6 +23,7 @@ static const Command commands[] = {
     {"workflow", derush_cli_workflow, N_ ("Run a workflow of several jobs here and now, or list them")},
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
     {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},
+    {"models", derush_cli_models, N_ ("Show who is asked for speech, text and pictures")},
     {"pipeline", derush_cli_pipeline, N_ ("Print a pipeline for gst-launch-1.0")},
     {"doctor", derush_cli_doctor, N_ ("Look whether this machine has what jobs need")},
     {"report", derush_cli_report, N_ ("Gather what a bug report needs")},

@@ -167,6 +167,7 @@ GPid derush_slot_get_model_pid (DerushSlot *slot);
 /* Where the programs of model steps are: derush-model-worker, derush-models. Returns: (transfer full) */
 char *derush_model_worker_program (void);
 char *derush_local_models_program (void);
+JsonObject *derush_models_who_answers (DerushConfig *config, GCancellable *cancellable, GError **error);
 
 /* ── What workers may do ────────────────────────────────────────────────── */
 
