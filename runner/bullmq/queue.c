@@ -429,6 +429,61 @@ derush_bullmq_queue_get_counts_finish (DerushBullmqQueue *self, GAsyncResult *re
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+static void
+on_listed (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+  JsonArray *ids = json_array_new ();
+
+  if (operation_take (operation, said) && said->reply->type == REDIS_REPLY_ARRAY)
+    for (gsize i = 0; i < said->reply->elements; i++)
+      if (said->reply->element[i]->type == REDIS_REPLY_STRING &&
+          g_utf8_validate (said->reply->element[i]->str, said->reply->element[i]->len, NULL))
+        json_array_add_string_element (ids, said->reply->element[i]->str);
+  json_object_set_array_member (operation->object, "ids", ids);
+  operation_end_if_complete (operation);
+}
+
+/**
+ * derush_bullmq_queue_list_ended_async:
+ * @queue: a queue
+ * @state: `completed` or `failed`
+ * @n: how many at most
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when the answer is there
+ * @user_data: for @callback
+ *
+ * Lists jobs that have ended.
+ */
+void
+derush_bullmq_queue_list_ended_async (DerushBullmqQueue *self, const char *state, guint n, GCancellable *cancellable,
+                                      GAsyncReadyCallback callback, gpointer user_data)
+{
+  Operation *operation = operation_new (self, derush_bullmq_queue_list_ended_async, cancellable, callback, user_data);
+  BullmqCommand *command = bullmq_command_new ("ZREVRANGE");
+
+  operation->object = json_object_new ();
+  bullmq_command_add_key (command, self->base, state, -1);
+  bullmq_command_add_int (command, 0);
+  bullmq_command_add_int (command, (gint64)n - 1);
+  operation_send (operation, command, on_listed);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_list_ended_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): `{ids: […]}`, the newest first; %NULL on error
+ */
+JsonObject *
+derush_bullmq_queue_list_ended_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
 /* ── Removing ───────────────────────────────────────────────────────────── */
 
 static void

@@ -221,6 +221,14 @@ typedef struct {
 /* Before Redis is told: what is told twice can be told apart, what is told to nobody is lost. */
 void derush_daemon_tell (DerushDaemon *daemon, DerushBullmqJob *job, const DerushEnded *ended);
 
+/* ── Rows against Redis ─────────────────────────────────────────────────── */
+
+/* Mends rows of jobs that have ended while nobody could say so. */
+typedef struct _DerushDaemonReconcile DerushDaemonReconcile;
+DerushDaemonReconcile *derush_daemon_reconcile_new (DerushDaemon *daemon, GStrv queues);
+void derush_daemon_reconcile_run (DerushDaemonReconcile *reconcile);
+void derush_daemon_reconcile_free (DerushDaemonReconcile *reconcile);
+
 /* ── HTTP ───────────────────────────────────────────────────────────────── */
 
 /**

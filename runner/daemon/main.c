@@ -35,6 +35,7 @@ typedef struct {
   GPtrArray *configs; /* earlier settings: what was read of them may still be in use */
   DerushDaemonMetrics *metrics;
   DerushDaemonBackend *backend;
+  DerushDaemonReconcile *reconcile;
 } Program;
 
 /* ── Ending ─────────────────────────────────────────────────────────────── */
@@ -295,6 +296,7 @@ clean_up (Program *program)
   g_clear_handle_id (&program->timer, g_source_remove);
   g_clear_handle_id (&program->sweeper, g_source_remove);
   g_clear_pointer (&program->backend, derush_daemon_backend_free);
+  g_clear_pointer (&program->reconcile, derush_daemon_reconcile_free);
   g_clear_handle_id (&program->notifier, g_source_remove);
   g_clear_pointer (&program->daemon.governor, derush_daemon_governor_free);
   g_clear_pointer (&program->metrics, derush_daemon_metrics_free);
@@ -311,6 +313,17 @@ clean_up (Program *program)
   g_clear_pointer (&program->configs, g_ptr_array_unref);
   g_clear_pointer (&program->told, g_free);
   g_clear_pointer (&program->loop, g_main_loop_unref);
+}
+
+static void
+begin_to_reconcile (Program *program)
+{
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
+
+  for (guint i = 0; i < program->queues->len; i++)
+    g_strv_builder_add (names, derush_daemon_queue_get_name (program->queues->pdata[i]));
+  program->reconcile = derush_daemon_reconcile_new (&program->daemon, g_strv_builder_end (names));
+  derush_daemon_reconcile_run (program->reconcile);
 }
 
 /* Removing a film of many gigabytes may take its time. */
@@ -411,6 +424,7 @@ serve (Program *program)
   for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_start (program->queues->pdata[i]);
   derush_bullmq_control_listen (program->daemon.control, on_message, program);
+  begin_to_reconcile (program);
   begin_to_notify (program);
   g_main_loop_run (program->loop);
   derush_log (DERUSH_LOG_INFO, NULL, "Ended");

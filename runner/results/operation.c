@@ -73,6 +73,8 @@ operation_to_line (Operation *operation)
   json_object_set_string_member (object, "table", operation->table);
   json_object_set_string_member (object, "id", operation->id);
   json_object_set_int_member (object, "time", operation->time);
+  if (operation->mends)
+    json_object_set_boolean_member (object, "mends", TRUE);
   for (guint i = 0; i < operation->changes->len; i++)
     json_array_add_object_element (changes, change_to_json (operation->changes->pdata[i]));
   json_object_set_array_member (object, "changes", changes);
@@ -103,6 +105,7 @@ operation_from_line (const char *line)
   }
   operation = operation_new (table, id, derush_json_get_int (object, "time", 0), g_steal_pointer (&read));
   operation->spooled = operation->replayed = TRUE;
+  operation->mends = derush_json_get_boolean (object, "mends", FALSE);
   return operation;
 }
 
@@ -116,6 +119,12 @@ database_change (Database *database, Change *change, Failure *failure, GError **
 
   statement_free (statement);
   return good;
+}
+
+char *
+database_spell (Database *database, const char *table, const char *column)
+{
+  return column ? g_strdup_printf ("\"%s\"", column) : g_strdup (table);
 }
 
 gboolean
@@ -154,6 +163,31 @@ database_is_newer (Database *database, const char *table, const char *id, gint64
 }
 
 gboolean
+status_is_open (const char *status)
+{
+  static const char *const open[] = {"PROCESSING", "RUNNING", "ACTIVE", "STARTED", "DELAYED", "RETRYING",
+                                     "STALLED",    "PENDING", "QUEUED", "WAITING", "CREATED"};
+
+  for (guint i = 0; status && i < G_N_ELEMENTS (open); i++)
+    if (g_ascii_strcasecmp (status, open[i]) == 0)
+      return TRUE;
+  return !status;
+}
+
+static gboolean
+has_ended (Operation *operation, Database *database, gboolean *ended, Failure *failure, GError **error)
+{
+  g_autoptr (GPtrArray) rows = NULL;
+  g_autoptr (JsonObject) row = NULL;
+
+  if (!database->class->find_job (database, operation->id, &rows, failure, error))
+    return FALSE;
+  row = rows->len > 0 ? rows_read_job (rows->pdata[0]) : NULL;
+  *ended = row && !status_is_open (derush_json_get_string (row, "status", NULL));
+  return TRUE;
+}
+
+gboolean
 operation_write (Operation *operation, Database *database, Failure *failure, GError **error)
 {
   gboolean newer = FALSE;
@@ -163,6 +197,8 @@ operation_write (Operation *operation, Database *database, Failure *failure, GEr
   /* What has waited on disk may be older than what another daemon has written of the same job since. */
   if (operation->replayed &&
       !database->class->is_newer (database, operation->table, operation->id, operation->time, &newer, failure, error))
+    return FALSE;
+  if (!newer && operation->mends && !has_ended (operation, database, &newer, failure, error))
     return FALSE;
   for (guint i = 0; !newer && i < operation->changes->len; i++)
     if (!database->class->change (database, operation->changes->pdata[i], failure, error))

@@ -357,6 +357,17 @@ postgresql_change (Database *base, Change *change, Failure *failure, GError **er
                           : database_change (base, change, failure, error);
 }
 
+static char *
+postgresql_spell (Database *base, const char *table, const char *column)
+{
+  PostgresqlDatabase *database = (PostgresqlDatabase *)base;
+
+  if (!database->theirs)
+    return database_spell (base, table, column);
+  return column ? schema_spell_column (database->theirs, table, column)
+                : g_strdup (schema_get_table (database->theirs, table));
+}
+
 static gboolean
 postgresql_find_job (Database *base, const char *id, GPtrArray **rows, Failure *failure, GError **error)
 {
@@ -477,6 +488,7 @@ postgresql_database_new (const char *url, GError **error)
       .run = postgresql_run,
       .execute = postgresql_execute,
       .change = postgresql_change,
+      .spell = postgresql_spell,
       .find_job = postgresql_find_job,
       .is_newer = postgresql_is_newer,
       .close = postgresql_close,

@@ -108,6 +108,7 @@ typedef struct _Database Database;
  *   run      runs SQL without parameters
  *   execute  runs a statement; if @rows is not NULL, the rows of its answer are given there
  *   change   does what @change says
+ *   spell    a table of ours, or a column of it, in SQL; NULL for a column that is not there, NULL itself for a table
  *   find_job the row of the job @id as an answer of one row or none, with the columns of rows_get_column()
  *   is_newer whether the row of @table, one of our own, has been written after @time, in ms since 1970
  *   close    ends the connection, if there is one
@@ -120,6 +121,7 @@ typedef struct {
   gboolean (*run) (Database *database, const char *sql, Failure *failure, GError **error);
   gboolean (*execute) (Database *database, Statement *statement, GPtrArray **rows, Failure *failure, GError **error);
   gboolean (*change) (Database *database, Change *change, Failure *failure, GError **error);
+  char *(*spell) (Database *database, const char *table, const char *column);
   gboolean (*find_job) (Database *database, const char *id, GPtrArray **rows, Failure *failure, GError **error);
   gboolean (*is_newer) (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
                         Failure *failure, GError **error);
@@ -133,6 +135,7 @@ struct _Database {
 
 /* How `change` and `is_newer` are done in our own tables. */
 gboolean database_change (Database *database, Change *change, Failure *failure, GError **error);
+char *database_spell (Database *database, const char *table, const char *column);
 gboolean database_find_job (Database *database, const char *id, GPtrArray **rows, Failure *failure, GError **error);
 gboolean database_is_newer (Database *database, const char *table, const char *id, gint64 time, gboolean *newer,
                             Failure *failure, GError **error);
@@ -175,6 +178,7 @@ typedef gboolean (*QuestionFunc) (Database *database, gpointer data, Failure *fa
  *   since     when it began to wait, monotonic
  *   spooled   whether it is on disk
  *   replayed  whether it is read from disk
+ *   mends     whether it is only for a job whose row does not say that it has ended
  */
 typedef struct {
   gatomicrefcount references;
@@ -192,6 +196,7 @@ typedef struct {
   gint64 since;
   gboolean spooled;
   gboolean replayed;
+  gboolean mends;
 } Operation;
 
 Operation *operation_new (const char *table, const char *id, gint64 time, GPtrArray *changes);
@@ -215,6 +220,9 @@ typedef struct {
 /* Returns: (element-type Migration): those of data/migrations/@kind, in order */
 GPtrArray *migrations_load (const char *kind, GError **error);
 
+/* Whether a row of that status is of a job that has not ended, whoever has written it. */
+gboolean status_is_open (const char *status);
+
 /* ── Rows ───────────────────────────────────────────────────────────────── */
 
 /* Each returns a list of Change that belongs into one transaction; @now in ms since 1970. */
@@ -224,6 +232,7 @@ GPtrArray *rows_progress (const char *id, int percent, const char *stage, gint64
 GPtrArray *rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint64 duration_ms, gint64 now);
 GPtrArray *rows_failed (const char *id, const char *reason, gboolean will_retry, gboolean cancelled, gint64 duration_ms,
                         gint64 now);
+GPtrArray *rows_ended (const DerushStoreEnd *end);
 GPtrArray *rows_execution (const DerushStoreExecution *execution, gint64 now);
 /* What a job has made gets ids that a second run of the same job makes again. */
 char *rows_asset_id (const char *job_id, const char *table, guint i);

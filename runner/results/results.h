@@ -77,6 +77,50 @@ typedef struct {
 
 void derush_store_execution (DerushStore *store, const DerushStoreExecution *execution);
 
+/* ── What a look at Redis tells ─────────────────────────────────────────── */
+
+/**
+ * DerushStoreEnd:
+ * @id: `<queue>:<job id>`
+ * @job_type: (nullable): the type
+ * @plan: (nullable): the plan, if its data still makes one
+ * @data: (nullable): the job's data
+ * @return_value: (nullable): what it returned; %NULL: it has failed
+ * @reason: (nullable): why it failed
+ * @cancelled: whether it was stopped on request
+ * @attempts: how many there were
+ * @max_attempts: how many there might have been
+ * @started: of the last attempt, in ms since 1970
+ * @ended: in ms since 1970
+ */
+typedef struct {
+  const char *id;
+  const char *job_type;
+  DerushPlan *plan;
+  JsonObject *data;
+  JsonObject *return_value;
+  const char *reason;
+  gboolean cancelled;
+  guint attempts;
+  guint max_attempts;
+  gint64 started;
+  gint64 ended;
+} DerushStoreEnd;
+
+/* A job has ended of which there is no row, or one that does not say so; other rows stay. */
+void derush_store_job_ended (DerushStore *store, const DerushStoreEnd *end);
+
+/* Ids of rows that say that their jobs run, or will be tried again; the oldest @n at most. Blocks. */
+GStrv derush_store_list_running (DerushStore *store, guint n, GError **error);
+
+/* Those of @ids of which there is no row, or one that does not say that the job has ended. Blocks. */
+GStrv derush_store_list_open (DerushStore *store, const char *const *ids, GError **error);
+
+/* So that a thread may ask while the store is closed. */
+DerushStore *derush_store_ref (DerushStore *store);
+void derush_store_unref (DerushStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushStore, derush_store_unref)
+
 /* For `derush status`: the row as an object, or NULL without an error when there is none. Blocks. */
 JsonObject *derush_store_get_job (DerushStore *store, const char *id, GError **error);
 

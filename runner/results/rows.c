@@ -387,6 +387,39 @@ rows_execution (const DerushStoreExecution *execution, gint64 now)
   return changes;
 }
 
+/* The row of the run is found by the job that it is. */
+static Change *
+execution_end (const DerushStoreEnd *end)
+{
+  Change *change = change_new (CHANGE_UPDATE, "workflow_executions");
+
+  change_set_text (change, "status", end->return_value ? "COMPLETED" : end->cancelled ? "CANCELLED" : "FAILED");
+  if (end->return_value)
+    set_object (change, "output", end->return_value);
+  change_set_text (change, "error", end->return_value ? NULL : end->reason);
+  set_time (change, "completedAt", end->ended);
+  set_time (change, "updatedAt", end->ended);
+  change_where (change, "jobId", end->id);
+  return change;
+}
+
+GPtrArray *
+rows_ended (const DerushStoreEnd *end)
+{
+  gint64 duration = end->started > 0 ? MAX (end->ended - end->started, 0) : 0;
+  GPtrArray *changes = end->return_value
+                           ? rows_completed (end->id, end->plan, end->return_value, duration, end->ended)
+                           : rows_failed (end->id, end->reason, FALSE, end->cancelled, duration, end->ended);
+
+  if (end->data)
+    g_ptr_array_insert (changes, 0,
+                        job_change (CHANGE_INSERT, end->id, end->job_type, end->plan, end->data, end->attempts,
+                                    end->max_attempts, end->started, end->ended));
+  if (g_strcmp0 (end->job_type, "WORKFLOW_EXECUTION") == 0)
+    g_ptr_array_add (changes, execution_end (end));
+  return changes;
+}
+
 /* ── Reading ────────────────────────────────────────────────────────────── */
 
 static const struct {

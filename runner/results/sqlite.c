@@ -247,6 +247,7 @@ sqlite_database_new (const char *path)
       .run = sqlite_run,
       .execute = sqlite_execute,
       .change = database_change,
+      .spell = database_spell,
       .find_job = database_find_job,
       .is_newer = database_is_newer,
       .close = sqlite_close,

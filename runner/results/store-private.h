@@ -42,6 +42,7 @@ DerushMetric *store_lost_operations (void);
 void store_collect_metrics (gpointer store);
 void store_enqueue (DerushStore *store, Operation *operation);
 gint64 store_next_time (DerushStore *store);
+gboolean store_ask (DerushStore *store, Operation *operation, GError **error);
 void store_set_trouble (DerushStore *store, const char *trouble);
 void store_unref (DerushStore *store);
 gpointer store_spool_thread (gpointer store);

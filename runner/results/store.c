@@ -360,17 +360,49 @@ derush_store_execution (DerushStore *store, const DerushStoreExecution *executio
   store_enqueue (store, operation_new ("workflow_executions", execution->id, now, rows_execution (execution, now)));
 }
 
+/**
+ * derush_store_job_ended:
+ * @store: (nullable): a store
+ * @end: how a job has ended, as Redis says
+ *
+ * Writes what is missing of the job's row. If that says already that the job has ended, it stays as it is.
+ */
+void
+derush_store_job_ended (DerushStore *store, const DerushStoreEnd *end)
+{
+  Operation *operation;
+
+  if (!store)
+    return;
+  operation = operation_new ("jobs", end->id, end->ended, rows_ended (end));
+  operation->mends = TRUE;
+  store_enqueue (store, operation);
+}
+
 /* ── Questions ──────────────────────────────────────────────────────────── */
 
+DerushStore *
+derush_store_ref (DerushStore *store)
+{
+  g_atomic_ref_count_inc (&store->references);
+  return store;
+}
+
+void
+derush_store_unref (DerushStore *store)
+{
+  store_unref (store);
+}
+
 /* Asks once everything that was stored before is written. @operation: (transfer none) */
-static gboolean
-ask (DerushStore *store, Operation *operation, GError **error)
+gboolean
+store_ask (DerushStore *store, Operation *operation, GError **error)
 {
   gint64 until = g_get_monotonic_time () + READ_TIMEOUT_S * G_TIME_SPAN_SECOND;
 
   store_enqueue (store, operation_ref (operation));
   g_mutex_lock (&store->lock);
-  while (!operation->done && g_cond_wait_until (&store->changed, &store->lock, until))
+  while (!operation->done && !store->abandoned && g_cond_wait_until (&store->changed, &store->lock, until))
     ;
   if (!operation->done)
     g_set_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_RESOURCE, _ ("The result store does not answer: %s"),
@@ -427,7 +459,7 @@ derush_store_get_job (DerushStore *store, const char *id, GError **error)
   JsonObject *object = NULL;
 
   row->id = g_strdup (id);
-  if (ask (store, operation, error) && row->found)
+  if (store_ask (store, operation, error) && row->found)
     object = json_object_ref (row->found);
   operation_unref (operation);
   return object;

@@ -79,6 +79,43 @@ main(async () => {
     await again.stop();
   });
 
+  await test('rows that are wrong or missing are mended from Redis at the start, and others stay', async () => {
+    const ids = jobs.map(({ job }) => `video-processing:${job.id}`);
+    const thumbnails = jobs.find(({ job }) => job.name === 'THUMBNAIL_GENERATION').job.id;
+    const failed = jobs.find(({ status }) => status === 'FAILED').job.id;
+    const before = await queryPostgres(cluster, 'select * from thumbnails order by id');
+
+    await queryPostgres(cluster, `update jobs set "status" = 'PROCESSING', "output" = null, "progress" = 40 where "id" in ('${ids[0]}', '${ids[1]}')`);
+    await queryPostgres(cluster, `update jobs set "status" = 'DELAYED', "error" = null where "id" = 'video-processing:${failed}'`);
+    await queryPostgres(cluster, `delete from jobs where "id" in ('video-processing:${thumbnails}', '${ids[2]}')`);
+    await queryPostgres(cluster, `delete from thumbnails where "jobId" = 'video-processing:${thumbnails}'`);
+    for (const id of ['video-processing:gone', 'another-queue:1', 'of-the-backend'])
+      await queryPostgres(cluster, `insert into jobs ("id", "type", "status", "createdAt", "updatedAt") values ('${id}', 'VIDEO_PROCESSING', 'PROCESSING', now(), now())`);
+    const kept = await queryPostgres(cluster, `select "updatedAt" from jobs where "id" = '${ids[4]}'`);
+    const waiting = await queue.add('SELF_TEST', { do: 'ok', durationMs: 20 }, { delay: 3600000 });
+    const quick = await queue.add('SELF_TEST', { do: 'ok', durationMs: 0 });
+    await queryPostgres(cluster, `insert into jobs ("id", "type", "status", "createdAt", "updatedAt") values ('video-processing:${waiting.id}', 'SELF_TEST', 'DELAYED', now(), now())`);
+
+    const daemon = await startDaemon(redis, { environment, roots: [folder] });
+    await queue.finished(quick);
+    await until(() => daemon.log().some(({ message }) => /^6 rows were mended/.test(message)), 'mended rows', 15000).catch(error => { throw new Error(error.message + daemon.log().map(({ message }) => message).join('; ')); });
+    await until(async () => (await queryPostgres(cluster, `select 1 from jobs where "status" in ('PROCESSING', 'DELAYED')`)).length === 3, 'rows in the database');
+    const status = Object.fromEntries(await queryPostgres(cluster, 'select "id", "status" from jobs'));
+    assert.equal(status['video-processing:gone'], 'FAILED');
+    assert.equal(status['another-queue:1'], 'PROCESSING');
+    assert.equal(status['of-the-backend'], 'PROCESSING');
+    assert.equal(status[`video-processing:${waiting.id}`], 'DELAYED');
+    assert.equal(status[`video-processing:${quick.id}`], undefined);
+    for (const { job, status: wanted } of jobs) assert.equal(status[`video-processing:${job.id}`], wanted, job.id);
+    assert.deepEqual((await queryPostgres(cluster, 'select "filePath", "width", "videoId" from thumbnails order by id')).length, before.length);
+    const [[output, ended, duration]] = await queryPostgres(cluster, `select "output"->>'success', extract(epoch from "completedAt") * 1000, "duration" from jobs where "id" = '${ids[0]}'`);
+    const first = await queue.queue.getJob(jobs[0].job.id);
+    assert.deepEqual([output, Number(ended), Number(duration)], ['true', first.finishedOn, first.finishedOn - first.processedOn]);
+    assert.match((await queryPostgres(cluster, `select "error" from jobs where "id" = 'video-processing:${failed}'`))[0][0], /./);
+    assert.deepEqual(await queryPostgres(cluster, `select "updatedAt" from jobs where "id" = '${ids[4]}'`), kept);
+    await daemon.stop();
+  });
+
   await queue.close();
   await cluster.stop();
   await redis.stop?.();
