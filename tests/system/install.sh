@@ -43,6 +43,11 @@ try 'derush run finds highlights' sh -c "derush run HIGHLIGHT_DETECTION '$film' 
 try 'the thumbnailer makes a picture with the plugins that were listed at the installation' sh -c "
   [ -s '$prefix/libexec/derush/thumbnailer/registry.bin' ] && derush-thumbnailer -s 128 '$film' '$work/thumb.png' && ffprobe -v error '$work/thumb.png'"
 try 'the desktop finds it' grep -q "^Exec=$prefix/bin/derush-thumbnailer -s" "$prefix/share/thumbnailers/derush.thumbnailer"
+units=$(find "$prefix" -name 'derushd.service' -printf '%h\n')
+try 'systemd takes both units' systemd-analyze verify --man=no "$units/derushd.service" "$units/derushd@.service"
+for unit in derushd.service derushd@.service; do
+  try "systemd rates $unit as hardened, 2.5 of 10 at most" systemd-analyze security --offline=true --threshold=25 "$units/$unit"
+done
 try 'man pages, completions, translations and the licence of BullMQ are installed' sh -c "
   ls '$prefix'/share/man/man1/derush.1* '$prefix'/share/man/man8/derushd.8* '$prefix/share/bash-completion/completions/derush' \
      '$prefix/share/locale/fr/LC_MESSAGES/derush.mo' && find '$prefix/share' -iname '*licen*' | grep -qi bullmq"
