@@ -22,7 +22,6 @@ derush_jobs_error_quark (void)
   return (GQuark)quark;
 }
 
-static const JobType transcription = {"TRANSCRIPTION", AI_QUEUE, "GENERATE_CAPTIONS TRANSCRIBE"};
 static const JobType voiceover = {"VOICEOVER", AI_QUEUE, "VOICE_OVER GENERATE_VOICEOVER"};
 static const JobType workflow_step = {"WORKFLOW_STEP", VIDEO_QUEUE, ""};
 

@@ -241,7 +241,8 @@ describe (const Speech *self, const DerushSilences *found)
 }
 
 /*
- * No parameters. Without sound, or where nothing is to be heard, there is no `file` in the result, and a warning.
+ * Parameter: requireAudio. Without sound, which is a fault only then, or where nothing is to be heard, there is no `file`
+ * in the result, and a warning.
  */
 JsonObject *
 derush_action_speech_audio (DerushMediaJob *job, GError **error)
@@ -256,7 +257,14 @@ derush_action_speech_audio (DerushMediaJob *job, GError **error)
   if (!info)
     return NULL;
   if (!info->audio_id) {
-    JsonObject *result = json_object_new ();
+    JsonObject *result;
+
+    if (derush_json_get_boolean (job->parameters, "requireAudio", FALSE)) {
+      g_set_error (error, DERUSH_MEDIA_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("“%s” has no sound, which the job asks for"),
+                   job->source.display);
+      return NULL;
+    }
+    result = json_object_new ();
 
     derush_media_job_warn (job, _ ("“%s” has no sound, so nothing is said in it"), job->source.display);
     json_object_set_boolean_member (result, "audio", FALSE);

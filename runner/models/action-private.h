@@ -34,6 +34,8 @@ typedef struct {
 /* Returns: (transfer full) (nullable): the step's result */
 typedef JsonObject *(*DerushModelAction) (DerushModelJob *job, GError **error);
 
+JsonObject *derush_action_transcribe (DerushModelJob *job, GError **error);
+
 DerushModelAction derush_model_action_find (const char *name);
 JsonObject *derush_model_worker_handle (DerushStepRequest *request, gpointer models, GError **error);
 

@@ -30,6 +30,7 @@ static const struct {
     {"analyse-content", derush_action_analyse_content},
     {"content", derush_action_content},
     {"image", derush_action_image},
+    {"transcribe", derush_action_transcribe},
 };
 
 /* Returns: (nullable): what a step of this name does */

@@ -313,10 +313,19 @@ test_names_of_types (void)
 static void
 test_types_without_a_plan (void)
 {
-  static const char *const planned[] = {
-      "VIDEO_PROCESSING",        "THUMBNAIL_GENERATION", "HIGHLIGHT_DETECTION", "SHORT_CREATION",
-      "HIGHLIGHT_CLIP_CREATION", "WORKFLOW_EXECUTION",   "SELF_TEST",           "AI_ANALYSIS",
-      "CONTENT_GENERATION",      "IMAGE_GENERATION",     "TRANSLATION",         NULL};
+  static const char *const planned[] = {"VIDEO_PROCESSING",
+                                        "THUMBNAIL_GENERATION",
+                                        "HIGHLIGHT_DETECTION",
+                                        "SHORT_CREATION",
+                                        "HIGHLIGHT_CLIP_CREATION",
+                                        "WORKFLOW_EXECUTION",
+                                        "SELF_TEST",
+                                        "AI_ANALYSIS",
+                                        "CONTENT_GENERATION",
+                                        "IMAGE_GENERATION",
+                                        "TRANSLATION",
+                                        "TRANSCRIPTION",
+                                        NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
     const char *type = derush_job_types ()[i];

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+/*
+ * What is said in the sound that the step `speech-audio` made: part by part, so that no provider's limit is reached, a
+ * retry finds what was answered before, and the progress goes on.
+ */
+
+#include "models/action-private.h"
+#include "models/actions/speech-private.h"
+
+#include <math.h>
+#include <string.h>
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+/* Of a part, in seconds. A minute of such sound has 2 MB, a tenth of what the strictest provider takes, and even a slow
+ * engine answers within the time that a step may go without progress. */
+#define LONGEST_PART 60.0
+/* With more words than this only the file has them each: results are to be small. */
+#define MOST_LISTED_WORDS 4000
+
+typedef struct {
+  DerushModelJob *job;
+  DerushSpeech *speech;
+  char *wav;
+  GPtrArray *words;
+  GHashTable *languages; /* code → seconds, as a double */
+  GPtrArray *engines;
+  GPtrArray *providers;
+  JsonObject *usage;
+  gboolean degraded;
+  char *reason;
+  gboolean has_cost;
+  double cost;
+  gboolean cached;
+  guint parts;
+} Transcription;
+
+static void
+transcription_clear (Transcription *self)
+{
+  g_clear_pointer (&self->speech, derush_speech_free);
+  g_clear_pointer (&self->words, g_ptr_array_unref);
+  g_clear_pointer (&self->languages, g_hash_table_unref);
+  g_clear_pointer (&self->engines, g_ptr_array_unref);
+  g_clear_pointer (&self->providers, g_ptr_array_unref);
+  g_clear_pointer (&self->usage, json_object_unref);
+  g_free (self->reason);
+  g_free (self->wav);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Transcription, transcription_clear)
+
+/* ── Asking ─────────────────────────────────────────────────────────────── */
+
+static void
+note_text (GPtrArray *list, const char *text)
+{
+  if (*text && !g_ptr_array_find_with_equal_func (list, text, g_str_equal, NULL))
+    g_ptr_array_add (list, g_strdup (text));
+}
+
+static void
+add_usage (Transcription *self, JsonObject *usage)
+{
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (!usage)
+    return;
+  json_object_iter_init_ordered (&iter, usage);
+  while (json_object_iter_next_ordered (&iter, &name, &node))
+    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) != G_TYPE_STRING)
+      json_object_set_double_member (self->usage, name,
+                                     derush_json_get_number (self->usage, name, 0) + json_node_get_double (node));
+}
+
+/* Who answered, in what language, for how much. */
+static void
+take_answer (Transcription *self, JsonObject *answer, const DerushPart *part, gboolean said_something)
+{
+  const char *language = derush_json_get_string (answer, "language", "");
+  JsonNode *cost = json_object_get_member (answer, "cost");
+
+  note_text (self->engines, derush_json_get_string (answer, "engine", ""));
+  note_text (self->providers, derush_json_get_string (answer, "provider", ""));
+  self->degraded |= derush_json_get_boolean (answer, "degraded", FALSE);
+  if (!self->reason)
+    self->reason = g_strdup (derush_json_get_string (answer, "reason", NULL));
+  if (cost && JSON_NODE_HOLDS_VALUE (cost)) {
+    self->has_cost = TRUE;
+    self->cost += json_node_get_double (cost);
+  }
+  self->cached &= derush_json_get_boolean (answer, "cached", FALSE);
+  add_usage (self, derush_json_get_object (answer, "usage"));
+  if (*language && said_something) {
+    double *seconds = g_hash_table_lookup (self->languages, language);
+
+    if (!seconds) {
+      seconds = g_new0 (double, 1);
+      g_hash_table_insert (self->languages, g_strdup (language), seconds);
+    }
+    *seconds += part->end - part->start;
+  }
+}
+
+static JsonObject *
+request_of (Transcription *self, const char *file)
+{
+  static const char *const members[] = {"language", "prompt", "model"};
+  JsonObject *request = json_object_new ();
+
+  json_object_set_string_member (request, "file", file);
+  for (guint i = 0; i < G_N_ELEMENTS (members); i++) {
+    const char *value = derush_json_get_string (self->job->parameters, members[i], NULL);
+
+    if (value)
+      json_object_set_string_member (request, members[i], value);
+  }
+  return request;
+}
+
+static gboolean
+transcribe_part (Transcription *self, const DerushPart *part, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("speech-part-%04u.wav", self->parts + 1);
+  g_autofree char *path = g_build_filename (self->job->directory, name, NULL);
+  g_autoptr (JsonObject) request = request_of (self, path), answer = NULL;
+  GPtrArray *words;
+
+  if (!derush_wav_copy (self->wav, path, part->start, part->end, error))
+    return FALSE;
+  answer =
+      derush_models_call (self->job->models, "transcribe", request, &self->job->context, self->job->cancellable, error);
+  g_unlink (path);
+  if (!answer)
+    return FALSE;
+  words = derush_words_read (answer, self->speech, part);
+  take_answer (self, answer, part, words->len > 0);
+  derush_words_join (self->words, words, part->start, part->overlap);
+  self->parts++;
+  return TRUE;
+}
+
+static gboolean
+transcribe_parts (Transcription *self, GError **error)
+{
+  g_autoptr (GArray) parts = derush_speech_cut (self->speech, LONGEST_PART);
+  double length = 0, done = 0;
+
+  for (guint i = 0; i < parts->len; i++)
+    length += g_array_index (parts, DerushPart, i).end - g_array_index (parts, DerushPart, i).start;
+  for (guint i = 0; i < parts->len; i++) {
+    const DerushPart *part = &g_array_index (parts, DerushPart, i);
+
+    if (!transcribe_part (self, part, error))
+      return FALSE;
+    done += part->end - part->start;
+    derush_step_request_progress (self->job->request, 0.98 * done / length);
+  }
+  return TRUE;
+}
+
+/* ── Answering ──────────────────────────────────────────────────────────── */
+
+static const char *
+main_language (Transcription *self)
+{
+  const char *asked = derush_json_get_string (self->job->parameters, "language", ""), *best = asked;
+  GHashTableIter iter;
+  gpointer language, seconds;
+  double most = 0;
+
+  g_hash_table_iter_init (&iter, self->languages);
+  while (g_hash_table_iter_next (&iter, &language, &seconds)) {
+    double length = *(double *)seconds;
+
+    if (length > most || (length == most && strcmp (language, best) < 0)) {
+      most = length;
+      best = language;
+    }
+  }
+  return best;
+}
+
+static void
+set_list (JsonObject *object, const char *name, GPtrArray *texts)
+{
+  g_autoptr (GString) joined = g_string_new (NULL);
+
+  for (guint i = 0; i < texts->len; i++)
+    g_string_append_printf (joined, "%s%s", i > 0 ? ", " : "", (char *)texts->pdata[i]);
+  json_object_set_string_member (object, name, joined->str);
+}
+
+static JsonArray *
+list_speakers (GPtrArray *words)
+{
+  JsonArray *speakers = json_array_new ();
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < words->len; i++) {
+    const DerushWord *word = words->pdata[i];
+
+    if (word->speaker && g_hash_table_add (seen, word->speaker))
+      json_array_add_string_element (speakers, word->speaker);
+  }
+  return speakers;
+}
+
+static gboolean
+knows_speakers (GPtrArray *words)
+{
+  for (guint i = 0; i < words->len; i++)
+    if (((DerushWord *)words->pdata[i])->speaker)
+      return TRUE;
+  return FALSE;
+}
+
+static JsonArray *
+list_cues (GPtrArray *cues)
+{
+  JsonArray *list = json_array_new ();
+
+  for (guint i = 0; i < cues->len; i++) {
+    const DerushCue *cue = cues->pdata[i];
+    JsonObject *item = json_object_new ();
+
+    json_object_set_double_member (item, "start", round (cue->start * 1000) / 1000);
+    json_object_set_double_member (item, "end", round (cue->end * 1000) / 1000);
+    json_object_set_string_member (item, "text", cue->text);
+    if (cue->speaker)
+      json_object_set_string_member (item, "speaker", cue->speaker);
+    json_array_add_object_element (list, item);
+  }
+  return list;
+}
+
+/* What the result and the JSON file have in common. */
+static JsonObject *
+describe (Transcription *self, gboolean with_words)
+{
+  JsonObject *object = json_object_new ();
+  g_autofree char *text = derush_words_to_text (self->words);
+  double confidence = derush_words_get_confidence (self->words);
+
+  json_object_set_string_member (object, "text", text);
+  json_object_set_string_member (object, "language", main_language (self));
+  json_object_set_double_member (object, "duration", round (self->speech->duration * 1000) / 1000);
+  set_list (object, "engine", self->engines);
+  set_list (object, "provider", self->providers);
+  json_object_set_double_member (object, "confidence", confidence < 0 ? 0 : round (confidence * 10000) / 10000);
+  json_object_set_array_member (object, "speakers", list_speakers (self->words));
+  json_object_set_array_member (object, "segments", derush_words_to_segments (self->words, with_words));
+  return object;
+}
+
+static gboolean
+write_file (Transcription *self, JsonObject *files, const char *extension, const char *text, GError **error)
+{
+  g_autofree char *name =
+      g_strdup_printf ("%s.%s", derush_json_get_string (self->job->parameters, "name", "transcript"), extension);
+  g_autofree char *path = g_build_filename (self->job->directory, name, NULL);
+
+  json_object_set_string_member (files, extension, name);
+  return derush_file_write_atomically (path, text, -1, error);
+}
+
+static gboolean
+write_files (Transcription *self, GPtrArray *cues, JsonObject *files, GError **error)
+{
+  g_autoptr (JsonObject) whole = describe (self, TRUE);
+  g_autofree char *json = NULL, *srt = derush_cues_to_srt (cues), *plain = derush_words_to_text (self->words);
+  g_autofree char *vtt = derush_cues_to_vtt (cues, main_language (self));
+  g_autofree char *ass =
+      derush_cues_to_ass (cues, derush_json_get_string (self->job->parameters, "name", "transcript"));
+  g_autofree char *text = g_strdup_printf ("%s%s", plain, *plain ? "\n" : "");
+
+  json_object_set_array_member (whole, "cues", list_cues (cues));
+  json = derush_json_object_to_string (whole);
+  return write_file (self, files, "srt", srt, error) && write_file (self, files, "vtt", vtt, error) &&
+         write_file (self, files, "json", json, error) && write_file (self, files, "ass", ass, error) &&
+         write_file (self, files, "txt", text, error);
+}
+
+static JsonObject *
+finish (Transcription *self, guint removed, GError **error)
+{
+  g_autoptr (GPtrArray) cues = derush_cues_new (self->words, &derush_cue_layout_default);
+  g_autoptr (JsonObject) files = json_object_new ();
+  JsonObject *result;
+
+  if (derush_json_get_string (self->job->parameters, "name", NULL) && !write_files (self, cues, files, error))
+    return NULL;
+  result = describe (self, self->words->len <= MOST_LISTED_WORDS);
+  json_object_set_array_member (result, "cues", list_cues (cues));
+  json_object_set_object_member (result, "files", g_steal_pointer (&files));
+  json_object_set_boolean_member (result, "degraded", self->degraded);
+  if (self->reason)
+    json_object_set_string_member (result, "reason", self->reason);
+  json_object_set_object_member (result, "usage", json_object_ref (self->usage));
+  if (self->has_cost)
+    json_object_set_double_member (result, "cost", self->cost);
+  else
+    json_object_set_null_member (result, "cost");
+  json_object_set_boolean_member (result, "cached", self->cached && self->parts > 0);
+  json_object_set_int_member (result, "parts", self->parts);
+  json_object_set_int_member (result, "removedWords", removed);
+  return result;
+}
+
+static DerushSpeech *
+read_speech (DerushModelJob *job, JsonObject *sound, GError **error)
+{
+  g_autofree char *path =
+                      g_build_filename (job->directory, derush_json_get_string (sound, "data", "speech.json"), NULL),
+                  *text = NULL;
+  g_autoptr (JsonObject) data = NULL;
+  DerushSpeech *speech = NULL;
+
+  if (g_file_get_contents (path, &text, NULL, NULL))
+    data = derush_json_parse_object (text, -1, NULL);
+  if (data)
+    speech = derush_speech_new (data);
+  if (!speech)
+    g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_INTERNAL,
+                         _ ("The step “speech-audio” left no description of the sound"));
+  return speech;
+}
+
+/*
+ * Parameters: language, prompt, model, and name, which the files begin with; without it there are none. Needs the result
+ * of `speech-audio`.
+ */
+JsonObject *
+derush_action_transcribe (DerushModelJob *job, GError **error)
+{
+  JsonObject *sound = derush_json_get_object (job->results, "speech-audio");
+  g_auto (Transcription) self = {.job = job, .cached = TRUE};
+  guint removed;
+
+  self.speech = read_speech (job, sound, error);
+  if (!self.speech)
+    return NULL;
+  self.wav = g_build_filename (job->directory, derush_json_get_string (sound, "file", "speech.wav"), NULL);
+  self.words = derush_words_new ();
+  self.languages = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self.engines = g_ptr_array_new_with_free_func (g_free);
+  self.providers = g_ptr_array_new_with_free_func (g_free);
+  self.usage = json_object_new ();
+  if (!transcribe_parts (&self, error))
+    return NULL;
+  removed = derush_words_filter (self.words, self.speech);
+  if (self.words->len == 0)
+    derush_step_request_warn (job->request, _ ("No words were recognised in the sound"));
+  else if (derush_json_get_boolean (job->parameters, "speakers", FALSE) && !knows_speakers (self.words))
+    derush_step_request_warn (job->request,
+                              _ ("Who speaks is not known: no engine that was asked tells speakers apart"));
+  return finish (&self, removed, error);
+}
