@@ -7,6 +7,7 @@
 #include "steps/environment-private.h"
 #include "steps/contain-private.h"
 
+#include <string.h>
 #include <glib/gi18n-lib.h>
 
 const char *
@@ -123,22 +124,20 @@ set_of_media (GStrv environment, DerushConfig *config, const char *home)
 }
 
 /* The settings come from this process, wherever it has them from: the worker has another HOME, and so another
- * configuration file. */
+ * configuration file, and other folders. */
 static void
 set_setting (const char *name, const char *value, const char *origin, gboolean secret, gpointer user_data)
 {
-  static const char *const names[] = {"HUGGINGFACE_API_KEY",
-                                      "DERUSH_PRICES",
-                                      "DERUSH_STATE_DIR",
-                                      "DERUSH_CACHE",
-                                      "DERUSH_LOG_LEVEL",
-                                      "DERUSH_LOCAL_MODELS_URL",
-                                      NULL};
+  static const char *const folders[] = {"DERUSH_STATE_DIR", "DERUSH_CACHE", NULL};
+  static const char *const names[] = {"DERUSH_PRICES", "DERUSH_LOG_LEVEL", "DERUSH_LOCAL_MODELS_URL", NULL};
   static const char *const prefixes[] = {"OPENAI_",        "HUGGINGFACE_",        "DERUSH_MODEL",
                                          "DERUSH_OPENAI_", "DERUSH_HUGGINGFACE_", NULL};
   GStrv *environment = user_data;
 
-  if (*value && (g_strv_contains (names, name) || has_prefix (name, prefixes)))
+  if (*value == '\0')
+    return;
+  if (g_strv_contains (folders, name) ||
+      (strcmp (origin, "default") != 0 && (g_strv_contains (names, name) || has_prefix (name, prefixes))))
     *environment = g_environ_setenv (*environment, name, value, TRUE);
 }
 

@@ -64,8 +64,8 @@ derush_local_models_clear (DerushLocalModels *local)
 /* ── Whether it is wanted ───────────────────────────────────────────────── */
 
 typedef struct {
-  gboolean named; /* somebody names providers */
-  gboolean local; /* and the local one among them */
+  gboolean named; /* somebody names providers for all tasks */
+  gboolean local; /* and the local one among them, or for one task */
   gboolean remote;
   gboolean elsewhere; /* somebody else has started it */
 } Wishes;
@@ -79,12 +79,12 @@ read_wish (const char *name, const char *value, const char *origin, gboolean sec
     return;
   /* Of all tasks, or of one. */
   if (g_str_has_prefix (name, "DERUSH_MODEL_PROVIDERS")) {
-    g_auto (GStrv) providers = g_strsplit_set (value, ", ", -1);
+    g_auto (GStrv) providers = g_strsplit_set (value, ", \t", -1);
 
     wishes->named |= strcmp (name, "DERUSH_MODEL_PROVIDERS") == 0;
     wishes->local |= g_strv_contains ((const char *const *)providers, "local");
   } else if (strcmp (name, "OPENAI_API_KEY") == 0 || strcmp (name, "HUGGINGFACE_API_KEY") == 0 ||
-             (strcmp (name, "OPENAI_BASE_URL") == 0 && strcmp (value, "https://api.openai.com/v1") != 0)) {
+             (strcmp (name, "OPENAI_BASE_URL") == 0 && strcmp (origin, "default") != 0)) {
     wishes->remote = TRUE;
   } else if (strcmp (name, "DERUSH_LOCAL_MODELS_URL") == 0) {
     wishes->elsewhere = TRUE;

@@ -183,7 +183,7 @@ async function throughTheDaemon(bench) {
     await nextJobRuns(bench);
   });
   await test('a job of a type that is not available yet says so', async () => {
-    const job = await failure(bench, 'TRANSCRIPTION', { audioUrl: at('audio-only.mp4') });
+    const job = await failure(bench, 'WORKFLOW_STEP', { audioUrl: at('audio-only.mp4') });
 
     assertOneLine(job.failedReason, /not available|unsupported/i);
     assert.equal(job.attemptsMade, 1);

@@ -16,7 +16,8 @@ export DERUSH_CONFIG="$folder/derush.conf" DERUSH_STATE_DIR="$folder" DERUSH_CAC
   DERUSH_QUEUES="${QUEUE_NAME:?QUEUE_NAME is not set}=${WORKER_CONCURRENCY:-1}" DERUSH_LOG_LEVEL="${DERUSH_LOG_LEVEL:-warn}"
 # What `meson devenv` would set; that program would keep the signals for itself.
 export GST_REGISTRY="$build/registry.bin" DERUSH_PIPELINES_DIR="$top/pipelines" DERUSH_DATA_DIR="$top/data" \
-  DERUSH_MEDIA_WORKER="$build/runner/media/derush-media-worker"
+  DERUSH_MEDIA_WORKER="$build/runner/media/derush-media-worker" \
+  DERUSH_MODEL_WORKER="$build/runner/models/derush-model-worker" DERUSH_LOCAL_MODELS="$build/runner/localmodels/derush-models"
 for plugin in "$build"/plugins/*/; do GST_PLUGIN_PATH="$plugin${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"; done
 export GST_PLUGIN_PATH
 exec "${DERUSH_WORKER_COMMAND:-$build/runner/daemon/derushd}"

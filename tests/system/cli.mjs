@@ -131,7 +131,7 @@ async function runs(film) {
     assert.ok(last.message && !last.message.includes('\n'));
   });
   await test('a type that is not available yet is unsupported', async () => {
-    const { status, stdout } = await derush(['run', 'TRANSCRIPTION', film, '--json']);
+    const { status, stdout } = await derush(['run', 'WORKFLOW_STEP', film, '--json']);
     const last = lines(stdout).at(-1);
     assert.equal(status, 1);
     assert.deepEqual([last.event, last.class], ['error', 'unsupported']);

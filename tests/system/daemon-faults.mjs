@@ -271,7 +271,7 @@ main(async () => {
       ['VIDEO_PROCESSING', { videoUrl: '/etc/passwd' }, /outside of the allowed folders/],
       ['VIDEO_PROCESSING', { videoUrl: film, outputDir: '/etc' }, /outside of the allowed folders/],
       ['VIDEO_PROCESSING', { videoUrl: `${folder}/none.mp4` }, /There is no file/],
-      ['TRANSCRIPTION', { videoUrl: film }, /not available in this version/],
+      ['WORKFLOW_STEP', { videoUrl: film }, /not available in this version/],
     ];
 
     for (const [type, data, reason] of cases) {

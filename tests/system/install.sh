@@ -20,7 +20,7 @@ try() {   # NAME COMMAND…
 }
 
 # Nothing that names the build tree may help.
-unset GST_PLUGIN_PATH GST_REGISTRY DERUSH_PIPELINES_DIR DERUSH_DATA_DIR DERUSH_MEDIA_WORKER DERUSH_BUILD_DIR DERUSH_SOURCE_DIR LD_LIBRARY_PATH
+unset GST_PLUGIN_PATH GST_REGISTRY DERUSH_PIPELINES_DIR DERUSH_DATA_DIR DERUSH_MEDIA_WORKER DERUSH_MODEL_WORKER DERUSH_LOCAL_MODELS DERUSH_BUILD_DIR DERUSH_SOURCE_DIR LD_LIBRARY_PATH
 export XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share XDG_CONFIG_HOME=$work/config DERUSH_CONFIG=
 prefix=$work/prefix
 try 'it builds for a prefix' sh -c "meson setup '$work/build' '$source' --prefix='$prefix' -Dtests=disabled -Doptimization=0 -Ddebug=false && meson compile -C '$work/build' -j 2"

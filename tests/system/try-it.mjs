@@ -31,13 +31,15 @@ await main(async () => {
 
     assert.equal(status, 0, stderr);
     for (const [, , file] of files) assert.ok(fs.statSync(file).size > 0, file);
-    for (const role of ['video', 'thumbnail', 'storyboard', 'short']) assert.ok(roles.includes(role), `${role} among ${roles}`);
+    for (const role of ['video', 'thumbnail', 'storyboard', 'short', 'transcript', 'subtitles']) assert.ok(roles.includes(role), `${role} among ${roles}`);
     assert.deepEqual(others, [], 'only the folder with the files is left');
     assert.deepEqual(listFiles(path.join(temporary, output)).length, files.length);
     assert.match(stdout, /The best of it|No highlights/);
     assert.deepEqual(processes.filter(({ pid }) => isAlive(pid)), [], 'no process is left');
-    assert.match(stdout, /^Skipped TRANSCRIPTION: .*not available in this version.*; leave it out/m);
-    for (const step of ['transcode', 'thumbnails', 'highlights', 'shorts']) assert.match(stderr, new RegExp(`${step} 100 %`));
+    assert.doesNotMatch(stdout, /^Skipped/m);
+    assert.match(stdout, /^What is said \(en, pocketsphinx-en-us\):\n {2}\S+/m);
+    assert.match(stdout, /^ {2}00:00:\d\d,\d{3} --> 00:00:\d\d,\d{3}$/m);
+    for (const step of ['transcode', 'thumbnails', 'highlights', 'shorts', 'transcribe']) assert.match(stderr, new RegExp(`${step} 100 %`));
   });
   await test('--output names the folder', async () => {
     const output = path.join(folder, 'mine');

@@ -101,6 +101,20 @@ function clock(seconds) {
   return `${Math.floor(tenths / 600)}:${String(Math.floor(tenths / 10) % 60).padStart(2, '0')}.${tenths % 10}`;
 }
 
+// What is said, and the beginning of the subtitles that were made of it.
+function printTranscript({ text, language, engine, warnings, files }) {
+  if (!text) {
+    console.log(`\nNothing is said: ${warnings.join('; ')}`);
+    return;
+  }
+  const blocks = fs.readFileSync(files.srt, 'utf8').trim().split('\n\n');
+
+  console.log(`\nWhat is said (${language}, ${engine}):`);
+  console.log((text.match(/.{1,100}(?: |$)/g) ?? [text]).map(line => `  ${line.trim()}`).join('\n'));
+  console.log(`\n${files.srt}:`);
+  console.log(blocks.slice(0, 3).join('\n\n').replace(/^(?=.)/gm, '  ') + (blocks.length > 3 ? '\n\n  …' : ''));
+}
+
 function printResults(results) {
   const highlights = results.HIGHLIGHT_DETECTION?.highlights;
 
@@ -109,6 +123,7 @@ function printResults(results) {
   for (const { outputs } of Object.values(results))
     for (const { role, size, path: file } of outputs ?? [])
       console.log(`${role.padEnd(12)} ${humanSize(size).padStart(10)}  ${file}`);
+  if (results.TRANSCRIPTION) printTranscript(results.TRANSCRIPTION);
   if (!highlights) return;
   console.log(highlights.length > 0 ? '\nThe best of it:' : '\nNo highlights found.');
   for (const { startTime, endTime, type, confidence, description } of highlights)
@@ -133,13 +148,14 @@ function readArguments() {
 
 const executionId = 'try';
 const { film, output: wanted } = readArguments();
-const started = { redis: null, daemon: null, queue: null };
+const started = { redis: null, daemon: null, queue: null, models: null };
 let output, madeOutput = false, ending = null;
 
 // The order matters: the daemon says goodbye to a Redis that is still there.
 function stopAll() {
   ending ??= (async () => {
     await started.queue?.close().catch(() => {});
+    await started.models?.close().catch(() => {});
     if (started.daemon) {
       const stopped = started.daemon.stop('SIGTERM');
       await Promise.race([stopped, sleep(10000)]);
@@ -176,21 +192,23 @@ async function main() {
   started.daemon = await startDaemon(started.redis, { folder: temporaryFolder('try-daemon'), roots: [path.dirname(film), output],
     queues: ['video-processing', 'ai-processing'], detached: true, environment: { DERUSH_SHUTDOWN_TIMEOUT: '1' } });
   started.queue = await openQueue(started.redis);
+  started.models = await openQueue(started.redis, 'ai-processing');
 
   // Each step of a workflow is a job of its own, called after the workflow's and the step.
   const types = new Map(workflow.steps.map(({ id, jobType }) => [`${executionId}-${id}`, jobType]));
-  const { queue, events } = started.queue;
 
-  events.on('progress', ({ jobId, data }) => {
-    if (types.has(jobId)) onProgress(queue, jobId, types.get(jobId), data).catch(() => {});
-  });
-  events.on('completed', ({ jobId }) => {
-    const type = types.get(jobId);
-    if (type) onProgress(queue, jobId, type, 100).catch(() => {}).then(() => end(type, ''));
-  });
-  events.on('failed', ({ jobId }) => {
-    if (types.has(jobId)) end(types.get(jobId), 'failed');
-  });
+  for (const { queue, events } of [started.queue, started.models]) {
+    events.on('progress', ({ jobId, data }) => {
+      if (types.has(jobId)) onProgress(queue, jobId, types.get(jobId), data).catch(() => {});
+    });
+    events.on('completed', ({ jobId }) => {
+      const type = types.get(jobId);
+      if (type) onProgress(queue, jobId, type, 100).catch(() => {}).then(() => end(type, ''));
+    });
+    events.on('failed', ({ jobId }) => {
+      if (types.has(jobId)) end(types.get(jobId), 'failed');
+    });
+  }
   started.daemon.ended.then(({ status, signal, stderr }) => {
     if (!ending) {
       process.stderr.write(`derushd ended with ${signal ?? status}\n${stderr.slice(-2000)}\n`);
@@ -213,6 +231,7 @@ async function main() {
 
   const results = {};
   for (const [jobId, type] of types) {
+    const { queue } = type === 'TRANSCRIPTION' ? started.models : started.queue;
     const step = failure === 'derushd is gone' ? null : await queue.getJob(jobId);
     if (!step?.returnvalue) continue;
     await onProgress(queue, jobId, type, 100).catch(() => {});

@@ -49,7 +49,7 @@ async function whole(film, still) {
     assert.equal(progress.at(-1).progress, 1);
   });
   for (const [what, source] of [['a trailer', film], ['a film in which nothing happens', still]]) {
-    await test(`video_transformation_advanced makes shorts of ${what} and goes on without a transcription`, async () => {
+    await test(`video_transformation_advanced does its five steps with ${what}`, async () => {
       const output = path.join(folder, path.basename(source, '.mp4'));
       const { status, stdout, stderr } = await derush(['run', 'video_transformation_advanced', source, '-o', output, '--json']);
       const { returnvalue } = lines(stdout).at(-1);
@@ -57,8 +57,7 @@ async function whole(film, still) {
 
       assert.equal(status, 0, stderr + stdout);
       assert.deepEqual(statuses(returnvalue.steps),
-        { process: 'COMPLETED', thumbnails: 'COMPLETED', highlights: 'COMPLETED', shorts: 'COMPLETED', transcription: 'FAILED' });
-      assert.match(returnvalue.steps.at(-1).error, /TRANSCRIPTION/);
+        { process: 'COMPLETED', thumbnails: 'COMPLETED', highlights: 'COMPLETED', shorts: 'COMPLETED', transcription: 'COMPLETED' });
       assert.ok(shorts.length >= 1);
       for (const { filePath } of shorts) {
         const { width, height } = (await ffprobe(filePath)).streams.find(stream => stream.codec_type === 'video');

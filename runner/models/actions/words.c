@@ -17,6 +17,8 @@
 #define MOST_WORDS 12
 #define SINGLE_REPEATS 8
 #define PHRASE_REPEATS 4
+/* What an engine itself is less sure of is a guess at noise. */
+#define LEAST_CONFIDENCE 0.08
 
 static void
 word_free (DerushWord *word)
@@ -345,6 +347,29 @@ remove_silent (GPtrArray *words, const DerushSpeech *speech)
   return removed;
 }
 
+/* Segments that their engine does not believe in. */
+static guint
+remove_guesses (GPtrArray *words)
+{
+  guint removed = 0, end = words->len;
+
+  for (guint i = words->len; i-- > 0;) {
+    double sum = 0;
+    guint n = end - i;
+
+    if (i > 0 && !word_at (words, i)->first)
+      continue;
+    for (guint k = i; k < end; k++)
+      sum += word_at (words, k)->confidence < 0 ? 1 : word_at (words, k)->confidence;
+    if (sum / n < LEAST_CONFIDENCE) {
+      remove_range (words, i, n);
+      removed += n;
+    }
+    end = i;
+  }
+  return removed;
+}
+
 static gboolean
 same_phrase (GPtrArray *plains, guint a, guint b, guint n)
 {
@@ -386,6 +411,7 @@ derush_words_filter (GPtrArray *words, const DerushSpeech *speech)
 {
   guint removed = remove_silent (words, speech);
 
+  removed += remove_guesses (words);
   return removed + remove_circles (words);
 }
 

@@ -491,6 +491,21 @@ test_circles (void)
 }
 
 static void
+test_guesses (void)
+{
+  g_autoptr (DerushSpeech) speech = quiet_speech (100, 99, 100);
+  g_autoptr (GPtrArray) words = words_from ("|what@1-2 is@2-3 |said@3-4 here@4-5 |surely@5-6");
+  static const double confidence[] = {0.9, 0.05, 0.02, 0.06, -1};
+  g_autofree char *text = NULL;
+
+  for (guint i = 0; i < words->len; i++)
+    ((DerushWord *)words->pdata[i])->confidence = confidence[i];
+  g_assert_cmpuint (derush_words_filter (words, speech), ==, 2);
+  text = derush_words_to_text (words);
+  g_assert_cmpstr (text, ==, "what is surely");
+}
+
+static void
 test_reading (void)
 {
   static const struct {
@@ -644,6 +659,7 @@ main (int argc, char **argv)
   ADD ("every-format-is-written", test_files);
   g_test_add_func ("/models/words/are-joined-at-a-word-that-both-parts-have", test_join);
   g_test_add_func ("/models/words/that-go-round-in-circles-are-said-once", test_circles);
+  g_test_add_func ("/models/words/that-their-engine-does-not-believe-in-are-left-out", test_guesses);
   g_test_add_func ("/models/words/are-read-from-whatever-an-engine-knows", test_reading);
   g_test_add_func ("/models/cues/end-where-a-reader-would-pause", test_cues);
   g_test_add_func ("/models/cues/keep-to-lines-and-times", test_cue_limits);

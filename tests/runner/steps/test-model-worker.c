@@ -306,6 +306,35 @@ test_local_beside_a_key (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_who_wants_it (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *name, *value;
+    gboolean wanted;
+  } cases[] = {
+      {"OPENAI_API_KEY", "sk-1", FALSE},
+      {"OPENAI_BASE_URL", "http://127.0.0.1:11434/v1", FALSE},
+      {"DERUSH_MODEL_PROVIDERS", "openai", FALSE},
+      {"DERUSH_MODEL_PROVIDERS", "openai,local", TRUE},
+      {"DERUSH_MODEL_PROVIDERS_SPEAK", "local", TRUE},
+      {"DERUSH_LOCAL_MODELS_URL", "http://127.0.0.1:9/v1", FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_setenv (cases[i].name, cases[i].value, TRUE);
+    open_slot (fixture);
+    run_model_step (fixture, "environment");
+    g_assert_cmpstr (variable (result_of (fixture, "model"), cases[i].name), ==, cases[i].value);
+    g_assert_cmpint (variable (result_of (fixture, "model"), "DERUSH_MODELS_TOKEN") != NULL, ==, cases[i].wanted);
+    g_unsetenv (cases[i].name);
+  }
+  /* What nobody has set is not set there either. */
+  open_slot (fixture);
+  run_model_step (fixture, "environment");
+  g_assert_null (variable (result_of (fixture, "model"), "OPENAI_BASE_URL"));
+}
+
+static void
 test_restart (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *url = NULL;
@@ -364,6 +393,7 @@ main (int argc, char **argv)
   ADD ("is-named-when-it-does-not-start", test_no_worker);
   ADD ("is-told-where-the-local-server-is-which-ends-with-the-slot", test_local_server);
   ADD ("has-no-local-server-where-there-is-a-key", test_local_beside_a_key);
+  ADD ("has-a-local-server-where-one-is-wanted", test_who_wants_it);
   ADD ("follows-a-local-server-that-was-started-again", test_restart);
   ADD ("shares-the-local-server-with-other-slots", test_two_slots);
   ADD ("says-why-the-local-server-does-not-start", test_no_server);
