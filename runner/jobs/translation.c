@@ -190,6 +190,7 @@ translation_row (JsonObject *made, const Finished *finished)
   json_object_set_string_member (row, "translatedText", text);
   json_object_set_string_member (row, "file", file ? finished_path (finished, file) : "");
   set_number (row, "confidence", CLAMP (derush_json_get_number (made, "confidence", 0), 0, 1));
+  json_object_set_string_member (row, "model", derush_json_get_string (made, "model", ""));
   set_whole (row, "cues", derush_json_get_number (made, "cues", 0));
   set_counts (row, text);
   return row;

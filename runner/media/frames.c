@@ -18,7 +18,6 @@
 #define MAX_SILENCES 500
 #define ABSOLUTE_GATE -70.0
 #define RELATIVE_GATE 10.0
-#define SPEECH 0.5f
 #define N_COLOURS 3
 /* Two colours of a list differ by this much at least, of 0 to 255 per channel, summed. */
 #define COLOUR_DISTANCE 96
@@ -28,9 +27,9 @@
 #define SHARPEST 1000.0
 
 static double
-rounded (double value, double unit)
+rounded (double value, double parts)
 {
-  return round (value / unit) * unit;
+  return round (value * parts) / parts;
 }
 
 static double
@@ -73,10 +72,10 @@ add_loudness (const DerushAnalysis *analysis, JsonObject *audio)
     peak = MAX (peak, analysis->audio[i].peak);
   loudness = loose > -G_MAXDOUBLE ? mean_loudness (analysis, MAX (ABSOLUTE_GATE, loose - RELATIVE_GATE)) : loose;
   if (loudness > -G_MAXDOUBLE)
-    json_object_set_double_member (audio, "loudness", rounded (loudness, 0.1));
+    json_object_set_double_member (audio, "loudness", rounded (loudness, 10));
   else
     json_object_set_null_member (audio, "loudness");
-  json_object_set_double_member (audio, "peak", rounded (peak, 0.1));
+  json_object_set_double_member (audio, "peak", rounded (peak, 10));
 }
 
 static JsonArray *
@@ -111,16 +110,17 @@ list_silences (const DerushAnalysis *analysis, double *silent)
   return silences;
 }
 
+/* How much of the time sounds like speech, doubts counted by their weight. */
 static double
 speech_share (const DerushAnalysis *analysis)
 {
   g_autofree float *speech = g_new0 (float, analysis->n_audio), *crowd = g_new0 (float, analysis->n_audio);
-  guint n = 0;
+  double sum = 0;
 
   derush_audio_likeness (analysis->audio, analysis->n_audio, speech, crowd);
   for (guint i = 0; i < analysis->n_audio; i++)
-    n += speech[i] > SPEECH && analysis->audio[i].loudness >= SILENCE;
-  return (double)n / analysis->n_audio;
+    sum += speech[i];
+  return sum / analysis->n_audio;
 }
 
 static void
@@ -181,7 +181,7 @@ add_picture (const DerushAnalysis *analysis, JsonObject *signals)
   }
   picture = json_object_new ();
   set_share (picture, "luma", luma / analysis->n_frames);
-  json_object_set_double_member (picture, "motion", rounded (motion / analysis->n_frames, 0.001));
+  json_object_set_double_member (picture, "motion", rounded (motion / analysis->n_frames, 1000));
   set_share (picture, "saturation", colours / analysis->n_frames / MOST_COLOURFUL);
   json_object_set_object_member (signals, "picture", picture);
 }

@@ -93,11 +93,21 @@ derush_environment_pass (const char *const *names, const char *const *prefixes)
   return environment;
 }
 
+/* Files of the user's own, which a worker with another HOME would not find. */
+static GStrv
+set_own_folder (GStrv environment, const char *variable, const char *name)
+{
+  const char *folder = g_getenv (variable);
+  g_autofree char *usual = g_build_filename (g_get_user_config_dir (), "derush", name, NULL);
+
+  return g_environ_setenv (environment, variable, folder && *folder ? folder : usual, TRUE);
+}
+
 static GStrv
 set_of_media (GStrv environment, DerushConfig *config, const char *home)
 {
   const char *plugins = g_getenv ("GST_PLUGIN_PATH");
-  g_autofree char *folder = g_path_get_dirname (home), *platforms = g_strdup (g_getenv ("DERUSH_PLATFORMS_DIR"));
+  g_autofree char *folder = g_path_get_dirname (home);
   g_autofree char *path =
       plugins && *plugins ? g_strconcat (plugins, ":", DERUSH_PLUGINSDIR, NULL) : g_strdup (DERUSH_PLUGINSDIR);
 
@@ -107,11 +117,7 @@ set_of_media (GStrv environment, DerushConfig *config, const char *home)
   environment = g_environ_setenv (environment, DERUSH_WORKER_FOLDER, folder, TRUE);
   environment = g_environ_setenv (environment, DERUSH_WORKER_FILE_LIMIT,
                                   derush_config_get_string (config, "DERUSH_WORKER_FILE_LIMIT"), TRUE);
-  if (!platforms || !*platforms) {
-    g_free (platforms);
-    platforms = g_build_filename (g_get_user_config_dir (), "derush", "platforms", NULL);
-  }
-  environment = g_environ_setenv (environment, "DERUSH_PLATFORMS_DIR", platforms, TRUE);
+  environment = set_own_folder (environment, "DERUSH_PLATFORMS_DIR", "platforms");
   if (!g_environ_getenv (environment, "GST_REGISTRY")) {
     /* With a HOME of its own every worker would look through all plugins again. */
     const char *cache = derush_config_get_string (config, "DERUSH_CACHE");
@@ -145,6 +151,8 @@ static GStrv
 set_of_model (GStrv environment, DerushConfig *config, const char *const *more)
 {
   derush_config_foreach (config, set_setting, &environment);
+  environment = set_own_folder (environment, "DERUSH_PLATFORMS_DIR", "platforms");
+  environment = set_own_folder (environment, "DERUSH_MODELS_DIR", "models");
   for (guint i = 0; more && more[i] && more[i + 1]; i += 2)
     environment = g_environ_setenv (environment, more[i], more[i + 1], TRUE);
   return environment;

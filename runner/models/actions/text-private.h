@@ -36,10 +36,10 @@ JsonObject *derush_text_transcript_shorten (JsonObject *transcript, gsize length
 /**
  * DerushTextTally:
  *
- * What several answers cost together, and who gave them. Zeroed before the first.
+ * What several answers cost together, and who gave them; @last_engine gave the last one. Zeroed before the first.
  */
 typedef struct {
-  char *provider, *engine, *reason;
+  char *provider, *engine, *reason, *last_engine;
   gboolean degraded, cached, priced;
   guint n_answers;
   double cost;

@@ -253,11 +253,15 @@ derush_text_tally_add (DerushTextTally *tally, JsonObject *answer)
 
   /* An answer that somebody else had to give says more than those that went well. */
   if (tally->n_answers == 0 || (degraded && !tally->degraded)) {
-    derush_text_tally_clear (tally);
+    g_free (tally->provider);
+    g_free (tally->engine);
+    g_free (tally->reason);
     tally->provider = g_strdup (derush_json_get_string (answer, "provider", ""));
     tally->engine = g_strdup (derush_json_get_string (answer, "engine", ""));
     tally->reason = g_strdup (derush_json_get_string (answer, "reason", NULL));
   }
+  g_free (tally->last_engine);
+  tally->last_engine = g_strdup (derush_json_get_string (answer, "engine", ""));
   tally->priced = (tally->n_answers == 0 || tally->priced) && priced;
   tally->cached = (tally->n_answers == 0 || tally->cached) && derush_json_get_boolean (answer, "cached", FALSE);
   tally->degraded |= degraded;
@@ -300,6 +304,7 @@ derush_text_tally_clear (DerushTextTally *tally)
   g_clear_pointer (&tally->provider, g_free);
   g_clear_pointer (&tally->engine, g_free);
   g_clear_pointer (&tally->reason, g_free);
+  g_clear_pointer (&tally->last_engine, g_free);
 }
 
 /* ── Asking ─────────────────────────────────────────────────────────────── */

@@ -160,6 +160,8 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
   json_object_set_string_member (item, "text", text);
   json_object_set_int_member (item, "cues", material->format == DERUSH_SUBTITLES_TEXT ? 0 : material->cues->len);
   json_object_set_double_member (item, "confidence", confidence);
+  if (translation->n_texts > 0 && translation->tally->last_engine)
+    json_object_set_string_member (item, "model", translation->tally->last_engine);
   if (!write_file (job, subtitles, target, item, error))
     return NULL;
   return g_steal_pointer (&item);

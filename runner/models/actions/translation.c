@@ -229,6 +229,21 @@ has_terms (Work *work, const char *source, const char *target)
   return TRUE;
 }
 
+/* Signs that only Spanish and its neighbours have before a question: rules leave them in other languages. */
+static char *
+tidy (Work *work, const char *text)
+{
+  static const char *const with_signs[] = {"es", "gl", "ast", NULL};
+  g_auto (GStrv) parts = g_strsplit_set (work->translation->target, "-_", 2);
+  g_autoptr (GString) tidied = g_string_new (text);
+
+  if (!g_strv_contains (with_signs, parts[0])) {
+    g_string_replace (tidied, "¿", "", 0);
+    g_string_replace (tidied, "¡", "", 0);
+  }
+  return g_strstrip (g_strdup (tidied->str));
+}
+
 static gboolean
 is_whole (Work *work, const char *source, const char *target)
 {
@@ -281,7 +296,7 @@ ask (Work *work, GPtrArray *texts, GError **error)
     JsonNode *node = json_array_get_element (list, i);
 
     if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-      g_ptr_array_add (translated, g_strstrip (g_strdup (json_node_get_string (node))));
+      g_ptr_array_add (translated, tidy (work, json_node_get_string (node)));
   }
   if (translated->len != texts->len) {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("The model answered %u translations of %u texts"),

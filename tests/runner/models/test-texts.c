@@ -245,7 +245,7 @@ test_placeholders (void)
                                       NULL};
   static const char *const wanted[] = {"HOLA {name}, TIENES %d MENSAJES.",
                                        "<i>UNA CASA</i>",
-                                       "  - ¿QUIÉN? ",
+                                       "  - QUIÉN? ",
                                        "♪ 1234 ♪",
                                        "",
                                        "EL <b>PERRO</b> %1$s DUERME: https://a.example/x?y=z",
@@ -369,7 +369,7 @@ test_subtitles_keep_their_form (void)
   g_assert_cmpstr (
       made, ==,
       "WEBVTT\n\n00:01.000 --> 00:02.500 align:start\n<i>UNA LÍNEA QUE\nDICE MUCHAS COSAS</i>\n\n00:03.000 "
-      "--> 00:04.000\n- ¿QUIÉN?\n- YO.\n\n00:05.000 --> 00:06.000\n♪\n");
+      "--> 00:04.000\n- QUIÉN?\n- YO.\n\n00:05.000 --> 00:06.000\n♪\n");
   g_assert_cmpstr (translator.asked->str, ==, "Una línea que dice muchas cosas|¿Quién?|Yo.|");
   g_string_free (translator.asked, TRUE);
   g_free (translation.source);
