@@ -218,7 +218,7 @@ model_metadata (JsonObject *result)
   set_whole (metadata, "processingTime", derush_json_get_number (result, "processingTime", 0));
   json_object_set_string_member (metadata, "timestamp", "");
   set_whole (metadata, "tokensUsed",
-             derush_json_get_number (usage, "total_tokens", derush_json_get_number (usage, "totalTokens", 0)));
+             derush_json_get_number (usage, "inputTokens", 0) + derush_json_get_number (usage, "outputTokens", 0));
   for (guint i = 0; result && i < G_N_ELEMENTS (members); i++)
     copy_member (result, members[i], metadata, NULL);
   return metadata;

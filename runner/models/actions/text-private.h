@@ -43,7 +43,7 @@ typedef struct {
   gboolean degraded, cached, priced;
   guint n_answers;
   double cost;
-  gint64 prompt_tokens, completion_tokens, total_tokens;
+  JsonObject *usage; /* NULL: nothing is said of it */
   gint64 started; /* monotonic, in µs */
 } DerushTextTally;
 

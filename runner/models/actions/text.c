@@ -243,10 +243,31 @@ derush_text_transcript_shorten (JsonObject *transcript, gsize length)
 
 /* ── Answers ────────────────────────────────────────────────────────────── */
 
+/* Tokens, seconds, characters, images …: whatever it is counted in. */
+static void
+add_usage (DerushTextTally *tally, JsonObject *usage)
+{
+  JsonObjectIter iter;
+  const char *name;
+
+  if (!usage)
+    return;
+  if (!tally->usage)
+    tally->usage = json_object_new ();
+  json_object_iter_init_ordered (&iter, usage);
+  while (json_object_iter_next_ordered (&iter, &name, NULL)) {
+    double sum = derush_json_get_number (usage, name, 0) + derush_json_get_number (tally->usage, name, 0);
+
+    if (sum == floor (sum))
+      json_object_set_int_member (tally->usage, name, (gint64)sum);
+    else
+      json_object_set_double_member (tally->usage, name, sum);
+  }
+}
+
 void
 derush_text_tally_add (DerushTextTally *tally, JsonObject *answer)
 {
-  JsonObject *usage = derush_json_get_object (answer, "usage");
   JsonNode *cost = json_object_get_member (answer, "cost");
   gboolean priced = cost && !JSON_NODE_HOLDS_NULL (cost),
            degraded = derush_json_get_boolean (answer, "degraded", FALSE);
@@ -266,16 +287,13 @@ derush_text_tally_add (DerushTextTally *tally, JsonObject *answer)
   tally->cached = (tally->n_answers == 0 || tally->cached) && derush_json_get_boolean (answer, "cached", FALSE);
   tally->degraded |= degraded;
   tally->cost += derush_json_get_number (answer, "cost", 0);
-  tally->prompt_tokens += derush_json_get_int (usage, "prompt_tokens", 0);
-  tally->completion_tokens += derush_json_get_int (usage, "completion_tokens", 0);
-  tally->total_tokens += derush_json_get_int (usage, "total_tokens", 0);
+  add_usage (tally, derush_json_get_object (answer, "usage"));
   tally->n_answers++;
 }
 
 void
 derush_text_tally_sign (const DerushTextTally *tally, JsonObject *result)
 {
-  JsonObject *usage = json_object_new ();
   g_autofree char *now = derush_time_to_iso8601 (derush_time_now_ms ());
 
   json_object_set_string_member (result, "provider", tally->provider ? tally->provider : "");
@@ -288,11 +306,7 @@ derush_text_tally_sign (const DerushTextTally *tally, JsonObject *result)
     json_object_set_double_member (result, "cost", tally->cost);
   else
     json_object_set_null_member (result, "cost");
-  json_object_set_int_member (usage, "prompt_tokens", tally->prompt_tokens);
-  json_object_set_int_member (usage, "completion_tokens", tally->completion_tokens);
-  json_object_set_int_member (usage, "total_tokens",
-                              MAX (tally->total_tokens, tally->prompt_tokens + tally->completion_tokens));
-  json_object_set_object_member (result, "usage", usage);
+  json_object_set_object_member (result, "usage", tally->usage ? json_object_ref (tally->usage) : json_object_new ());
   json_object_set_string_member (result, "timestamp", now);
   if (tally->started > 0)
     json_object_set_int_member (result, "processingTime", (g_get_monotonic_time () - tally->started) / 1000);
@@ -305,6 +319,7 @@ derush_text_tally_clear (DerushTextTally *tally)
   g_clear_pointer (&tally->engine, g_free);
   g_clear_pointer (&tally->reason, g_free);
   g_clear_pointer (&tally->last_engine, g_free);
+  g_clear_pointer (&tally->usage, json_object_unref);
 }
 
 /* ── Asking ─────────────────────────────────────────────────────────────── */

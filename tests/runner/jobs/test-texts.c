@@ -196,7 +196,7 @@ value_from (const char *type, const char *data, const char *results_text)
 
 #define ENGINE                                                                                                         \
   "'provider':'local','engine':'apertium','degraded':true,'reason':'no key','cost':0,'cached':false,"                  \
-  "'usage':{'total_tokens':12},'timestamp':'2026-01-01T00:00:00.000Z','processingTime':7"
+  "'usage':{'inputTokens':10,'outputTokens':2},'timestamp':'2026-01-01T00:00:00.000Z','processingTime':7"
 
 static void
 assert_engine (JsonObject *metadata)
