@@ -44,7 +44,7 @@ typedef struct {
   guint n_answers;
   double cost;
   JsonObject *usage; /* NULL: nothing is said of it */
-  gint64 started; /* monotonic, in µs */
+  gint64 started;    /* monotonic, in µs */
 } DerushTextTally;
 
 void derush_text_tally_add (DerushTextTally *tally, JsonObject *answer);
