@@ -61,6 +61,13 @@ set_transport_error (ModelCall *call, const GError *cause, GError **error)
     g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
   else if (cause->domain == DERUSH_MODELS_ERROR)
     g_set_error_literal (error, cause->domain, cause->code, said);
+  else if (g_error_matches (cause, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                 _ ("Nobody that is trusted vouches for the certificate of %s at %s; see DERUSH_MODEL_CA_FILE: %s"),
+                 call->provider->name, call->provider->base_url, said);
+  else if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE))
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s answers more than can be right: %s"),
+                 call->provider->name, said);
   else
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE,
                  _ ("%s cannot be reached at %s; look at its address and the network: %s"), call->provider->name,
@@ -172,10 +179,11 @@ judge_transport (ModelCall *call, ModelRequest *request, const GError *cause, Ou
 static ModelResponse *
 judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete, Outcome *outcome, GError **error)
 {
+  const char *id = model_response_get_header (response, "x-request-id");
   g_autoptr (GError) refusal = NULL;
 
   g_free (call->request_id);
-  call->request_id = g_strdup (model_response_get_header (response, "x-request-id"));
+  call->request_id = id ? model_redact (id) : NULL;
   model_limits_read_headers (call->provider->limits, response->headers, derush_time_now_ms ());
   if (response->status >= 200 && response->status <= 299) {
     if (!complete || complete (call, response, error))

@@ -42,6 +42,17 @@ keep_memory_private (void)
   prctl (PR_SET_DUMPABLE, 0);
 }
 
+/* The programs that start workers have checked it. */
+static void
+set_log_level (DerushConfig *config)
+{
+  static const char *const names[] = {"error", "warn", "info", "debug"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_ascii_strcasecmp (derush_config_get_string (config, "DERUSH_LOG_LEVEL"), names[i]) == 0)
+      derush_log_set_level (i);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -69,6 +80,7 @@ main (int argc, char **argv)
     g_printerr ("%s\n", error->message);
     return 1;
   }
+  set_log_level (config);
   return argc == 2 ? list (models)
                    : derush_step_server_run (DERUSH_STEP_SOCKET_FD, NULL, derush_model_worker_handle, models);
 }

@@ -135,7 +135,8 @@ static void
 set_setting (const char *name, const char *value, const char *origin, gboolean secret, gpointer user_data)
 {
   static const char *const folders[] = {"DERUSH_STATE_DIR", "DERUSH_CACHE", NULL};
-  static const char *const names[] = {"DERUSH_PRICES", "DERUSH_LOG_LEVEL", "DERUSH_LOCAL_MODELS_URL", NULL};
+  static const char *const names[] = {"DERUSH_PRICES", "DERUSH_LOG_LEVEL", "DERUSH_DEBUG", "DERUSH_LOCAL_MODELS_URL",
+                                      NULL};
   static const char *const prefixes[] = {"OPENAI_",        "HUGGINGFACE_",        "DERUSH_MODEL",
                                          "DERUSH_OPENAI_", "DERUSH_HUGGINGFACE_", NULL};
   GStrv *environment = user_data;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the fakes of model servers share: a server on a free port, forms, a plan of faults, a log of what was asked.
 // POST /__faults takes a list of faults, the first for the next request; GET /__log answers what was asked since the start.
+import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import zlib from 'node:zlib';
 
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
@@ -233,10 +235,13 @@ function send(response, answer) {
 
 // ── The server ──────────────────────────────────────────────────────────────
 
+const pem = name => fs.readFileSync(new URL(name, import.meta.url));
+
 /* handle (asked) answers {status?, type?, headers?, body}, or throws a Refusal that fail (refusal) turns into an answer. */
-export async function serve({ handle, fail, port = 0 }) {
+export async function serve({ handle, fail, port = 0, tls = false }) {
   const faults = [], log = [];
-  const server = http.createServer({ requestTimeout: 0 }, async (request, response) => {
+  const credentials = tls ? { key: pem('private-key.pem'), cert: pem('certificate.pem') } : {};
+  const server = (tls ? https : http).createServer({ requestTimeout: 0, ...credentials }, async (request, response) => {
     response.on('error', () => {});
     request.on('error', () => {});
     try {

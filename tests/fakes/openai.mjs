@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A fake of OpenAI's server and of those that speak its language with an accent of their own. What it is asked is checked:
 // an unknown member or field, a wrong type or a missing one is refused as the real server does.
-// usage: node openai.mjs [--dialect openai|whispercpp|speaches|kokoro|ollama|llamacpp|localai|vllm|gpt4o|plain|large] [--key KEY] [--port PORT]
+// usage: node openai.mjs [--dialect openai|whispercpp|speaches|kokoro|ollama|llamacpp|localai|vllm|gpt4o|plain|large] [--key KEY] [--port PORT] [--tls]
 import { parseArgs } from 'node:util';
 import { exampleOf, makeMp3, makePng, makeWav, Refusal, serve } from './lib.mjs';
 
@@ -9,6 +9,7 @@ const { values: options } = parseArgs({ options: {
   dialect: { type: 'string', default: 'openai' },
   key: { type: 'string', default: '' },
   port: { type: 'string', default: '0' },
+  tls: { type: 'boolean', default: false },
 } });
 const dialect = options.dialect;
 const picky = ['openai', 'gpt4o', 'speaches', 'kokoro'].includes(dialect);
@@ -261,7 +262,7 @@ if (dialect === 'whispercpp') {
 }
 
 let base;
-const { port } = await serve({ port: Number(options.port), fail, handle: (asked, plan) => {
+const { port } = await serve({ port: Number(options.port), tls: options.tls, fail, handle: (asked, plan) => {
   const road = roads[`${asked.method} ${asked.path}`];
 
   if (asked.path === '/__picture') {
@@ -277,5 +278,5 @@ const { port } = await serve({ port: Number(options.port), fail, handle: (asked,
   return road({ ...asked, base }, plan);
 } });
 
-base = `http://127.0.0.1:${port}`;
+base = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 console.log(`listening ${base}/v1`);

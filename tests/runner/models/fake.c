@@ -50,7 +50,7 @@ fake_start (const char *program, ...)
                             end_with_parent, NULL, &fake->pid, NULL, &fake->output, NULL, &error);
   g_assert_no_error (error);
   line = read_line (fake->output);
-  g_assert_true (g_str_has_prefix (line, "listening http://127.0.0.1:"));
+  g_assert_true (g_str_has_prefix (line, "listening http"));
   fake->base_url = g_strdup (line + strlen ("listening "));
   fake->folder = g_dir_make_tmp ("derush-models-XXXXXX", &error);
   g_assert_no_error (error);

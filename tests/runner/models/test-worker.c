@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "fake.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define KEY "sk-planted-0123456789abcdef"
+
+/* ── A worker ───────────────────────────────────────────────────────────── */
+
+typedef struct {
+  GPid pid;
+  int socket;
+  char *errors; /* the file that its stderr goes to */
+} Worker;
+
+static Worker *
+worker_start (Fake *fake, const char *const *settings)
+{
+  Worker *worker = g_new0 (Worker, 1);
+  const char *argv[] = {g_getenv ("DERUSH_MODEL_WORKER"), NULL};
+  g_auto (GStrv) environment = g_get_environ ();
+  const int target = 3;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *state = g_build_filename (fake->folder, "state", NULL);
+  FILE *errors;
+  int ends[2];
+
+  environment = g_environ_setenv (environment, "DERUSH_LOG_LEVEL", "debug", TRUE);
+  environment = g_environ_setenv (environment, "DERUSH_STATE_DIR", state, TRUE);
+  environment = g_environ_setenv (environment, "DERUSH_MODEL_CACHE_SIZE", "0", TRUE);
+  environment = g_environ_setenv (environment, "DERUSH_MODEL_ATTEMPTS", "2", TRUE);
+  for (guint i = 0; settings[i]; i += 2)
+    environment = g_environ_setenv (environment, settings[i], settings[i + 1], TRUE);
+  worker->errors = g_build_filename (fake->folder, "errors", NULL);
+  errors = fopen (worker->errors, "we");
+  g_assert_nonnull (errors);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  g_spawn_async_with_pipes_and_fds (NULL, argv, (const char *const *)environment, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                    -1, fileno (errors), fileno (errors), &ends[1], &target, 1, &worker->pid, NULL,
+                                    NULL, NULL, &error);
+  g_assert_no_error (error);
+  fclose (errors);
+  close (ends[1]);
+  worker->socket = ends[0];
+  return worker;
+}
+
+static void
+worker_stop (Worker *worker)
+{
+  close (worker->socket);
+  waitpid (worker->pid, NULL, 0);
+  g_free (worker->errors);
+  g_free (worker);
+}
+
+/* The next message of one of the types, with what came before it. */
+static JsonObject *
+worker_read (Worker *worker, const char *type, GString *all)
+{
+  for (;;) {
+    g_autoptr (GString) line = g_string_new (NULL);
+    g_autoptr (JsonObject) message = NULL;
+    char c;
+
+    while (read (worker->socket, &c, 1) == 1 && c != '\n')
+      g_string_append_c (line, c);
+    g_assert_cmpuint (line->len, >, 0);
+    g_string_append (all, line->str);
+    message = fake_json (line->str);
+    if (strstr (type, derush_json_get_string (message, "type", "-")))
+      return g_steal_pointer (&message);
+  }
+}
+
+static void
+worker_ask (Worker *worker, Fake *fake, const char *text)
+{
+  g_autofree char *line = g_strdup_printf (
+      "{\"type\":\"run\",\"id\":1,\"action\":\"ask\",\"parameters\":{\"task\":\"chat\",\"request\":{\"name\":\"answer\","
+      "\"content\":\"%s\"}},\"results\":{},\"directory\":\"%s\",\"inputs\":[]}\n",
+      text, fake->folder);
+
+  g_assert_cmpint (write (worker->socket, line, strlen (line)), ==, strlen (line));
+}
+
+/* ── Keys ───────────────────────────────────────────────────────────────── */
+
+static char *
+read_proc (GPid pid, const char *name)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/%s", pid, name);
+  char *text = NULL;
+  gsize length = 0;
+
+  g_file_get_contents (path, &text, &length, NULL);
+  for (gsize i = 0; i < length; i++)
+    if (text[i] == '\0')
+      text[i] = ' ';
+  return text;
+}
+
+/* Servers that show a wrong key in their answer, in plain or in part. */
+static void
+test_keys (void)
+{
+  static const char *const faults[] = {
+      "[]",
+      "[{\"fault\":\"status\",\"status\":500,\"body\":\"the key " KEY " is bad\",\"always\":true}]",
+      "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key: " KEY
+      "\"}},\"headers\":{\"x-request-id\":\"" KEY "\"}}]",
+  };
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", NULL);
+  const char *settings[] = {"OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fake->base_url, NULL};
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
+    Worker *worker = worker_start (fake, settings);
+    g_autoptr (GString) all = g_string_new (NULL);
+    g_autoptr (JsonObject) ready = worker_read (worker, "ready", all), ended = NULL;
+    g_autofree char *command = read_proc (worker->pid, "cmdline"), *limits = read_proc (worker->pid, "limits");
+    g_autofree char *errors = NULL, *grep = g_strdup_printf ("grep -rl -e '%s' '%s'", KEY, fake->folder), *found = NULL;
+
+    g_assert_null (strstr (command, KEY));
+    g_assert_true (g_regex_match_simple ("Max core file size +0 +0 ", limits, 0, 0));
+    fake_plan (fake, faults[i]);
+    worker_ask (worker, fake, "Hello.");
+    ended = worker_read (worker, "result error", all);
+    g_assert_cmpstr (derush_json_get_string (ended, "type", NULL), ==, i == 0 ? "result" : "error");
+    g_file_get_contents (worker->errors, &errors, NULL, NULL);
+    /* It did write what it does. */
+    g_assert_nonnull (strstr (errors, "/v1/chat/completions"));
+    g_assert_null (strstr (errors, KEY));
+    g_assert_null (strstr (all->str, KEY));
+    g_spawn_command_line_sync (grep, &found, NULL, NULL, NULL);
+    g_assert_cmpstr (found, ==, "");
+    worker_stop (worker);
+  }
+}
+
+/* ── Trust ──────────────────────────────────────────────────────────────── */
+
+static JsonObject *
+ask (DerushConfig *config, GError **error)
+{
+  g_autoptr (DerushModels) models = derush_models_new (config, error);
+  g_autoptr (JsonObject) request = fake_json ("{\"name\":\"answer\",\"content\":\"Hello.\"}");
+
+  return models ? derush_models_call (models, "chat", request, NULL, NULL, error) : NULL;
+}
+
+static void
+test_certificate (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--tls", "--key", KEY, NULL);
+  g_autofree char *certificate = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "tests/fakes/certificate.pem", NULL);
+  g_autoptr (DerushConfig) distrusting =
+      fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fake->base_url, NULL);
+  g_autoptr (DerushConfig) trusting = fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fake->base_url,
+                                                   "DERUSH_MODEL_CA_FILE", certificate, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) refused = ask (distrusting, &error), answer = NULL;
+
+  g_assert_null (refused);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_assert_nonnull (strstr (error->message, "TLS"));
+  g_clear_error (&error);
+  answer = ask (trusting, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (derush_json_get_string (answer, "text", NULL));
+}
+
+static void
+test_proxy (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--tls", "--key", KEY, NULL);
+  const char *port = strrchr (fake->base_url, ':') + 1;
+  g_autofree char *number = g_strndup (port, strspn (port, "0123456789"));
+  g_autoptr (Fake) proxy = fake_start ("proxy.mjs", "--to", number, NULL);
+  g_autofree char *certificate = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "tests/fakes/certificate.pem", NULL);
+  g_autofree char *address = g_strndup (proxy->base_url, strlen (proxy->base_url) - strlen ("/v1"));
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", "https://fake.invalid/v1", "DERUSH_MODEL_CA_FILE",
+                   certificate, "DERUSH_MODEL_PROXY", address, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = ask (config, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (derush_json_get_string (answer, "text", NULL));
+}
+
+static void
+test_no_encryption (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", NULL);
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", "http://192.0.2.1/v1", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = ask (config, &error);
+
+  g_assert_null (answer);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_ALLOW_HTTP"));
+}
+
+/* ── Connections ────────────────────────────────────────────────────────── */
+
+static void
+test_connections (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", NULL);
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_BASE_URL", fake->base_url, "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autoptr (JsonObject) request = fake_json ("{\"name\":\"answer\",\"content\":\"Hello.\"}");
+  g_autoptr (JsonArray) log = NULL;
+  gint64 first;
+
+  fake_plan (fake, "[]");
+  for (guint i = 0; i < 3; i++) {
+    g_autoptr (JsonObject) answer = derush_models_call (models, "chat", request, NULL, NULL, &error);
+
+    g_assert_no_error (error);
+  }
+  log = fake_log (fake);
+  g_assert_cmpuint (json_array_get_length (log), ==, 3);
+  first = derush_json_get_int (fake_asked (log, 0), "connection", 0);
+  g_assert_cmpint (first, >, 0);
+  for (guint i = 1; i < 3; i++)
+    g_assert_cmpint (derush_json_get_int (fake_asked (log, i), "connection", 0), ==, first);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("SOUP_FORCE_HTTP1", "1", FALSE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/models/worker/keys-are-in-no-log-file-message-or-command-line", test_keys);
+  g_test_add_func ("/models/worker/a-certificate-that-nobody-vouches-for-is-refused", test_certificate);
+  g_test_add_func ("/models/worker/a-proxy-can-be-used", test_proxy);
+  g_test_add_func ("/models/worker/keys-are-not-sent-without-encryption", test_no_encryption);
+  g_test_add_func ("/models/worker/one-connection-serves-several-calls", test_connections);
+  return g_test_run ();
+}
