@@ -24,8 +24,10 @@ struct _DerushHttpServer {
   DerushBullmqControl *control;
   HttpWatch *watch;
   HttpEvents *events;
-  GHashTable *connections; /* of HttpConnection: what is being read or answered */
-  char *token;             /* NULL: everybody may */
+  GHashTable *connections; /* of SoupServerMessage: what is being read or answered */
+  GHashTable *idle;        /* GSocket → timer: connections between two requests */
+  guint max_connections;
+  char *token; /* NULL: everybody may */
   gsize max_body;
   guint timeout; /* in s */
   guint n_requests;

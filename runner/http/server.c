@@ -6,10 +6,13 @@
 #include "http-private.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <glib/gi18n-lib.h>
 
 #define MAX_CONNECTIONS 2000
 #define BACKLOG 1024
+#define MAX_FILES 4096
+#define IDLE_SHARE 3 /* how much longer a connection may be idle than a request may take */
 #define MAX_HEADERS (16 * 1024)
 #define MAX_DISCARDED (64 * 1024 * 1024) /* of a body that was refused */
 #define STATE "derush-http-state"
@@ -462,12 +465,74 @@ exchange_free (gpointer data)
   g_free (exchange);
 }
 
+/* ── Connections between two requests ───────────────────────────────────── */
+
+typedef struct {
+  DerushHttpServer *server;
+  GSocket *socket;
+} Idle;
+
+static gboolean
+on_idle_over (gpointer user_data)
+{
+  Idle *idle = user_data;
+
+  g_hash_table_steal (idle->server->idle, idle->socket);
+  g_socket_shutdown (idle->socket, TRUE, TRUE, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+idle_free (gpointer data)
+{
+  Idle *idle = data;
+
+  g_object_unref (idle->socket);
+  g_free (idle);
+}
+
+static void
+remove_timer (gpointer timer)
+{
+  g_source_remove (GPOINTER_TO_UINT (timer));
+}
+
+static void
+become_idle (DerushHttpServer *self, GSocket *socket)
+{
+  Idle *idle;
+  guint timer;
+
+  if (!socket || g_socket_is_closed (socket))
+    return;
+  idle = g_new0 (Idle, 1);
+  idle->server = self;
+  idle->socket = g_object_ref (socket);
+  timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, self->timeout * IDLE_SHARE, on_idle_over, idle, idle_free);
+  g_hash_table_replace (self->idle, socket, GUINT_TO_POINTER (timer));
+}
+
+/* Some idle connection makes place for one that is not. */
+static void
+close_idle (DerushHttpServer *self)
+{
+  GHashTableIter iter;
+  gpointer socket;
+
+  g_hash_table_iter_init (&iter, self->idle);
+  if (!g_hash_table_iter_next (&iter, &socket, NULL))
+    return;
+  g_socket_shutdown (socket, TRUE, TRUE, NULL);
+  g_hash_table_iter_remove (&iter);
+}
+
 static void
 on_exchange_over (SoupServerMessage *message, gpointer user_data)
 {
   DerushHttpServer *self = user_data;
 
   g_hash_table_remove (self->connections, message);
+  become_idle (self, soup_server_message_get_socket (message));
   /* Its timer and its request go with it. */
   g_object_set_data (G_OBJECT (message), STATE, NULL);
 }
@@ -485,7 +550,10 @@ on_started (SoupServer *soup, SoupServerMessage *message, gpointer user_data)
   exchange->message = message;
   g_object_set_data_full (G_OBJECT (message), STATE, exchange, exchange_free);
   g_hash_table_add (self->connections, message);
-  if (g_hash_table_size (self->connections) > MAX_CONNECTIONS)
+  g_hash_table_remove (self->idle, soup_server_message_get_socket (message));
+  if (g_hash_table_size (self->connections) + g_hash_table_size (self->idle) > self->max_connections)
+    close_idle (self);
+  if (g_hash_table_size (self->connections) > self->max_connections)
     cut (message);
   else
     give_time (exchange, self->timeout);
@@ -542,6 +610,14 @@ comes_from_a_page (SoupMessageHeaders *headers, SoupServerMessage *message)
          (host && !g_hostname_is_ip_address (host) && g_ascii_strcasecmp (host, "localhost") != 0);
 }
 
+/* Who has two lengths to choose from may be misled about where the next request begins. */
+static gboolean
+has_two_lengths (SoupMessageHeaders *headers)
+{
+  return soup_message_headers_get_list (headers, "Transfer-Encoding") &&
+         soup_message_headers_get_list (headers, "Content-Length");
+}
+
 static void
 on_headers (SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user_data)
 {
@@ -555,7 +631,9 @@ on_headers (SoupServer *soup, SoupServerMessage *message, const char *path, GHas
   exchange = exchange_of (message);
   g_signal_connect (message, "got-chunk", G_CALLBACK (on_chunk), NULL);
   found = http_route_find (routes, soup_server_message_get_method (message), path, &exchange->route, NULL, &allowed);
-  if (size_of_headers (headers) > MAX_HEADERS) {
+  if (has_two_lengths (headers)) {
+    refuse_early (exchange, SOUP_STATUS_BAD_REQUEST, _ ("A request has either Content-Length or Transfer-Encoding"));
+  } else if (size_of_headers (headers) > MAX_HEADERS) {
     refuse_early (exchange, 431, _ ("The headers are too large"));
   } else if (self->token && !(exchange->route && exchange->route->open) &&
              !http_token_matches (self->token, soup_message_headers_get_one (headers, "Authorization"))) {
@@ -635,6 +713,23 @@ listen_on (DerushHttpServer *self, const char *text, const char *host, guint16 p
   return FALSE;
 }
 
+/* Shells and systemd allow few open files where nobody asks for more. */
+static guint
+allow_files (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
+    return 1024;
+  if (limit.rlim_cur < MAX_FILES && limit.rlim_max > limit.rlim_cur) {
+    struct rlimit more = {.rlim_cur = MIN (limit.rlim_max, MAX_FILES), .rlim_max = limit.rlim_max};
+
+    if (setrlimit (RLIMIT_NOFILE, &more) == 0)
+      limit = more;
+  }
+  return MIN (limit.rlim_cur, G_MAXINT);
+}
+
 static void
 introduce (DerushHttpServer *self, const char *host)
 {
@@ -685,6 +780,8 @@ derush_http_server_new (DerushConfig *config, DerushStore *store, const DerushRe
   self->max_body = derush_config_get_int (config, "DERUSH_HTTP_MAX_BODY");
   self->timeout = derush_config_get_int (config, "DERUSH_HTTP_TIMEOUT");
   self->connections = g_hash_table_new (NULL, NULL);
+  self->idle = g_hash_table_new_full (NULL, NULL, NULL, remove_timer);
+  self->max_connections = MIN (MAX_CONNECTIONS, allow_files () / 2);
   self->clients = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)derush_bullmq_queue_free);
   self->soup = g_object_new (SOUP_TYPE_SERVER, "raw-paths", TRUE, "server-header", "derushd", NULL);
   soup_server_add_early_handler (self->soup, NULL, on_headers, self, NULL);
@@ -738,6 +835,7 @@ derush_http_server_free (DerushHttpServer *self)
   g_clear_pointer (&self->control, derush_bullmq_control_free);
   g_hash_table_unref (self->clients);
   g_hash_table_unref (self->connections);
+  g_clear_pointer (&self->idle, g_hash_table_unref);
   derush_config_unref (self->config);
   derush_redis_address_free (self->address);
   g_strfreev (self->queues);

@@ -307,6 +307,54 @@ main(async () => {
     assert.equal((await ask(base, '/healthz')).status, 200);
   });
 
+  await test('requests that are made to confuse end with an error, alone, and cost no memory', async () => {
+    const line = 'POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n';
+    const job = JSON.stringify({ type: 'SELF_TEST', data: { do: 'ok', durationMs: 0 }, options: { jobId: 'smuggled' } });
+    const hidden = `POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${job.length}\r\n\r\n${job}`;
+    const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))[1]) / 1024;
+    const before = rss();
+    const counts = await video.queue.getJobCountByTypes('completed', 'failed', 'waiting', 'active', 'delayed');
+
+    await Promise.all([
+      [`${line}Content-Length: 99999999999999999999\r\n\r\n`, /^(HTTP\/1\.1 4|$)/],
+      [`${line}Content-Length: -1\r\n\r\n`, /^(HTTP\/1\.1 4|$)/],
+      [`${line}Content-Length: 2, 2\r\n\r\n{}`, /^(HTTP\/1\.1 4|$)/],
+      [`${line}Transfer-Encoding: chunked\r\n\r\nnonsense\r\n`, /^(HTTP\/1\.1 4|$)/],
+      [`${line}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}`, /^(HTTP\/1\.1 4|$)/],
+      [`${line}Transfer-Encoding: gzip\r\n\r\n`, /^(HTTP\/1\.1 [45]|$)/],
+      [`GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${'X: y\r\n'.repeat(20000)}\r\n`, /^(HTTP\/1\.1 4|$)/],
+      [`GET /${'a'.repeat(100000)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`, /^(HTTP\/1\.1 4|$)/],
+      ['GET /healthz HTTP/1.0\r\n\r\n', /^HTTP\/1\.[01] 200 /],
+      ['GET /api/jobs/%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 404 /],
+      ['GET http://example.com/api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 40[03] /],
+      // Whichever length counts, the rest must not be taken as a request of its own.
+      [`POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${hidden.length + 5}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${hidden}`, /^(HTTP\/1\.1 4|$)/],
+    ].map(async ([text, expected]) => {
+      const answer = await speak(port, text);
+      assert.match(answer, expected, `${text.slice(0, 160)} → ${answer.slice(0, 200)}`);
+      assert.equal((await ask(base, '/healthz')).status, 200);
+    }));
+    assert.equal(await video.queue.getJob('smuggled'), undefined);
+    await Promise.all(Array.from({ length: 4 }, () => post(base, '/api/jobs', 'x'.repeat(30 * 1024 * 1024), { described: false }).catch(() => {})));
+    assert.ok(rss() < before + 24, `${before} MiB before, ${rss()} MiB after`);
+    assert.equal(await video.queue.getJobCountByTypes('completed', 'failed', 'waiting', 'active', 'delayed'), counts);
+  });
+
+  await test('a connection that is used goes on, one that is not is closed', async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const ports = new Set();
+    const get = () => new Promise((done, reject) => http.get({ port, host: '127.0.0.1', path: '/healthz', agent }, response => {
+      ports.add(response.socket.localPort);
+      response.resume().on('end', done);
+    }).on('error', reject));
+    const idle = speak(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+
+    for (const begun = Date.now(); Date.now() < begun + 8000; await sleep(400)) await get();
+    assert.equal(ports.size, 1);
+    assert.match(await idle, /^HTTP\/1\.1 200 /);
+    agent.destroy();
+  });
+
   await test('while Redis hangs, health answers at once and says so', async () => {
     process.kill(redis.process.pid, 'SIGSTOP');
     try {
@@ -363,6 +411,7 @@ main(async () => {
     assert.equal((await ask(door, '/api/status', { headers: { authorization: 'Bearer sesame' } })).status, 200);
     assert.equal((await ask(door, '/healthz')).status, 200);
     assert.equal((await ask(door, '/metrics')).status, 401);
+    assert.equal((await ask(door, '/api/events')).status, 401);
     const { status, stderr } = await guarded.stop();
     assert.equal(status, 0);
     assert.ok(!stderr.includes('sesame'));
