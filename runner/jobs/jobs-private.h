@@ -78,7 +78,7 @@ gboolean aspect_parse (const char *text, gint64 *numerator, gint64 *denominator)
 /* How many parts of a film one job may find, or make shorts of: a person wants to look at each. */
 #define MAX_MOMENTS 50
 /* How many clips: the film is read for many at a time, but each is a file of its own that is written, checked and named,
- * which takes at least a fifth of a second: so many in a few minutes. */
+ * which takes at least a tenth of a second: so many in a few minutes. */
 #define MAX_CLIPS 1000
 
 /*

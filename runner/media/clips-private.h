@@ -26,6 +26,8 @@ gboolean derush_clips_merge (DerushMediaJob *job, DerushMediaInfo *info, const D
 
 /* The parameters of a profile, such as `medium`. */
 GKeyFile *derush_profile_load (const char *quality, GError **error);
+/* Sets those of them that the template has. */
+gboolean derush_profile_apply (DerushTemplate *pipeline_template, const char *quality, GError **error);
 
 /* See transcode.c. */
 int derush_sound_rate (int source_rate);

@@ -4,7 +4,8 @@
 /*
  * Clips one after the other as one film. Each begins where the one before was cut off, for picture and sound alike, so
  * that they do not drift apart over many clips: `concat` only keeps the order, the pads carry the offsets, and `audiorate`
- * fills or drops the few samples in between. At most two clips are open at a time: the one that plays and the next.
+ * fills or drops the few samples in between. At most two clips are open at a time: the one that plays and the next; the
+ * others are no more than places in the order, so that there may be many.
  */
 
 #include "clips-private.h"
@@ -20,13 +21,12 @@
 /* A film of our own making plays; if nothing moves for so long, it never will. */
 #define STALL (60 * G_USEC_PER_SEC)
 
-#define QUEUE "queue max-size-buffers=0 max-size-time=0 max-size-bytes=268435456"
-
 typedef struct {
   GstElement *pipeline;
   const char *file;
-  GstElement *video; /* where the picture of one clip goes */
-  GstElement *audio; /* (nullable) */
+  double offset;
+  GstPad *places[2];     /* picture, sound: of the concats; (nullable) */
+  GstElement *queues[2]; /* while the clip is open */
   GstElement *source, *decoder;
   gint playing; /* atomic: streams that have not ended */
   int fd;
@@ -37,6 +37,8 @@ input_free (Input *input)
 {
   if (input->fd >= 0)
     g_close (input->fd, NULL);
+  g_clear_object (&input->places[0]);
+  g_clear_object (&input->places[1]);
   g_free (input);
 }
 
@@ -46,7 +48,7 @@ on_pad_added (GstElement *decoder, GstPad *pad, gpointer user_data)
   Input *input = user_data;
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
   const char *name = caps ? gst_structure_get_name (gst_caps_get_structure (caps, 0)) : "";
-  GstElement *queue = g_str_has_prefix (name, "video/") ? input->video : input->audio;
+  GstElement *queue = input->queues[g_str_has_prefix (name, "video/") ? 0 : 1];
   g_autoptr (GstPad) sink = queue ? gst_element_get_static_pad (queue, "sink") : NULL;
 
   if (sink && !gst_pad_is_linked (sink))
@@ -65,20 +67,14 @@ on_event (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
   return GST_PAD_PROBE_OK;
 }
 
-static GstElement *
-add_queue (Input *input, const char *name, double offset)
+static void
+add_place (Input *input, int kind)
 {
-  GstElement *pipeline = input->pipeline;
-  g_autoptr (GstElement) concat = gst_bin_get_by_name (GST_BIN (pipeline), name);
-  GstElement *queue = gst_element_factory_make ("queue", NULL);
-  g_autoptr (GstPad) source = gst_element_get_static_pad (queue, "src");
+  g_autoptr (GstElement) concat = gst_bin_get_by_name (GST_BIN (input->pipeline), kind == 0 ? "video" : "audio");
 
-  gst_bin_add (GST_BIN (pipeline), queue);
-  gst_pad_set_offset (source, (gint64)(offset * GST_SECOND));
-  gst_pad_add_probe (source, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_event, input, NULL);
-  input->playing++;
-  gst_element_link (queue, concat);
-  return queue;
+  input->places[kind] = concat ? gst_element_request_pad_simple (concat, "sink_%u") : NULL;
+  if (input->places[kind])
+    input->playing++;
 }
 
 /* The place of a clip in the order; its file is opened when its turn comes. */
@@ -90,10 +86,50 @@ add_clip (GstElement *pipeline, const DerushClip *clip, double offset, GPtrArray
   g_ptr_array_add (inputs, input);
   input->pipeline = pipeline;
   input->file = clip->file;
+  input->offset = offset;
   input->fd = -1;
-  input->video = add_queue (input, "video", offset);
+  add_place (input, 0);
   if (clip->sound)
-    input->audio = add_queue (input, "audio", offset);
+    add_place (input, 1);
+}
+
+static void
+add_queue (Input *input, int kind)
+{
+  GstElement *queue = gst_element_factory_make ("queue", NULL);
+  g_autoptr (GstPad) source = gst_element_get_static_pad (queue, "src");
+
+  gst_bin_add (GST_BIN (input->pipeline), queue);
+  gst_pad_set_offset (source, (gint64)(input->offset * GST_SECOND));
+  gst_pad_add_probe (source, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_event, input, NULL);
+  gst_pad_link (source, input->places[kind]);
+  gst_element_sync_state_with_parent (queue);
+  input->queues[kind] = queue;
+}
+
+/* The template has one input, for those who run it as a line. */
+static void
+remove_input (GstElement *pipeline, DerushTemplate *pipeline_template)
+{
+  static const char *const queues[] = {"video-in", "audio-in"};
+  g_autoptr (GstElement) source =
+      gst_bin_get_by_name (GST_BIN (pipeline), derush_template_get_input_element (pipeline_template));
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (source, "src");
+  g_autoptr (GstPad) peer = gst_pad_get_peer (pad);
+  g_autoptr (GstElement) decoder = gst_pad_get_parent_element (peer);
+
+  gst_bin_remove_many (GST_BIN (pipeline), source, decoder, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (queues); i++) {
+    g_autoptr (GstElement) queue = gst_bin_get_by_name (GST_BIN (pipeline), queues[i]);
+    g_autoptr (GstPad) end = queue ? gst_element_get_static_pad (queue, "src") : NULL;
+    g_autoptr (GstPad) place = end ? gst_pad_get_peer (end) : NULL;
+    g_autoptr (GstElement) concat = place ? gst_pad_get_parent_element (place) : NULL;
+
+    if (!concat)
+      continue;
+    gst_bin_remove (GST_BIN (pipeline), queue);
+    gst_element_release_request_pad (concat, place);
+  }
 }
 
 static gboolean
@@ -113,6 +149,9 @@ open_clip (DerushMediaJob *job, Input *input, GError **error)
   input->source = derush_fd_source_new (NULL, input->fd);
   if (derush_mp4_edits_read (input->fd, &edits))
     derush_fd_source_set_overlay (input->source, edits.offset, edits.bytes, edits.length);
+  for (int kind = 0; kind < 2; kind++)
+    if (input->places[kind])
+      add_queue (input, kind);
   input->decoder = gst_element_factory_make ("decodebin", NULL);
   g_signal_connect (input->decoder, "pad-added", G_CALLBACK (on_pad_added), input);
   /* The pipeline may be on its way to PLAYING in a thread of its own: these two follow it once they are linked, the one
@@ -137,6 +176,15 @@ close_clip (Input *input)
   gst_element_set_state (input->source, GST_STATE_NULL);
   gst_element_set_state (input->decoder, GST_STATE_NULL);
   gst_bin_remove_many (GST_BIN (input->pipeline), input->source, input->decoder, NULL);
+  for (int kind = 0; kind < 2; kind++) {
+    GstElement *queue = g_steal_pointer (&input->queues[kind]);
+
+    if (!queue)
+      continue;
+    gst_element_set_locked_state (queue, TRUE);
+    gst_element_set_state (queue, GST_STATE_NULL);
+    gst_bin_remove (GST_BIN (input->pipeline), queue);
+  }
   g_close (input->fd, NULL);
   input->fd = -1;
 }
@@ -161,31 +209,25 @@ move_on (DerushMediaJob *job, GPtrArray *inputs, GError **error)
   return TRUE;
 }
 
-static char *
-describe (DerushMediaJob *job, DerushMediaInfo *info, gboolean sound, GError **error)
+static GstElement *
+build (DerushMediaJob *job, DerushMediaInfo *info, gboolean sound, GError **error)
 {
-  g_autoptr (GKeyFile) profile =
-      derush_profile_load (derush_json_get_string (job->parameters, "quality", "medium"), error);
-  g_autofree char *preset = profile ? g_key_file_get_string (profile, "parameters", "preset", NULL) : NULL;
-  GString *text;
+  g_autofree char *name = g_strdup_printf ("compilation-%s", derush_json_get_string (job->parameters, "format", "mp4"));
+  g_autoptr (DerushTemplate) pipeline_template = derush_template_load (name, error);
+  GstElement *pipeline;
 
-  if (!profile)
+  if (!pipeline_template)
     return NULL;
-  text = g_string_new ("mp4mux name=mux faststart=true ! filesink name=output ");
-  g_string_append_printf (
-      text,
-      "concat name=video adjust-base=false ! identity single-segment=true ! queue max-size-buffers=6 max-size-bytes=0 "
-      "max-size-time=0 ! videoconvert ! video/x-raw,format=I420,pixel-aspect-ratio=1/1 ! x264enc pass=qual "
-      "quantizer=%d vbv-buf-capacity=0 speed-preset=%s ! h264parse ! " QUEUE " ! mux. ",
-      g_key_file_get_integer (profile, "parameters", "crf", NULL), preset ? preset : "veryfast");
-  if (sound)
-    g_string_append_printf (
-        text,
-        "concat name=audio adjust-base=false ! identity single-segment=true ! audioconvert ! audioresample ! audiorate "
-        "! audio/x-raw,rate=%d,channels=%d ! queue ! avenc_aac bitrate=%d ! aacparse ! " QUEUE " ! mux. ",
-        derush_sound_rate (info->audio_rate), info->audio_channels == 1 ? 1 : 2,
-        g_key_file_get_integer (profile, "parameters", "audio-bitrate", NULL));
-  return g_string_free (text, FALSE);
+  if (!sound)
+    derush_template_drop_branch (pipeline_template, "audio");
+  if (!derush_profile_apply (pipeline_template, derush_json_get_string (job->parameters, "quality", "medium"), error) ||
+      (sound && (!derush_template_set_int (pipeline_template, "rate", derush_sound_rate (info->audio_rate), error) ||
+                 !derush_template_set_int (pipeline_template, "channels", info->audio_channels == 1 ? 1 : 2, error))))
+    return NULL;
+  pipeline = derush_template_build (pipeline_template, error);
+  if (pipeline)
+    remove_input (pipeline, pipeline_template);
+  return pipeline;
 }
 
 static gboolean
@@ -233,15 +275,14 @@ derush_clips_merge (DerushMediaJob *job, DerushMediaInfo *info, const DerushClip
                     const char *name, GError **error)
 {
   g_autoptr (GPtrArray) inputs = g_ptr_array_new_with_free_func ((GDestroyNotify)input_free);
-  g_autofree char *path = derush_media_job_path (job, name, error), *text = NULL, *scratch = NULL;
+  g_autofree char *path = derush_media_job_path (job, name, error), *scratch = NULL;
   g_autoptr (GstElement) pipeline = NULL, output = NULL, mux = NULL;
   gboolean sound = FALSE, success;
   double offset = 0;
 
   for (guint i = 0; i < n_clips; i++)
     sound |= clips[i].sound;
-  text = path ? describe (job, info, sound, error) : NULL;
-  pipeline = text ? gst_parse_launch (text, error) : NULL;
+  pipeline = path ? build (job, info, sound, error) : NULL;
   if (!pipeline)
     return FALSE;
   scratch = g_strconcat (path, ".faststart", NULL);

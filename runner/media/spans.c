@@ -182,14 +182,37 @@ watch_sink (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 
 /* ── Branches: in the loop's thread ─────────────────────────────────────── */
 
-/* Rotation, language and titles, as the decoder has said them. */
-static void
-pass_tags (Reader *reader, int kind, GstAppSrc *feed)
+static GstPad *
+hold_pad (Reader *reader, int kind)
 {
-  GstElement *sink = derush_media_pipeline_get_element (reader->pipeline, sinks[kind]);
-  g_autoptr (GstPad) pad = sink ? gst_element_get_static_pad (sink, "sink") : NULL;
+  GstElement *hold = derush_media_pipeline_get_element (reader->pipeline, holds[kind]);
+
+  return hold ? gst_element_get_static_pad (hold, "sink") : NULL;
+}
+
+/* Whether the decoder has said what comes. */
+static gboolean
+is_introduced (Reader *reader)
+{
+  for (int kind = 0; kind < N_STREAMS; kind++) {
+    g_autoptr (GstPad) pad = hold_pad (reader, kind);
+
+    if (pad && !reader->streams[kind].ended && !gst_pad_has_current_caps (pad))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The kind of picture or sound; rotation, language and titles, as the decoder has said them. */
+static void
+introduce (Reader *reader, int kind, GstAppSrc *feed)
+{
+  g_autoptr (GstPad) pad = hold_pad (reader, kind);
+  g_autoptr (GstCaps) caps = pad ? gst_pad_get_current_caps (pad) : NULL;
   GstEvent *event;
 
+  if (caps)
+    gst_app_src_set_caps (feed, caps);
   for (guint i = 0; pad && (event = gst_pad_get_sticky_event (pad, GST_EVENT_TAG, i)); i++)
     gst_element_send_event (GST_ELEMENT (feed), event);
 }
@@ -214,7 +237,7 @@ open_encode (Reader *reader, Branch *branch, GError **error)
 
     branch->feeds[kind] = feed ? GST_APP_SRC (feed) : NULL;
     if (feed)
-      pass_tags (reader, kind, branch->feeds[kind]);
+      introduce (reader, kind, branch->feeds[kind]);
   }
   return encode;
 }
@@ -302,7 +325,7 @@ wait_for_wish (Reader *reader)
     for (guint i = 0; i < reader->group_end && !wish; i++)
       if (reader->branches[i].state == BRANCH_WANTED)
         wish = &reader->branches[i];
-    if (wish && reader->n_open >= reader->limit && any_finishes (reader))
+    if (wish && ((reader->n_open >= reader->limit && any_finishes (reader)) || !is_introduced (reader)))
       wish = NULL;
     if (!wish && turn == 0)
       g_cond_wait_until (&reader->wanted, &reader->lock, g_get_monotonic_time () + POLL);

@@ -87,8 +87,8 @@ derush_profile_load (const char *quality, GError **error)
   return g_key_file_load_from_file (profile, path, G_KEY_FILE_NONE, error) ? g_steal_pointer (&profile) : NULL;
 }
 
-static gboolean
-apply_profile (DerushTemplate *pipeline_template, const char *quality, GError **error)
+gboolean
+derush_profile_apply (DerushTemplate *pipeline_template, const char *quality, GError **error)
 {
   g_autoptr (GKeyFile) profile = derush_profile_load (quality, error);
   g_auto (GStrv) keys = NULL;
@@ -153,7 +153,7 @@ gboolean
 derush_transcode_apply (DerushTemplate *pipeline_template, DerushMediaInfo *info, JsonObject *parameters,
                         GError **error)
 {
-  return apply_profile (pipeline_template, derush_json_get_string (parameters, "quality", "medium"), error) &&
+  return derush_profile_apply (pipeline_template, derush_json_get_string (parameters, "quality", "medium"), error) &&
          (!info->video_id || apply_picture (pipeline_template, info, parameters, error)) &&
          (!info->audio_id || apply_sound (pipeline_template, info, error));
 }
