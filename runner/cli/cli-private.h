@@ -26,6 +26,9 @@ int derush_cli_run (GStrv arguments);
 int derush_cli_add (GStrv arguments);
 int derush_cli_status (GStrv arguments);
 int derush_cli_cancel (GStrv arguments);
+int derush_cli_health (GStrv arguments);
+int derush_cli_stats (GStrv arguments);
+int derush_cli_order (GStrv arguments);
 int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
 int derush_cli_export (GStrv arguments);
@@ -113,6 +116,14 @@ JsonObject *derush_cli_execution (DerushConfig *config, const char *name, GError
 void derush_cli_print_executions (JsonArray *executions);
 void derush_cli_print_execution (JsonObject *execution);
 int derush_cli_workflow_cancel (GStrv arguments);
+
+/* ── A daemon that runs ── */
+
+JsonObject *derush_cli_ask_daemon (DerushConfig *config, const char *method, const char *path, JsonObject *body,
+                                   guint *status, GError **error);
+void derush_cli_add_daemon (GString *text, JsonObject *status);
+void derush_cli_add_counts (GString *text, JsonObject *queues);
+void derush_cli_add_workers (GString *text, JsonObject *workers);
 
 /* ── Whether the machine has what jobs need ── */
 

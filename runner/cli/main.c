@@ -18,8 +18,18 @@ typedef struct {
 static const Command commands[] = {
     {"run", derush_cli_run, N_ ("Run a job here and now, without Redis or a daemon")},
     {"add", derush_cli_add, N_ ("Add a job to a queue")},
-    {"status", derush_cli_status, N_ ("Show the queues, or one job")},
+    {"status", derush_cli_status, N_ ("Show the queues and the daemon’s workers, or one job")},
     {"cancel", derush_cli_cancel, N_ ("Stop a job that waits or is being run")},
+    {"health", derush_cli_health, N_ ("Show whether the daemon can do its jobs")},
+    {"stats", derush_cli_stats, N_ ("Show what the daemon has done")},
+    {"restart", derush_cli_order, N_ ("Give a worker of the daemon a new process")},
+    {"stop-after-job", derush_cli_order, N_ ("Stop a worker of the daemon after its job")},
+    {"start", derush_cli_order, N_ ("Start a worker of the daemon that was stopped")},
+    {"pause", derush_cli_order, N_ ("Let no job of a queue begin")},
+    {"resume", derush_cli_order, N_ ("Let the jobs of a queue begin again")},
+    {"drain", derush_cli_order, N_ ("End the daemon once its jobs have ended")},
+    {"stop", derush_cli_order, N_ ("End the daemon as SIGTERM does")},
+    {"reload", derush_cli_order, N_ ("Have the daemon read its settings again")},
     {"workflow", derush_cli_workflow, N_ ("Run a workflow of several jobs here and now, or list them")},
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
     {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},
@@ -40,7 +50,7 @@ print_help (void)
             "Commands:\n"),
          stdout);
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    printf ("  %-10s %s\n", commands[i].name, _ (commands[i].summary));
+    printf ("  %-14s %s\n", commands[i].name, _ (commands[i].summary));
   fputs (_ ("\n"
             "“derush COMMAND --help” shows what a command takes.\n"
             "  --help     this text\n"

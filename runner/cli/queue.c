@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <glib/gi18n.h>
 
 /* How long Redis may take to answer, in s, and how often a job is looked at while waiting for it, in ms. */
@@ -334,27 +335,13 @@ derush_cli_add (GStrv given)
 
 /* ── derush status ──────────────────────────────────────────────────────── */
 
-static const char *const shown_counts[] = {"waiting", "prioritized", "active", "delayed", "completed", "failed"};
+/* How often --watch looks, and how soon it hears that it is interrupted, in ms. */
+#define WATCH_INTERVAL 1000
+#define WATCH_STEP 50
 
-static void
-print_counts (const char *queue, JsonObject *counts, gboolean header)
-{
-  if (header) {
-    printf ("%-20s", _ ("queue"));
-    for (guint i = 0; i < G_N_ELEMENTS (shown_counts); i++)
-      printf (" %11s", shown_counts[i]);
-    putchar ('\n');
-  }
-  printf ("%-20s", queue);
-  for (guint i = 0; i < G_N_ELEMENTS (shown_counts); i++)
-    printf (" %11" G_GINT64_FORMAT, derush_json_get_int (counts, shown_counts[i], 0));
-  if (derush_json_get_boolean (counts, "paused", FALSE))
-    printf ("  %s", _ ("paused"));
-  putchar ('\n');
-}
-
-static int
-show_counts (Connection *connection, const char *const *queues, gboolean json)
+/* The counts of @queues by their name; NULL after printing why not. */
+static JsonObject *
+get_counts (Connection *connection, const char *const *queues)
 {
   g_autoptr (JsonObject) all = json_object_new ();
 
@@ -365,18 +352,108 @@ show_counts (Connection *connection, const char *const *queues, gboolean json)
 
     derush_bullmq_queue_get_counts_async (queue, begin (connection), on_answer, connection);
     counts = derush_bullmq_queue_get_counts_finish (queue, answer (connection), &error);
-    if (!counts)
-      return print_failure (connection, error);
-    if (!json)
-      print_counts (queues[i], counts, i == 0);
+    if (!counts) {
+      print_failure (connection, error);
+      return NULL;
+    }
     json_object_set_object_member (all, queues[i], counts);
   }
-  if (json) {
-    g_autofree char *text = derush_json_object_to_string (all);
+  return g_steal_pointer (&all);
+}
 
-    puts (text);
+/* What `/api/status` says, with the counts among its queues. @counts: (nullable); @why: (out): why no daemon was asked */
+static JsonObject *
+get_overview (DerushConfig *config, JsonObject *counts, char **why)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = derush_cli_ask_daemon (config, "GET", "/api/status", NULL, NULL, &error);
+  JsonObject *known = derush_json_get_object (answer, "data"),
+             *overview = known ? json_object_ref (known) : json_object_new (),
+             *served = derush_json_get_object (overview, "queues");
+  g_autoptr (GList) names = counts ? json_object_get_members (counts) : NULL;
+
+  if (!known) {
+    json_object_set_boolean_member (overview, "running", FALSE);
+    *why = g_strdup (error ? error->message : "");
   }
-  return DERUSH_CLI_COMPLETED;
+  for (GList *name = names; name; name = name->next) {
+    JsonObject *own = json_object_get_object_member (counts, name->data),
+               *said = derush_json_get_object (served, name->data);
+
+    if (said) {
+      json_object_set_int_member (own, "concurrency", derush_json_get_int (said, "concurrency", 0));
+      json_object_set_int_member (own, "running", derush_json_get_int (said, "active", 0));
+      json_object_set_boolean_member (own, "pausedHere", derush_json_get_boolean (said, "pausedHere", FALSE));
+    }
+  }
+  if (counts)
+    json_object_set_object_member (overview, "queues", json_object_ref (counts));
+  return overview;
+}
+
+static void
+add_overview (GString *text, JsonObject *overview, const char *why, gboolean is_off)
+{
+  JsonObject *queues = derush_json_get_object (overview, "queues"),
+             *workers = derush_json_get_object (overview, "workers");
+
+  if (!why) {
+    derush_cli_add_daemon (text, overview);
+    g_string_append_c (text, '\n');
+  }
+  if (queues)
+    derush_cli_add_counts (text, queues);
+  if (workers) {
+    g_string_append_c (text, '\n');
+    derush_cli_add_workers (text, workers);
+  }
+  if (why && !is_off)
+    g_string_append_printf (text, "\n%s\n", why);
+}
+
+/* Prints it once. */
+static int
+show_overview (Connection *connection, const char *const *queues, gboolean json, gboolean clear)
+{
+  g_autoptr (JsonObject) counts = get_counts (connection, queues), overview = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *why = NULL;
+
+  overview = get_overview (connection->config, counts, &why);
+  if (!counts && why)
+    return DERUSH_CLI_FAILED;
+  if (json) {
+    g_autofree char *line = derush_json_object_to_string (overview);
+
+    g_string_append_printf (text, "%s\n", line);
+  } else {
+    add_overview (text, overview, why,
+                  strcmp (derush_config_get_string (connection->config, "DERUSH_HTTP_ADDRESS"), "off") == 0);
+  }
+  if (clear)
+    fputs ("\033[H\033[J", stdout);
+  if (fputs (text->str, stdout) < 0 || fflush (stdout) != 0)
+    return DERUSH_CLI_FAILED;
+  return counts ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
+}
+
+/* Until it is interrupted, or nobody reads it any more. */
+static int
+watch_overview (Connection *connection, const char *const *queues, gboolean json)
+{
+  g_autoptr (GCancellable) interrupted = derush_cli_catch_signals ();
+  gboolean clear = !json && isatty (STDOUT_FILENO);
+
+  for (guint n = 0; !g_cancellable_is_cancelled (interrupted) && !ferror (stdout); n++) {
+    if (n > 0 && !clear && !json)
+      putchar ('\n');
+    show_overview (connection, queues, json, clear);
+    for (guint i = 0; i < WATCH_INTERVAL / WATCH_STEP && !g_cancellable_is_cancelled (interrupted); i++) {
+      g_timeout_add (WATCH_STEP, on_tick, connection->loop);
+      g_main_loop_run (connection->loop);
+    }
+  }
+  return ferror (stdout) ? DERUSH_CLI_FAILED : DERUSH_CLI_COMPLETED;
 }
 
 /* A line of two columns. printf() would pad by bytes, of which labels with accents have more than characters. */
@@ -507,20 +584,25 @@ derush_cli_status (GStrv given)
   g_auto (Connection) connection = {0};
   g_autoptr (DerushConfig) config = NULL;
   g_autofree char *queue = NULL;
-  gboolean json = FALSE;
+  gboolean json = FALSE, watch = FALSE;
   const GOptionEntry entries[] = {
       {"queue", 0, 0, G_OPTION_ARG_STRING, &queue, N_ ("Look at QUEUE instead of those that the daemon serves"),
        N_ ("QUEUE")},
+      {"watch", 'w', 0, G_OPTION_ARG_NONE, &watch, N_ ("Show it again every second, until it is interrupted"), NULL},
       {"json", 0, 0, G_OPTION_ARG_NONE, &json, N_ ("Print one JSON object"), NULL},
       G_OPTION_ENTRY_NULL,
   };
 
-  if (!derush_cli_parse (&arguments, _ ("[ID]"),
-                         _ ("Counts the jobs of each queue, or shows one job: its state, progress and result."), NULL,
-                         entries))
+  if (!derush_cli_parse (
+          &arguments, _ ("[ID]"),
+          _ ("Counts the jobs of each queue and shows the workers of the daemon, or one job: its state, progress "
+             "and result."),
+          _ ("Redis is asked for the jobs, the daemon at DERUSH_HTTP_ADDRESS for its workers."), entries))
     return DERUSH_CLI_USAGE;
   if (g_strv_length (arguments) > 2)
     return derush_cli_usage_error ("status", "%s", _ ("one ID, please"));
+  if (watch && arguments[1])
+    return derush_cli_usage_error ("status", "%s", _ ("--watch shows the queues, not a job"));
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_USAGE;
@@ -528,5 +610,6 @@ derush_cli_status (GStrv given)
   connection_init (&connection, config);
   if (arguments[1])
     return show_job (&connection, (const char *const *)queues, arguments[1], json);
-  return show_counts (&connection, (const char *const *)queues, json);
+  return watch ? watch_overview (&connection, (const char *const *)queues, json)
+               : show_overview (&connection, (const char *const *)queues, json, FALSE);
 }

@@ -265,7 +265,8 @@ async function queues(film) {
   await test('derush add --delay makes a delayed job, derush status counts it', async () => {
     const { stdout } = await derush(['add', 'SELF_TEST', '-p', 'do=ok', '-p', 'durationMs=0', '--queue', 'video-processing', '--delay', '3600000', '--json'], { environment: own });
     const { id } = JSON.parse(stdout);
-    const counts = JSON.parse((await derush(['status', '--json'], { environment: own })).stdout);
+    const { running, queues: counts } = JSON.parse((await derush(['status', '--json'], { environment: own })).stdout);
+    assert.equal(running, false);
     assert.equal(counts['video-processing'].delayed, 1);
     assert.equal(counts['ai-processing'].waiting, 0);
     assert.match((await derush(['status'], { environment: own })).stdout, /^video-processing +0/m);
