@@ -362,8 +362,17 @@ def bench_storm(options, folders):
     return [{'what': 'three daemons', 'figures': node_figures(storm, '--jobs', '1000', '--kill-every', '4000', '--outage', '60')}]
 
 
+def bench_accuracy(options, folders):
+    """Word error rates of the local engines, on flite's speech and on that of DERUSH_SHARED; what is no speech; translations"""
+    import accuracy
+
+    figures, missed = accuracy.measure()
+    figures['missed'] = missed
+    return [{'what': 'derush-models', 'figures': figures}]
+
+
 BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start,
-           'thumbnailer': bench_thumbnailer, 'service': bench_service, 'storm': bench_storm}
+           'thumbnailer': bench_thumbnailer, 'service': bench_service, 'storm': bench_storm, 'accuracy': bench_accuracy}
 
 
 def print_table(results):
