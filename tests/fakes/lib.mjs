@@ -113,20 +113,23 @@ function pngChunk(type, data) {
 }
 
 export function makePng(width, height, grey = 128) {
-  const header = Buffer.alloc(13);
+  const header = Buffer.alloc(13), rows = Buffer.alloc((width + 1) * height, grey);
 
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header[8] = 8;
+  for (let y = 0; y < height; y++)
+    rows[y * (width + 1)] = 0; // no filter
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), pngChunk('IHDR', header),
-    pngChunk('IDAT', zlib.deflateSync(Buffer.alloc((width + 1) * height, grey))), pngChunk('IEND', Buffer.alloc(0)),
+    pngChunk('IDAT', zlib.deflateSync(rows)), pngChunk('IEND', Buffer.alloc(0)),
   ]);
 }
 
 // ── JSON schemas: values that fit ───────────────────────────────────────────
 
-export function exampleOf(schema) {
+// What begins also ends, after it has begun.
+export function exampleOf(schema, name = '') {
   if (schema.const !== undefined)
     return schema.const;
   if (schema.enum)
@@ -134,12 +137,12 @@ export function exampleOf(schema) {
   switch (Array.isArray(schema.type) ? schema.type[0] : schema.type) {
     case 'object':
       return Object.fromEntries((schema.required ?? Object.keys(schema.properties ?? {})).map(name =>
-        [name, exampleOf(schema.properties?.[name] ?? {})]));
+        [name, exampleOf(schema.properties?.[name] ?? {}, name)]));
     case 'array':
       return Array.from({ length: schema.minItems ?? 1 }, () => exampleOf(schema.items ?? { type: 'string' }));
     case 'number':
     case 'integer':
-      return schema.minimum ?? 0;
+      return Math.min((schema.minimum ?? 0) + (/^end/.test(name) ? 1 : 0), schema.maximum ?? Infinity);
     case 'boolean':
       return true;
     case 'null':
