@@ -162,7 +162,7 @@ typedef struct {
 
 extern const Field envelope_fields[];
 extern const JobType video_processing, thumbnail_generation, highlight_detection, short_creation,
-    highlight_clip_creation, ai_analysis, content_generation, image_generation, transcription, translation,
+    highlight_clip_creation, ai_analysis, content_generation, image_generation, transcription, translation, voiceover,
     workflow_execution, self_test, analysis;
 
 const JobType *job_type_find (const char *name);

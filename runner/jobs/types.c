@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define VIDEO_QUEUE "video-processing"
-#define AI_QUEUE "ai-processing"
 
 GQuark
 derush_jobs_error_quark (void)
@@ -22,7 +21,6 @@ derush_jobs_error_quark (void)
   return (GQuark)quark;
 }
 
-static const JobType voiceover = {"VOICEOVER", AI_QUEUE, "VOICE_OVER GENERATE_VOICEOVER"};
 static const JobType workflow_step = {"WORKFLOW_STEP", VIDEO_QUEUE, ""};
 
 static const JobType *const types[] = {

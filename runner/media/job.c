@@ -17,6 +17,7 @@ static const struct {
     {"shorts", derush_action_shorts},         {"clips", derush_action_clips},
     {"frames", derush_action_frames},         {"pictures", derush_action_pictures},
     {"self-test", derush_action_self_test},   {"speech-audio", derush_action_speech_audio},
+    {"voice-mix", derush_action_voice_mix},   {"voice-encode", derush_action_voice_encode},
 };
 
 DerushMediaAction

@@ -72,6 +72,8 @@ JsonObject *derush_action_pictures (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_clips (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_shorts (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_speech_audio (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_voice_encode (DerushMediaJob *job, GError **error);
+JsonObject *derush_action_voice_mix (DerushMediaJob *job, GError **error);
 JsonObject *derush_action_self_test (DerushMediaJob *job, GError **error);
 
 void derush_media_job_progress (DerushMediaJob *job, double progress);

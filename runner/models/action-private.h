@@ -35,6 +35,7 @@ typedef struct {
 typedef JsonObject *(*DerushModelAction) (DerushModelJob *job, GError **error);
 
 JsonObject *derush_action_transcribe (DerushModelJob *job, GError **error);
+JsonObject *derush_action_speak (DerushModelJob *job, GError **error);
 
 DerushModelAction derush_model_action_find (const char *name);
 JsonObject *derush_model_worker_handle (DerushStepRequest *request, gpointer models, GError **error);

@@ -31,6 +31,7 @@ static const struct {
     {"content", derush_action_content},
     {"image", derush_action_image},
     {"transcribe", derush_action_transcribe},
+    {"speak", derush_action_speak},
 };
 
 /* Returns: (nullable): what a step of this name does */

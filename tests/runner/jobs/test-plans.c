@@ -325,6 +325,7 @@ test_types_without_a_plan (void)
                                         "IMAGE_GENERATION",
                                         "TRANSLATION",
                                         "TRANSCRIPTION",
+                                        "VOICEOVER",
                                         NULL};
 
   for (guint i = 0; derush_job_types ()[i]; i++) {
