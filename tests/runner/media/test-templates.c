@@ -48,10 +48,9 @@ static void
 every_printed_line_runs (void)
 {
   g_autoptr (GPtrArray) names = derush_template_list ();
-  g_autofree char *voice = g_build_filename (directory, "voice.wav", NULL);
 
   /* The second input of a mixing template, as its text names it. */
-  g_assert_cmpint (symlink (film, voice), ==, 0);
+  g_free (test_shell (directory, "ffmpeg -v error -f lavfi -i sine=d=1:r=16000 voice.wav"));
   for (guint i = 0; i < names->len; i++) {
     const char *name = g_ptr_array_index (names, i);
     g_autoptr (DerushTemplate) one = derush_template_load (name, NULL);
