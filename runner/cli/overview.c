@@ -68,6 +68,7 @@ derush_cli_add_counts (GString *text, JsonObject *queues)
   end_row (text);
   for (GList *name = names; name; name = name->next) {
     JsonObject *counts = json_object_get_object_member (queues, name->data);
+    const char *reason = derush_json_get_string (counts, "heldBack", "none");
 
     add_cell (text, name->data, 20);
     for (guint i = 0; i < G_N_ELEMENTS (shown); i++)
@@ -76,6 +77,8 @@ derush_cli_add_counts (GString *text, JsonObject *queues)
       add_cell (text, _ (" paused"), 0);
     else if (derush_json_get_boolean (counts, "pausedHere", FALSE))
       add_cell (text, _ (" paused in this daemon"), 0);
+    if (strcmp (reason, "none") != 0)
+      g_string_append_printf (text, _ (" held back: %s"), reason);
     end_row (text);
   }
 }

@@ -369,7 +369,8 @@ get_overview (DerushConfig *config, JsonObject *counts, char **why)
   g_autoptr (JsonObject) answer = derush_cli_ask_daemon (config, "GET", "/api/status", NULL, NULL, &error);
   JsonObject *known = derush_json_get_object (answer, "data"),
              *overview = known ? json_object_ref (known) : json_object_new (),
-             *served = derush_json_get_object (overview, "queues");
+             *served = derush_json_get_object (overview, "queues"),
+             *admitted = derush_json_get_object (derush_json_get_object (overview, "admission"), "queues");
   g_autoptr (GList) names = counts ? json_object_get_members (counts) : NULL;
 
   if (!known) {
@@ -384,6 +385,8 @@ get_overview (DerushConfig *config, JsonObject *counts, char **why)
       json_object_set_int_member (own, "concurrency", derush_json_get_int (said, "concurrency", 0));
       json_object_set_int_member (own, "running", derush_json_get_int (said, "active", 0));
       json_object_set_boolean_member (own, "pausedHere", derush_json_get_boolean (said, "pausedHere", FALSE));
+      json_object_set_string_member (
+          own, "heldBack", derush_json_get_string (derush_json_get_object (admitted, name->data), "reason", "none"));
     }
   }
   if (counts)

@@ -239,6 +239,7 @@ async function health(redis) {
     assert.ok(Math.abs(data.details.disk.outputs.free - bavail * bsize) < 2 ** 30, `${data.details.disk.outputs.free} is about ${bavail * bsize}`);
     assert.equal(data.details.disk.outputs.belowFloor, true);
     assert.equal((await full.derush('health')).status, 1);
+    await until(async () => /^health .* held back: disk$/m.test((await full.derush('status')).stdout), 'the status to say why');
     assert.equal((await full.stop()).status, 0);
 
     const away = await startServed(redis, { queues: ['health'], environment: { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' } });
