@@ -135,6 +135,7 @@ may_send (ModelCall *call, const char *endpoint, GError **error)
 typedef struct {
   gboolean retry;
   gboolean trouble; /* of the endpoint, not of this request */
+  gboolean told;    /* the server says when to come back */
   gint64 delay;     /* in ms; -1: as we like */
 } Outcome;
 
@@ -192,8 +193,12 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
   } else {
     model_fault_read (&call->fault, response);
     outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry"));
-    outcome->trouble = outcome->retry;
+    /* Too many requests are no fault of the server. */
+    outcome->trouble = outcome->retry && response->status != 429;
     outcome->delay = model_retry_server_delay (response->headers, call->fault.estimated_time, derush_time_now_ms ());
+    outcome->told = outcome->delay >= 0;
+    if (response->status == 429 && outcome->told)
+      model_limits_hold (call->provider->limits, derush_time_now_ms () + outcome->delay);
     refusal = model_fault_to_error (call);
     if (response->status == 401)
       model_limits_refuse (call->provider->limits, refusal, now_ms () + REFUSAL);
@@ -236,7 +241,7 @@ wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **
     model_call_debug (call, "retry after %" PRId64 " s", (delay + 999) / 1000);
     return FALSE;
   }
-  if (!model_limits_take_retry (call->provider->limits, now_ms ())) {
+  if (!outcome->told && !model_limits_take_retry (call->provider->limits, now_ms ())) {
     model_call_debug (call, "no retry: the budget is used up");
     return FALSE;
   }

@@ -205,6 +205,17 @@ model_limits_read_headers (ModelLimits *limits, GHashTable *headers, gint64 now)
   g_mutex_unlock (&limits->lock);
 }
 
+/* @until: when the server takes requests again, in ms since 1970 */
+void
+model_limits_hold (ModelLimits *limits, gint64 until)
+{
+  g_mutex_lock (&limits->lock);
+  limits->requests.known = TRUE;
+  limits->requests.remaining = 0;
+  limits->requests.reset = until;
+  g_mutex_unlock (&limits->lock);
+}
+
 static gint64
 take (Bucket *bucket, double amount, gint64 now)
 {

@@ -190,6 +190,47 @@ read_wav (View view, double *duration, gboolean *whole)
   return FALSE;
 }
 
+static void
+put_le32 (guint8 *p, guint32 value)
+{
+  for (guint i = 0; i < 4; i++)
+    p[i] = value >> (8 * i);
+}
+
+/*
+ * model_mend_wav:
+ * @bytes: of a file of any kind
+ *
+ * Returns: (transfer full): the same; a WAV file whose header does not know how long the sound is has been told
+ */
+GBytes *
+model_mend_wav (GBytes *bytes)
+{
+  View view = view_of (bytes);
+  gsize position = 12;
+
+  if (!starts_with (view, 0, "RIFF", 4) || !starts_with (view, 8, "WAVE", 4) || view.size > G_MAXINT32)
+    return g_bytes_ref (bytes);
+  while (view.size - position >= 8) {
+    gsize length = le32 (view.data + position + 4), left = view.size - position - 8;
+    guint8 *mended;
+
+    if (memcmp (view.data + position, "data", 4) != 0) {
+      if (length > left)
+        break;
+      position += MIN (8 + length + (length & 1), view.size - position);
+      continue;
+    }
+    if (length != 0 && length < 0x7fffff00)
+      break;
+    mended = g_memdup2 (view.data, view.size);
+    put_le32 (mended + 4, view.size - 8);
+    put_le32 (mended + position + 4, left);
+    return g_bytes_new_take (mended, view.size);
+  }
+  return g_bytes_ref (bytes);
+}
+
 /* MPEG audio: the length of a frame and of its sound, from its four bytes. */
 static gsize
 mpeg_frame (const guint8 *p, double *seconds)

@@ -327,14 +327,15 @@ model_call_keep_sound (ModelCall *call, ModelResponse *response, GError **error)
   JsonObject *result;
   double duration;
   gboolean whole;
+  g_autoptr (GBytes) bytes = model_mend_wav (response->body);
   gsize length;
-  const char *data = g_bytes_get_data (response->body, &length);
+  const char *data = g_bytes_get_data (bytes, &length), *type = model_sniff_audio (bytes, &duration, &whole);
 
   if (!path || !derush_file_write_atomically (path, data, length, error))
     return NULL;
   result = json_object_new ();
   json_object_set_string_member (result, "file", name);
-  json_object_set_string_member (result, "format", model_sniff_audio (response->body, &duration, &whole));
+  json_object_set_string_member (result, "format", g_str_equal (type, "ogg") ? "opus" : type);
   return result;
 }
 

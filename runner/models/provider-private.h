@@ -166,6 +166,7 @@ gboolean model_fault_names (const ModelFault *fault, const char *word);
 const char *model_sniff_picture (GBytes *bytes, int *width, int *height, gboolean *whole);
 const char *model_sniff_audio (GBytes *bytes, double *duration, gboolean *whole);
 void model_digest_file (GChecksum *digest, const char *path);
+GBytes *model_mend_wav (GBytes *bytes);
 double model_wav_duration (const char *path);
 goffset model_file_size (const char *path);
 const char *model_response_describe (ModelResponse *response);

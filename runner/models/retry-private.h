@@ -25,6 +25,7 @@ void model_limits_succeeded (ModelLimits *limits, const char *endpoint);
 void model_limits_failed (ModelLimits *limits, const char *endpoint, gint64 now);
 void model_limits_gave_up (ModelLimits *limits, const char *endpoint);
 void model_limits_read_headers (ModelLimits *limits, GHashTable *headers, gint64 now);
+void model_limits_hold (ModelLimits *limits, gint64 until);
 void model_limits_refuse (ModelLimits *limits, const GError *error, gint64 until);
 GError *model_limits_get_refusal (ModelLimits *limits, gint64 now);
 gboolean model_limits_take_retry (ModelLimits *limits, gint64 now);

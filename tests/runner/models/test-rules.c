@@ -310,6 +310,9 @@ test_buckets (void)
   g_assert_cmpint (model_limits_wait (limits, 60, NOW + 1000), ==, 2000);
   g_assert_cmpint (model_limits_wait (limits, 60, NOW + 3000), ==, 1000);
   g_assert_cmpint (model_limits_wait (limits, 60, NOW + 4000), ==, 0);
+  model_limits_hold (limits, NOW + 9000);
+  g_assert_cmpint (model_limits_wait (limits, 0, NOW + 5000), ==, 4000);
+  g_assert_cmpint (model_limits_wait (limits, 0, NOW + 9000), ==, 0);
   model_limits_free (limits);
 }
 
@@ -416,11 +419,17 @@ test_sound (void)
   gboolean whole;
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GBytes) wav = make_wav (cases[i].length, cases[i].said);
+    g_autoptr (GBytes) wav = make_wav (cases[i].length, cases[i].said), mended = NULL;
+    const guint8 *header;
 
     g_assert_cmpstr (model_sniff_audio (wav, &duration, &whole), ==, "wav");
     g_assert_cmpfloat_with_epsilon (duration, cases[i].duration, 0.001);
     g_assert_true (whole == cases[i].whole);
+    mended = model_mend_wav (wav);
+    g_assert_cmpuint (g_bytes_get_size (mended), ==, 44 + cases[i].length);
+    header = g_bytes_get_data (mended, NULL);
+    g_assert_cmpuint (header[40] | header[41] << 8 | header[42] << 16 | (guint32)header[43] << 24, ==,
+                      cases[i].said == 16000 ? 16000 : cases[i].length);
   }
   for (guint i = 0; i < 10; i++)
     memcpy (mp3 + i * 417, frame, sizeof frame);
