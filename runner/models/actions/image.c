@@ -19,13 +19,33 @@ copy (JsonObject *from, const char *name, JsonObject *to)
     json_object_set_member (to, name, json_node_copy (node));
 }
 
+/* What is to stand on the picture, where the prompt says so: in quotes, or behind “saying” and the like. */
+static char *
+title_of (const char *prompt)
+{
+  g_autoptr (GRegex) regex =
+      g_regex_new ("[“\"«]\\s*([^“”\"«»]{1,200}?)\\s*[”\"»]|\\b(?:saying|that says|that reads|titled|entitled|with the "
+                   "(?:words|title|text))\\s+(.{1,200}?)[.!]?$",
+                   G_REGEX_CASELESS, 0, NULL);
+  g_autoptr (GMatchInfo) match = NULL;
+  g_autofree char *quoted = NULL;
+
+  if (!g_regex_match (regex, prompt, 0, &match))
+    return NULL;
+  quoted = g_match_info_fetch (match, 1);
+  return *quoted ? g_steal_pointer (&quoted) : g_match_info_fetch (match, 2);
+}
+
 static JsonObject *
 make_request (DerushModelJob *job, guint n, const char *frame)
 {
   static const char *const same[] = {"prompt", "width", "height", "quality", "style", "title", "seed", "model"};
   JsonObject *request = json_object_new ();
   g_autofree char *path = frame ? g_build_filename (job->directory, frame, NULL) : NULL;
+  g_autofree char *title = title_of (derush_json_get_string (job->parameters, "prompt", ""));
 
+  if (title)
+    json_object_set_string_member (request, "title", title);
   for (guint i = 0; i < G_N_ELEMENTS (same); i++)
     copy (job->parameters, same[i], request);
   json_object_set_int_member (request, "n", n);

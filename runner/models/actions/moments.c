@@ -161,15 +161,33 @@ add_signals (JsonObject *signals, JsonObject *measured, double share)
   }
 }
 
+static const char *
+text_of (JsonArray *list, guint i)
+{
+  JsonNode *node = json_array_get_element (list, i);
+
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING ? json_node_get_string (node)
+                                                                                          : NULL;
+}
+
 static void
 add_texts (JsonArray *to, JsonArray *from)
 {
-  for (guint i = 0; i < length_of (from); i++) {
-    JsonNode *node = json_array_get_element (from, i);
+  for (guint i = 0; i < length_of (from); i++)
+    if (text_of (from, i))
+      json_array_add_string_element (to, text_of (from, i));
+}
 
-    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-      json_array_add_string_element (to, json_node_get_string (node));
-  }
+/* Whether @reason only repeats what was measured, as rules in the place of a model do. */
+static gboolean
+repeats (const char *reason, JsonArray *measured)
+{
+  gsize length = 0;
+
+  for (guint i = 0; i < length_of (measured); i++)
+    if (text_of (measured, i) && strstr (reason, text_of (measured, i)))
+      length += strlen (text_of (measured, i)) + 2;
+  return length > 0 && length + 2 >= strlen (reason);
 }
 
 static JsonObject *
@@ -180,18 +198,19 @@ highlight_from (JsonObject *moment, JsonObject *measured, double duration)
   const char *title = derush_json_get_string (moment, "title", ""),
              *reason = derush_json_get_string (moment, "reason", "");
   JsonObject *highlight = json_object_new (), *metadata = json_object_new (), *signals = json_object_new ();
-  JsonArray *reasons = json_array_new (), *tags = json_array_new ();
+  JsonArray *reasons = json_array_new (), *tags = json_array_new (),
+            *said = derush_json_get_array (derush_json_get_object (measured, "metadata"), "reasons");
   double share = measured ? MODEL_WEIGHT : 1;
 
   if (duration > 0)
     end = MIN (end, duration);
-  json_object_set_object_member (signals, "model", signal_new (score, share));
-  json_array_add_string_element (tags, "model");
-  if (*reason)
+  json_object_set_object_member (signals, "CONTENT", signal_new (score, share));
+  json_array_add_string_element (tags, "content");
+  if (*reason && !repeats (reason, said))
     json_array_add_string_element (reasons, reason);
   if (measured) {
     add_signals (signals, measured, 1 - MODEL_WEIGHT);
-    add_texts (reasons, derush_json_get_array (derush_json_get_object (measured, "metadata"), "reasons"));
+    add_texts (reasons, said);
     add_texts (tags, derush_json_get_array (measured, "tags"));
     score = MODEL_WEIGHT * score + (1 - MODEL_WEIGHT) * derush_json_get_number (measured, "confidence", 0);
   }

@@ -434,7 +434,7 @@ test_moments (void)
   g_autoptr (JsonNode) measured = node_from (
       "[{'startTime':12,'endTime':22,'type':'MOTION','confidence':0.6,'tags':['motion'],'metadata':{'signals':"
       "{'MOTION':{'value':1,'weight':0.6}},'reasons':['strong motion']}},"
-      "{'startTime':30,'endTime':35,'type':'AUDIO','confidence':0.5,'metadata':{'signals':{'AUDIO':{'value':1,"
+      "{'startTime':49,'endTime':58,'confidence':0.3,'metadata':{'signals':{'AUDIO':{'value':1,'weight':0.3}},'reasons':['the end']}},{'startTime':30,'endTime':35,'type':'AUDIO','confidence':0.5,'metadata':{'signals':{'AUDIO':{'value':1,"
       "'weight':0.5}},'reasons':['loud']}}]");
   g_autoptr (JsonArray) merged =
       derush_moments_merge (json_node_get_array (moments), json_node_get_array (measured), 60, 10);
@@ -451,6 +451,8 @@ test_moments (void)
       json_array_get_length (derush_json_get_array (derush_json_get_object (first, "metadata"), "reasons")), ==, 2);
   g_assert_cmpstr (json_object_get_string_member (last, "description"), ==, "the end");
   g_assert_cmpfloat_with_epsilon (derush_json_get_number (last, "endTime", 0), 60, 1e-9);
+  g_assert_cmpuint (
+      json_array_get_length (derush_json_get_array (derush_json_get_object (last, "metadata"), "reasons")), ==, 1);
   for (guint i = 0; i < 3; i++) {
     JsonObject *highlight = json_array_get_object_element (merged, i);
 
