@@ -227,6 +227,9 @@ model_fault_to_error (ModelCall *call)
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED, _ ("%s has no engine for this language: %s"),
                         name, said);
   }
+  /* Asked again it would refuse again. */
+  if ((fault->status == 400 || fault->status == 422) && g_strcmp0 (fault->parameter, "voice") == 0)
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("%s has no such voice: %s"), name, said);
   if (is_quota (fault))
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                         _ ("The account at %s has no credit left; add some, or use another provider: %s"), name, said);
