@@ -3,6 +3,7 @@
 // an unknown member or field, a wrong type or a missing one is refused as the real server does.
 // usage: node openai.mjs [--dialect openai|whispercpp|speaches|kokoro|ollama|llamacpp|localai|vllm|gpt4o|plain|large] [--key KEY] [--port PORT] [--tls]
 import { parseArgs } from 'node:util';
+import { faultsOf } from './schema.mjs';
 import { exampleOf, makeMp3, makePng, makeWav, Refusal, serve } from './lib.mjs';
 
 const { values: options } = parseArgs({ options: {
@@ -275,6 +276,12 @@ const { port } = await serve({ port: Number(options.port), tls: options.tls, fai
   if (!road)
     return { status: 404, type: 'text/plain', body: 'File Not Found' };
   authorise(asked);
+  if (dialect === 'openai' || dialect === 'gpt4o') {
+    const [fault] = faultsOf(asked.path, asked);
+
+    if (fault)
+      refuse(400, `does not fit the published schema: ${fault}`, 'schema');
+  }
   return road({ ...asked, base }, plan);
 } });
 

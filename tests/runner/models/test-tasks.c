@@ -141,6 +141,16 @@ check_images (Fixture *fixture)
   g_assert_cmpint (derush_json_get_int (second, "width", 0), >, derush_json_get_int (second, "height", 0));
 }
 
+/* Whoever speaks OpenAI's own language never has to ask twice. */
+static void
+check_log (Fixture *fixture)
+{
+  g_autoptr (JsonArray) log = fake_log (fixture->fake);
+
+  for (guint i = 0; i < json_array_get_length (log); i++)
+    g_assert_cmpstr (derush_json_get_string (fake_asked (log, i), "refused", NULL), ==, NULL);
+}
+
 static void
 test_dialect (gconstpointer dialect)
 {
@@ -159,6 +169,8 @@ test_dialect (gconstpointer dialect)
     if (!g_str_equal (dialect, "plain"))
       check_images (&fixture);
   }
+  if (g_str_equal (dialect, "openai"))
+    check_log (&fixture);
   tear_down (&fixture);
 }
 
