@@ -274,12 +274,13 @@ gboolean
 model_ledger_reserve (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, GError **error)
 {
   g_autoptr (JsonObject) line = NULL;
+  g_autoptr (GError) local = NULL;
   gboolean may = FALSE;
   int fd;
 
   entry->id = g_uuid_string_random ();
   g_mutex_lock (&ledger->lock);
-  fd = open_today (ledger, error);
+  fd = open_today (ledger, &local);
   if (fd >= 0) {
     line = line_of (call, entry, "sent");
     set_amount (line, "amount", entry->estimate);
@@ -288,6 +289,12 @@ model_ledger_reserve (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, G
           check_limit (call, "DERUSH_MODEL_COST_DAY", ledger->day_limit, ledger->day_total, entry->estimate, error) &&
           write_line (fd, line, error);
     close (fd);
+  } else if (ledger->job_limit < 0 && ledger->day_limit < 0) {
+    /* Who has set no limit can do without the account. */
+    derush_log (DERUSH_LOG_WARN, NULL, "%s", local->message);
+    may = TRUE;
+  } else {
+    g_propagate_error (error, g_steal_pointer (&local));
   }
   g_mutex_unlock (&ledger->lock);
   return may;

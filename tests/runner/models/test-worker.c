@@ -209,6 +209,38 @@ test_no_encryption (void)
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_ALLOW_HTTP"));
 }
 
+/* ── Who answers ────────────────────────────────────────────────────────── */
+
+static JsonObject *
+list_first (Fake *fake, const char *key)
+{
+  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_API_KEY", key, "OPENAI_BASE_URL", fake->base_url, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autoptr (JsonObject) list = derush_models_list (models, NULL, &error);
+  g_autofree char *text = derush_json_object_to_string (list);
+
+  g_assert_no_error (error);
+  g_assert_null (strstr (text, key));
+  return json_object_ref (json_array_get_object_element (derush_json_get_array (list, "providers"), 0));
+}
+
+static void
+test_list (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--key", KEY, NULL);
+  g_autoptr (Fake) listless = fake_start ("openai.mjs", "--dialect", "whispercpp", NULL);
+  g_autoptr (JsonObject) good = list_first (fake, KEY), bad = list_first (fake, "sk-another-0123456789"),
+                         other = list_first (listless, KEY);
+
+  g_assert_true (derush_json_get_boolean (good, "answers", FALSE));
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (good, "available")), ==, 1);
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (good, "tasks")), ==, 5);
+  g_assert_false (derush_json_get_boolean (bad, "answers", TRUE));
+  g_assert_nonnull (strstr (derush_json_get_string (bad, "error", ""), "key"));
+  g_assert_true (derush_json_get_boolean (other, "answers", FALSE));
+}
+
 /* ── Connections ────────────────────────────────────────────────────────── */
 
 static void
@@ -246,6 +278,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/worker/a-certificate-that-nobody-vouches-for-is-refused", test_certificate);
   g_test_add_func ("/models/worker/a-proxy-can-be-used", test_proxy);
   g_test_add_func ("/models/worker/keys-are-not-sent-without-encryption", test_no_encryption);
+  g_test_add_func ("/models/worker/providers-are-listed-with-what-they-answer", test_list);
   g_test_add_func ("/models/worker/one-connection-serves-several-calls", test_connections);
   return g_test_run ();
 }
