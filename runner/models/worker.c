@@ -69,7 +69,7 @@ derush_model_worker_handle (DerushStepRequest *request, gpointer models, GError 
   JsonObject *result;
 
   job.context.directory = job.directory;
-  job.context.job_id = derush_json_get_string (job.parameters, "jobId", folder);
+  job.context.job_id = derush_step_request_get_job_id (request) ? derush_step_request_get_job_id (request) : folder;
   job.context.warn = warn;
   job.context.warn_data = request;
   job.context.debug = debug;

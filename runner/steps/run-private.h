@@ -42,7 +42,8 @@ typedef struct {
   const char *name; /* (nullable): of the worker, for people */
   DerushScratch *scratch;
   DerushRunnerWorker workers[DERUSH_N_WORKERS];
-  char *local_models; /* where the model worker that runs was told to find derush-models, or NULL */
+  DerushConfig *model_config; /* what the model worker that runs was started with, or NULL */
+  char *local_models;         /* where the model worker that runs was told to find derush-models, or NULL */
   GMutex lock;
   int keep; /* whether the job that runs comes back though it is cancelled; set by other threads */
 } DerushRunner;

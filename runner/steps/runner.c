@@ -107,14 +107,17 @@ sleep_until (gint64 time, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
-/* Sees to it that derush-models runs, where it is wanted. A model worker that knows it by an older address is replaced. */
+/* Sees to it that derush-models runs, where it is wanted. A model worker that knows it by an older address, or that was started
+ * with older settings, of which keys are some, is replaced. */
 static gboolean
 ensure_local_models (DerushRunner *runner, DerushLocalModels *local, GCancellable *cancellable, GError **error)
 {
   if (!derush_local_models_start (runner->config, local, cancellable, error))
     return FALSE;
-  if (g_strcmp0 (runner->local_models, local->url) != 0)
+  if (g_strcmp0 (runner->local_models, local->url) != 0 || runner->model_config != runner->config)
     drop_process (runner, DERUSH_WORKER_MODEL);
+  g_clear_pointer (&runner->model_config, derush_config_unref);
+  runner->model_config = derush_config_ref (runner->config);
   g_free (runner->local_models);
   runner->local_models = g_strdup (local->url);
   return TRUE;
@@ -250,5 +253,6 @@ derush_runner_clear (DerushRunner *runner)
   for (guint kind = 0; kind < DERUSH_N_WORKERS; kind++)
     g_clear_pointer (&runner->workers[kind].start_error, g_free);
   g_clear_pointer (&runner->local_models, g_free);
+  g_clear_pointer (&runner->model_config, derush_config_unref);
   g_clear_pointer (&runner->scratch, derush_scratch_free);
 }

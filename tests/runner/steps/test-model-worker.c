@@ -379,6 +379,26 @@ test_no_server (Fixture *fixture, gconstpointer data)
   }
 }
 
+static void
+test_new_key (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (DerushConfig) fresh = NULL;
+  gint64 first;
+
+  g_setenv ("OPENAI_API_KEY", "key-before", TRUE);
+  open_slot (fixture);
+  run_model_step (fixture, "environment");
+  first = derush_json_get_int (result_of (fixture, "model"), "pid", 0);
+  g_assert_cmpstr (variable (result_of (fixture, "model"), "OPENAI_API_KEY"), ==, "key-before");
+  g_setenv ("OPENAI_API_KEY", "key-after", TRUE);
+  fresh = derush_config_load (NULL);
+  g_assert_nonnull (fresh);
+  derush_slot_set_config (fixture->slot, fresh);
+  run_model_step (fixture, "environment");
+  g_assert_cmpstr (variable (result_of (fixture, "model"), "OPENAI_API_KEY"), ==, "key-after");
+  g_assert_cmpint (derush_json_get_int (result_of (fixture, "model"), "pid", 0), !=, first);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -387,6 +407,7 @@ main (int argc, char **argv)
   derush_log_set_level (DERUSH_LOG_ERROR);
 #define ADD(path, test) g_test_add ("/steps/model-worker/" path, Fixture, NULL, set_up, test, tear_down)
   ADD ("has-the-keys-that-the-media-worker-has-not", test_two_processes);
+  ADD ("is-replaced-when-a-key-has-changed", test_new_key);
   ADD ("runs-alone-where-no-step-needs-media-and-is-kept", test_only_models);
   ADD ("is-not-started-where-an-earlier-step-made-nothing-to-work-on", test_nothing_to_do);
   ADD ("is-named-when-it-crashes-and-replaced", test_crash);
