@@ -34,6 +34,7 @@ static const Field fields[] = {
     {"title", FIELD_TEXT, .max = 512},
     {"description", FIELD_TEXT, .max = 4096},
     {"addSubtitles", FIELD_BOOLEAN},
+    {"subtitles", FIELD_ANY},
     {"addMusic", FIELD_BOOLEAN},
     {"addWatermark", FIELD_BOOLEAN},
     {"musicUrl", FIELD_TEXT, .max = 8192},
@@ -161,6 +162,10 @@ plan_short_creation (DerushPlan *plan, JsonObject *values, Checker *checker)
   json_object_set_string_member (shorts, "quality", derush_json_get_string (values, "quality", "medium"));
   json_object_set_string_member (shorts, "format", derush_json_get_string (values, "format", "mp4"));
   json_object_set_string_member (shorts, "name", name);
+  if (json_object_has_member (values, "subtitles"))
+    json_object_set_array_member (
+        shorts, "subtitles",
+        cues_read (checker, json_object_get_member (values, "subtitles"), checker_pointer (checker, "subtitles")));
   copy_member (values, "title", shorts, NULL);
   copy_member (values, "description", shorts, NULL);
   json_object_set_string_member (check, "step", "shorts");
@@ -188,6 +193,28 @@ short_outputs (DerushPlan *plan, JsonObject *results, GPtrArray *outputs)
   }
 }
 
+/* What is said in the part, on its own clock. */
+static JsonArray *
+subtitles_within (JsonArray *cues, double from, double to)
+{
+  JsonArray *list = json_array_new ();
+
+  for (guint i = 0; cues && i < json_array_get_length (cues); i++) {
+    JsonObject *cue = json_array_get_object_element (cues, i), *item;
+    double start = MAX (derush_json_get_number (cue, "start", 0), from);
+    double end = MIN (derush_json_get_number (cue, "end", 0), to);
+
+    if (end <= start)
+      continue;
+    item = json_object_new ();
+    set_seconds (item, "start", start - from);
+    set_seconds (item, "end", end - from);
+    json_object_set_string_member (item, "text", derush_json_get_string (cue, "text", ""));
+    json_array_add_object_element (list, item);
+  }
+  return list;
+}
+
 static JsonObject *
 short_row (JsonObject *made, const Finished *finished, JsonObject *parameters)
 {
@@ -212,6 +239,10 @@ short_row (JsonObject *made, const Finished *finished, JsonObject *parameters)
       derush_json_get_string (parameters, "description", derush_json_get_string (made, "description", "")));
   json_object_set_boolean_member (row, "hasSubtitles", FALSE);
   json_object_set_boolean_member (row, "hasMusic", FALSE);
+  json_object_set_array_member (row, "subtitles",
+                                subtitles_within (derush_json_get_array (parameters, "subtitles"),
+                                                  derush_json_get_number (made, "startTime", 0),
+                                                  derush_json_get_number (made, "endTime", 0)));
   json_object_set_string_member (row, "cropPath",
                                  finished_path (finished, derush_json_get_string (made, "cropFile", NULL)));
   copy_member (made, "loudness", row, NULL);

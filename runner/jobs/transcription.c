@@ -159,6 +159,9 @@ transcription_returns (DerushPlan *plan, const Finished *finished, JsonObject *v
   json_object_set_string_member (value, "model", derush_json_get_string (result, "engine", ""));
   set_number (value, "confidence", derush_json_get_number (result, "confidence", 0));
   set_timestamps (plan, result, value);
+  json_object_set_array_member (value, "cues", json_array_new ());
+  if (derush_json_get_array (result, "cues"))
+    copy_member (result, "cues", value, NULL);
   json_object_set_boolean_member (value, "hasSpeakers", speakers && json_array_get_length (speakers) > 0);
   if (speakers)
     copy_member (result, "speakers", value, NULL);

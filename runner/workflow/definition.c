@@ -356,7 +356,8 @@ check_reference (const char *pointer, const WorkflowReference *reference, gpoint
            reference->words[1]);
     return;
   }
-  add_index (step->references, index);
+  if (!reference->optional)
+    add_index (step->references, index);
 }
 
 static void

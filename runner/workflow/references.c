@@ -23,6 +23,9 @@ reference_new (const char *text, gsize length)
   WorkflowReference *reference = g_new0 (WorkflowReference, 1);
 
   reference->text = g_strndup (text, length);
+  reference->optional = g_str_has_suffix (reference->text, "?");
+  if (reference->optional)
+    reference->text[length - 1] = '\0';
   reference->words = g_strsplit (reference->text, ".", -1);
   return reference;
 }
@@ -131,6 +134,8 @@ append_value (GString *text, JsonNode *value, const WorkflowReference *reference
 
   if (string) {
     g_string_append (text, string);
+  } else if (JSON_NODE_HOLDS_NULL (value) && reference->optional) {
+    return TRUE;
   } else if (JSON_NODE_HOLDS_VALUE (value)) {
     g_autofree char *written = derush_json_node_to_string (value);
 
@@ -236,6 +241,19 @@ element_of (JsonArray *array, const char *word)
   return json_array_get_element (array, i);
 }
 
+static JsonNode *
+null_node (void)
+{
+  static JsonNode *node;
+  static gsize ready;
+
+  if (g_once_init_enter (&ready)) {
+    node = json_node_init_null (json_node_alloc ());
+    g_once_init_leave (&ready, 1);
+  }
+  return node;
+}
+
 /*
  * workflow_reference_follow:
  * @first: the word that names a member of @object
@@ -255,6 +273,8 @@ workflow_reference_follow (const WorkflowReference *reference, guint first, Json
     else
       node = NULL;
   }
+  if (!node && reference->optional)
+    return null_node ();
   if (!node)
     g_set_error (error, DERUSH_WORKFLOW_ERROR, DERUSH_ERROR_BAD_INPUT,
                  _ ("${%s} refers to something that is not there"), reference->text);

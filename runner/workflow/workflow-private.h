@@ -8,10 +8,11 @@
 
 G_BEGIN_DECLS
 
-/* What `${…}` says: the words between the dots. */
+/* What `${…}` says: the words between the dots. With a `?` at its end it may lead nowhere, and then is null. */
 typedef struct {
   char *text;
   GStrv words;
+  gboolean optional;
 } WorkflowReference;
 
 void workflow_reference_free (WorkflowReference *reference);

@@ -14,7 +14,9 @@
  * ids, `outputDir`, `metadata`). A text in it may hold references: `${input.MEMBER}` is a member of the input,
  * `${steps.ID.MEMBER}` one of the return value of a step that this one depends on, if only by way of others; further
  * names and numbers behind dots reach into objects and lists. A text that is one reference becomes its value, of
- * whatever type; inside of a longer text it must be a text, a number or a boolean. `$${` stands for `${`.
+ * whatever type; inside of a longer text it must be a text, a number or a boolean. `${…?}` is null, or nothing in a
+ * longer text, where there is no such value: a step that refers to another one only in this way runs without it as well.
+ * `$${` stands for `${`.
  *
  * A step that fails is tried again if its error class says that this can help, `maxRetries` times, after `retryDelay`
  * milliseconds times `backoffMultiplier` to the power of the retries before. If it still fails and its `onFailure` is
@@ -50,7 +52,7 @@ GQuark derush_workflow_error_quark (void);
  * @job_type: as the jobs room spells it
  * @job_data: what the job's data has besides the workflow's input, with references
  * @dependencies: (element-type guint): the indices of the steps that must have ended before
- * @references: (element-type guint): those of the steps that @job_data refers to
+ * @references: (element-type guint): those of the steps that @job_data refers to and cannot do without
  * @estimated_duration: in seconds; the step's weight in the progress of the whole
  * @max_retries: how often it is tried again
  * @skip_on_failure: whether the workflow goes on when it has failed

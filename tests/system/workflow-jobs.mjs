@@ -67,6 +67,10 @@ async function whole(film) {
     assert.deepEqual([transcription.provider, transcription.engine, transcription.degraded], ['local', 'pocketsphinx-en-us', false]);
     assert.ok(value.outputs.some(({ role, path: file }) => role === 'subtitles' && file.endsWith('.srt')));
     assert.ok(shorts.length >= 1);
+    for (const { subtitles, startTime, endTime } of (await video.queue.getJob('x1-shorts')).returnvalue.shorts) {
+      const within = transcription.cues.filter(({ start, end }) => end > startTime && start < endTime);
+      assert.deepEqual(subtitles.map(({ text }) => text), within.map(({ text }) => text));
+    }
     for (const { path: file } of shorts) {
       const { width, height } = (await ffprobe(file)).streams.find(stream => stream.codec_type === 'video');
       assert.deepEqual([width, height], [1080, 1920]);

@@ -94,12 +94,19 @@ test_shorts (void)
 {
   g_autoptr (JsonObject) value = value_from (
       "SHORT_CREATION",
-      "{'videoId':'v1','videoUrl':'/f/a.mp4','startTime':3,'endTime':5,'platform':'TIKTOK','title':'Moon'}",
+      "{'videoId':'v1','videoUrl':'/f/a.mp4','startTime':3,'endTime':5,'platform':'TIKTOK','title':'Moon',"
+      "'subtitles':[{'start':0,'end':3,'text':'before'},{'start':2.5,'end':3.5,'text':'into'},"
+      "{'start':4,'end':9,'text':'out'},{'start':5,'end':6,'text':'behind'}]}",
       "{'shorts':{'shorts':[{'file':'v1-short-001.mp4','cropFile':'v1-short-001.crop.json','startTime':3,'endTime':5,"
       "'duration':2.0,'width':1080,'height':1920,'fps':24,'id':'h1'}]}}",
       NULL);
   JsonObject *row = json_array_get_object_element (json_object_get_array_member (value, "shorts"), 0);
+  g_autoptr (JsonNode) subtitles =
+      json_node_init_array (json_node_alloc (), json_object_get_array_member (row, "subtitles"));
+  g_autofree char *said = derush_json_node_to_string (subtitles);
 
+  g_assert_cmpstr (said, ==,
+                   "[{\"start\":0.0,\"end\":0.5,\"text\":\"into\"},{\"start\":1.0,\"end\":2.0,\"text\":\"out\"}]");
   assert_common (value, "SHORT_CREATION");
   assert_members (row, "filePath", "fileSize", "startTime", "endTime", "duration", "width", "height", "format",
                   "platform", "hasSubtitles", "hasMusic", "cropPath", NULL);

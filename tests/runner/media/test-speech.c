@@ -78,6 +78,8 @@ tear_down (Fixture *fixture, gconstpointer data)
   test_directory_free (fixture->films);
 }
 
+#define shell(...) g_free (test_shell (__VA_ARGS__))
+
 static TestAnswer *
 run (Fixture *fixture, const char *file)
 {
@@ -115,10 +117,9 @@ test_times (Fixture *fixture, gconstpointer data)
   JsonArray *levels;
 
   /* Tones at 1 s and 3 s; the sound of the film begins 0.7 s after its picture. */
-  test_shell (fixture->films,
-              "ffmpeg -v error -f lavfi -i testsrc=d=6:s=160x90:r=25 -itsoffset 0.7 -f lavfi -i "
-              "\"aevalsrc='0.5*sin(2*PI*440*t)*(between(t,1,1.5)+between(t,3,3.5))':s=44100:c=stereo:d=4\" "
-              "-map 0:v -map 1:a -c:v libx264 -preset ultrafast -c:a flac film.mkv");
+  shell (fixture->films, "ffmpeg -v error -f lavfi -i testsrc=d=6:s=160x90:r=25 -itsoffset 0.7 -f lavfi -i "
+                         "\"aevalsrc='0.5*sin(2*PI*440*t)*(between(t,1,1.5)+between(t,3,3.5))':s=44100:c=stereo:d=4\" "
+                         "-map 0:v -map 1:a -c:v libx264 -preset ultrafast -c:a flac film.mkv");
   answer = run (fixture, "film.mkv");
   if (!answer->result)
     g_error ("%s", answer->message);
@@ -145,9 +146,8 @@ test_without_sound (Fixture *fixture, gconstpointer data)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (TestAnswer) answer = NULL;
 
-    test_shell (fixture->films,
-                "ffmpeg -v error -f lavfi -i testsrc=d=2:s=160x90:r=25 %s -c:v libx264 -preset ultrafast %s",
-                cases[i].sound, cases[i].file);
+    shell (fixture->films, "ffmpeg -v error -f lavfi -i testsrc=d=2:s=160x90:r=25 %s -c:v libx264 -preset ultrafast %s",
+           cases[i].sound, cases[i].file);
     answer = run (fixture, cases[i].file);
     g_assert_nonnull (answer->result);
     g_assert_false (json_object_has_member (answer->result, "file"));

@@ -109,6 +109,37 @@ test_retries (void)
   g_assert_cmpint (derush_workflow_run_get_next_retry (run), ==, -1);
 }
 
+/* A step that would like to have what another one returns, and can do without. */
+static void
+test_optional (void)
+{
+  static const char graph[] =
+      "{'id':'w','steps':["
+      "{'id':'a'," V ",'onFailure':'skip'},"
+      "{'id':'b'," V
+      ",'dependencies':['a'],'jobData':{'x':'${steps.a.n?}','y':'n ${steps.a.n?}!','z':'${input.z?}'}}]}";
+
+  for (int failed = 0; failed < 2; failed++) {
+    g_autoptr (DerushWorkflowRun) run = begin (graph, "{}", NULL);
+    g_autoptr (JsonObject) data = NULL;
+    g_autoptr (GError) error = NULL;
+
+    if (failed)
+      g_assert_false (fail (run, 0, DERUSH_ERROR_BAD_INPUT, 0));
+    else
+      complete (run, 0, "{'n':7}");
+    check (run, 0, failed ? "F!" : "C!");
+    data = derush_workflow_run_get_data (run, 1, &error);
+    g_assert_no_error (error);
+    g_assert_true (json_object_get_null_member (data, "z"));
+    g_assert_cmpstr (derush_json_get_string (data, "y", NULL), ==, failed ? "n !" : "n 7!");
+    if (failed)
+      g_assert_true (json_object_get_null_member (data, "x"));
+    else
+      g_assert_cmpint (derush_json_get_int (data, "x", 0), ==, 7);
+  }
+}
+
 static void
 test_no_use (void)
 {
@@ -324,6 +355,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/workflow/runs/a-step-can-do-without-what-it-only-would-like-to-have", test_optional);
   g_test_add_func ("/workflow/runs/steps-become-ready-when-what-they-depend-on-has-ended", test_order);
   g_test_add_func ("/workflow/runs/a-retry-waits-longer-each-time", test_retries);
   g_test_add_func ("/workflow/runs/what-a-retry-cannot-help-is-not-tried-again", test_no_use);
