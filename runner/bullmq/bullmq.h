@@ -233,10 +233,10 @@ void derush_bullmq_queue_set_paused_async (DerushBullmqQueue *queue, gboolean pa
                                            GAsyncReadyCallback callback, gpointer user_data);
 gboolean derush_bullmq_queue_set_paused_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
 
-/* {ids: […]}: of those that have ended as @state says, `completed` or `failed`, the newest first */
-void derush_bullmq_queue_list_ended_async (DerushBullmqQueue *queue, const char *state, guint n,
-                                           GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
-JsonObject *derush_bullmq_queue_list_ended_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+/* {ids: […]}: the newest @n of the state @state, such as `completed`, `failed`, `wait`, `active` or `delayed` */
+void derush_bullmq_queue_list_async (DerushBullmqQueue *queue, const char *state, guint n, GCancellable *cancellable,
+                                     GAsyncReadyCallback callback, gpointer user_data);
+JsonObject *derush_bullmq_queue_list_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
 
 /* ── What happens to the jobs of queues ─────────────────────────────────── */
 

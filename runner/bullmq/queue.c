@@ -445,22 +445,24 @@ on_listed (const BullmqAnswer *said, gpointer user_data)
 }
 
 /**
- * derush_bullmq_queue_list_ended_async:
+ * derush_bullmq_queue_list_async:
  * @queue: a queue
- * @state: `completed` or `failed`
+ * @state: `completed`, `failed`, `wait`, `active`, `delayed`, `prioritized` or `waiting-children`
  * @n: how many at most
  * @cancellable: (nullable): a cancellable
  * @callback: called when the answer is there
  * @user_data: for @callback
  *
- * Lists jobs that have ended.
+ * Lists jobs of a state.
  */
 void
-derush_bullmq_queue_list_ended_async (DerushBullmqQueue *self, const char *state, guint n, GCancellable *cancellable,
-                                      GAsyncReadyCallback callback, gpointer user_data)
+derush_bullmq_queue_list_async (DerushBullmqQueue *self, const char *state, guint n, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer user_data)
 {
-  Operation *operation = operation_new (self, derush_bullmq_queue_list_ended_async, cancellable, callback, user_data);
-  BullmqCommand *command = bullmq_command_new ("ZREVRANGE");
+  Operation *operation = operation_new (self, derush_bullmq_queue_list_async, cancellable, callback, user_data);
+  /* What waits and what is being run are lists, to which new ones are added in front. */
+  BullmqCommand *command =
+      bullmq_command_new (strcmp (state, "wait") == 0 || strcmp (state, "active") == 0 ? "LRANGE" : "ZREVRANGE");
 
   operation->object = json_object_new ();
   bullmq_command_add_key (command, self->base, state, -1);
@@ -471,7 +473,7 @@ derush_bullmq_queue_list_ended_async (DerushBullmqQueue *self, const char *state
 }
 
 /**
- * derush_bullmq_queue_list_ended_finish:
+ * derush_bullmq_queue_list_finish:
  * @queue: a queue
  * @result: what the callback was given
  * @error: return location for an error
@@ -479,7 +481,7 @@ derush_bullmq_queue_list_ended_async (DerushBullmqQueue *self, const char *state
  * Returns: (transfer full) (nullable): `{ids: […]}`, the newest first; %NULL on error
  */
 JsonObject *
-derush_bullmq_queue_list_ended_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+derush_bullmq_queue_list_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }

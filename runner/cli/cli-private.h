@@ -29,6 +29,7 @@ int derush_cli_cancel (GStrv arguments);
 int derush_cli_health (GStrv arguments);
 int derush_cli_stats (GStrv arguments);
 int derush_cli_order (GStrv arguments);
+int derush_cli_purge (GStrv arguments);
 int derush_cli_workflow (GStrv arguments);
 int derush_cli_analysis (GStrv arguments);
 int derush_cli_export (GStrv arguments);

@@ -65,7 +65,7 @@ message_new (DerushConfig *config, const char *method, const char *url, JsonObje
 /*
  * derush_cli_ask_daemon:
  * @config: the settings
- * @method: `GET` or `POST`
+ * @method: `GET`, `POST` or `DELETE`
  * @path: such as `/api/status`
  * @body: (nullable): what is sent
  * @status: (out) (optional): of HTTP; 0: nobody answered

@@ -30,6 +30,7 @@ static const Command commands[] = {
     {"drain", derush_cli_order, N_ ("End the daemon once its jobs have ended")},
     {"stop", derush_cli_order, N_ ("End the daemon as SIGTERM does")},
     {"reload", derush_cli_order, N_ ("Have the daemon read its settings again")},
+    {"purge", derush_cli_purge, N_ ("Remove what there is of a video or a user")},
     {"workflow", derush_cli_workflow, N_ ("Run a workflow of several jobs here and now, or list them")},
     {"analysis", derush_cli_analysis, N_ ("Measure a film and show its shots")},
     {"export", derush_cli_export, N_ ("Write shots and highlights for editing programs")},

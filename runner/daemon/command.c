@@ -276,6 +276,14 @@ reload (GTask *task)
   g_task_return_pointer (task, said, (GDestroyNotify)json_object_unref);
 }
 
+static void
+purge (GTask *task)
+{
+  Order *order = g_task_get_task_data (task);
+
+  derush_daemon_purge (order->daemon, order->queues, order->arguments, task);
+}
+
 /* ── Interface ──────────────────────────────────────────────────────────── */
 
 static const struct {
@@ -290,6 +298,7 @@ static const struct {
     {"resume", resume_queues},
     {"drain", drain},
     {"reload", reload},
+    {"purge", purge},
 };
 
 void

@@ -221,6 +221,17 @@ typedef struct {
 /* Before Redis is told: what is told twice can be told apart, what is told to nobody is lost. */
 void derush_daemon_tell (DerushDaemon *daemon, DerushBullmqJob *job, const DerushEnded *ended);
 
+/* ── What goes ──────────────────────────────────────────────────────────── */
+
+/* Removes in a thread what is beyond its time or quota. */
+void derush_daemon_sweep (DerushDaemon *daemon);
+
+/*
+ * Removes what there is of a video or a user: `{video | user, dryRun}`. The task, whose source is nothing, is given
+ * `{dryRun, jobs, files, bytes, rows, redisJobs, analyses, kept}`.
+ */
+void derush_daemon_purge (DerushDaemon *daemon, GPtrArray *queues, JsonObject *arguments, GTask *task);
+
 /* ── Rows against Redis ─────────────────────────────────────────────────── */
 
 /* Mends rows of jobs that have ended while nobody could say so. */

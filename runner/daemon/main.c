@@ -326,29 +326,12 @@ begin_to_reconcile (Program *program)
   derush_daemon_reconcile_run (program->reconcile);
 }
 
-/* Removing a film of many gigabytes may take its time. */
-static void
-sweep_in_thread (GTask *task, gpointer source, gpointer config, GCancellable *cancellable)
-{
-  derush_checkpoints_sweep (config);
-  g_task_return_boolean (task, TRUE);
-}
-
-static void
-sweep (DerushConfig *config)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
-
-  g_task_set_task_data (task, derush_config_ref (config), (GDestroyNotify)derush_config_unref);
-  g_task_run_in_thread (task, sweep_in_thread);
-}
-
 static gboolean
 on_sweep (gpointer user_data)
 {
   Program *program = user_data;
 
-  sweep (program->daemon.config);
+  derush_daemon_sweep (&program->daemon);
   return G_SOURCE_CONTINUE;
 }
 
@@ -419,7 +402,7 @@ serve (Program *program)
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     g_unix_signal_add (signals[i], on_signal, program);
   g_unix_signal_add (SIGHUP, on_reload, program);
-  sweep (program->daemon.config);
+  derush_daemon_sweep (&program->daemon);
   program->sweeper = g_timeout_add_seconds (SWEEP_INTERVAL, on_sweep, program);
   for (guint i = 0; i < program->queues->len; i++)
     derush_daemon_queue_start (program->queues->pdata[i]);

@@ -16,6 +16,7 @@
 #define MAX_JOBS 500
 #define CHUNK 50
 #define RETRY_S 15
+#define DAY_MS (24 * 60 * 60 * (gint64)1000)
 
 /*
  * Candidate: a job that is looked up in Redis
@@ -99,6 +100,15 @@ add_candidate (DerushDaemonReconcile *self, const char *store_id, gboolean from_
 
 static void look_at_next (DerushDaemonReconcile *self);
 
+/* Its row may have gone on purpose. */
+static gboolean
+is_too_old (DerushDaemonReconcile *self, gint64 ended)
+{
+  gint64 days = derush_config_get_int (self->daemon->config, "DERUSH_RETENTION_ROWS_DAYS");
+
+  return days > 0 && ended < derush_time_now_ms () - days * DAY_MS;
+}
+
 static void
 mend_ended (DerushDaemonReconcile *self, const char *store_id, JsonObject *job, gboolean completed, gboolean from_row)
 {
@@ -124,7 +134,7 @@ mend_ended (DerushDaemonReconcile *self, const char *store_id, JsonObject *job, 
   };
 
   /* Those that are answered at once have no rows. */
-  if (answer && !from_row)
+  if ((answer && !from_row) || is_too_old (self, end.ended))
     return;
   end.cancelled =
       !completed && derush_daemon_step_read_class (job, &error_class) && error_class == DERUSH_ERROR_CANCELLED;
@@ -301,7 +311,7 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Listing *listing = user_data;
   DerushDaemonReconcile *self = listing->self;
-  g_autoptr (JsonObject) said = derush_bullmq_queue_list_ended_finish (NULL, result, NULL);
+  g_autoptr (JsonObject) said = derush_bullmq_queue_list_finish (NULL, result, NULL);
   JsonArray *ids = said ? derush_json_get_array (said, "ids") : NULL;
 
   for (guint i = 0; ids && i < json_array_get_length (ids); i++)
@@ -340,8 +350,8 @@ on_running (GObject *source, GAsyncResult *result, gpointer user_data)
       listing->self = ref (self);
       listing->queue = g_strdup (self->queues[i]);
       self->listing++;
-      derush_bullmq_queue_list_ended_async (derush_daemon_get_queue (self->daemon, self->queues[i]), states[k],
-                                            MAX_JOBS, NULL, on_ended, listing);
+      derush_bullmq_queue_list_async (derush_daemon_get_queue (self->daemon, self->queues[i]), states[k], MAX_JOBS,
+                                      NULL, on_ended, listing);
     }
   unref (self);
 }

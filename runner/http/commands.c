@@ -119,3 +119,57 @@ http_orchestrator_reload (HttpRequest *request)
 {
   order (request, "reload", NULL, NULL);
 }
+
+/* ── What goes ──────────────────────────────────────────────────────────── */
+
+static void
+on_purged (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (HttpRequest) request = user_data;
+  g_autoptr (GError) error = NULL;
+  JsonObject *said;
+
+  if (!request->server)
+    return;
+  said = request->server->backend->command_finish (request->server->daemon, result, &error);
+  if (said)
+    http_request_answer_object (request, SOUP_STATUS_OK, said);
+  else if (derush_error_get_class (error) == DERUSH_ERROR_BAD_INPUT)
+    http_request_refuse (request, SOUP_STATUS_CONFLICT, "%s", error->message);
+  else
+    http_request_fail (request, error);
+}
+
+static void
+purge (HttpRequest *request, const char *of)
+{
+  g_autoptr (JsonObject) arguments = json_object_new ();
+  const char *dry = http_request_get_query (request, "dryRun");
+
+  if (dry && strcmp (dry, "true") != 0 && strcmp (dry, "false") != 0) {
+    http_request_refuse (request, SOUP_STATUS_BAD_REQUEST, _ ("“%s” must be true or false"), "dryRun");
+    return;
+  }
+  if (!request->server->backend->command_async) {
+    http_request_refuse (request, SOUP_STATUS_NOT_IMPLEMENTED, _ ("This daemon takes no orders"));
+    return;
+  }
+  if (!http_request_needs_redis (request))
+    return;
+  json_object_set_string_member (arguments, of, request->arguments[0]);
+  json_object_set_boolean_member (arguments, "dryRun", g_strcmp0 (dry, "true") == 0);
+  request->server->backend->command_async (request->server->daemon, "purge", arguments, NULL, on_purged,
+                                           http_request_ref (request));
+}
+
+void
+http_videos_purge (HttpRequest *request)
+{
+  purge (request, "video");
+}
+
+void
+http_users_purge (HttpRequest *request)
+{
+  purge (request, "user");
+}

@@ -107,6 +107,8 @@ void http_workflows_cancel (HttpRequest *request);
 void http_workflows_get_templates (HttpRequest *request);
 void http_workflows_get_statistics (HttpRequest *request);
 
+void http_videos_purge (HttpRequest *request);
+void http_users_purge (HttpRequest *request);
 void http_workers_restart (HttpRequest *request);
 void http_workers_start (HttpRequest *request);
 void http_workers_stop (HttpRequest *request);

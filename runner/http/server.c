@@ -430,6 +430,8 @@ static const HttpRoute routes[] = {
     {"POST", "/api/jobs/:id/cancel", http_jobs_cancel},
     {"POST", "/api/jobs/:id/retry", http_jobs_retry},
     {"GET", "/api/jobs/:id/logs", http_jobs_get_logs},
+    {"DELETE", "/api/videos/:id", http_videos_purge},
+    {"DELETE", "/api/users/:id", http_users_purge},
     {"POST", "/api/workflows/execute", http_workflows_execute},
     {"GET", "/api/workflows/templates", http_workflows_get_templates},
     {"GET", "/api/workflows/statistics", http_workflows_get_statistics},

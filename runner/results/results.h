@@ -116,6 +116,41 @@ GStrv derush_store_list_running (DerushStore *store, guint n, GError **error);
 /* Those of @ids of which there is no row, or one that does not say that the job has ended. Blocks. */
 GStrv derush_store_list_open (DerushStore *store, const char *const *ids, GError **error);
 
+/* ── What jobs have left ────────────────────────────────────────────────── */
+
+/**
+ * DerushStoreFilter:
+ * @video: (nullable): only those of this video
+ * @user: (nullable): only those of this user
+ * @ended_before: only those that had ended before, in ms since 1970; 0: all
+ * @with_outputs: only those whose files have not been removed, and that belong to no workflow that runs
+ * @newest_first: instead of the oldest
+ * @skip: how many to leave out
+ * @n: how many at most
+ */
+typedef struct {
+  const char *video;
+  const char *user;
+  gint64 ended_before;
+  gboolean with_outputs;
+  gboolean newest_first;
+  guint skip;
+  guint n;
+} DerushStoreFilter;
+
+/* Rows of jobs as derush_store_get_job() gives them, with `endedAt` in ms since 1970. Blocks. */
+JsonArray *derush_store_list_jobs (DerushStore *store, const DerushStoreFilter *filter, GError **error);
+
+/* The files @paths of the job @id are gone: neither its row nor another one offers them any more. Blocks. */
+gboolean derush_store_forget_outputs (DerushStore *store, const char *id, const char *const *paths, GError **error);
+
+/* The rows of the jobs @ids go, with those of what they have made; and what else is there of @video. Blocks. */
+gboolean derush_store_remove_jobs (DerushStore *store, const char *const *ids, const char *video, guint64 *n_rows,
+                                   GError **error);
+
+/* Whether the rows are in tables of a backend's, whose they are. */
+gboolean derush_store_is_of_backend (DerushStore *store);
+
 /* So that a thread may ask while the store is closed. */
 DerushStore *derush_store_ref (DerushStore *store);
 void derush_store_unref (DerushStore *store);

@@ -112,6 +112,9 @@ find_analysis (Run *run, GError **error)
   run->analysis_path =
       g_build_filename (derush_config_get_string (run->runner->config, "DERUSH_CACHE"), "analysis", name, NULL);
   run->analysis = open (run->analysis_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  /* What was used lately is kept longest, whatever the file system notes by itself. */
+  if (run->analysis >= 0)
+    futimens (run->analysis, (const struct timespec[]){{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}});
   return TRUE;
 }
 

@@ -461,6 +461,18 @@ main(async () => {
     for (const each of daemons) assert.deepEqual((await each.ended).status, 0);
   });
 
+  await test('of a video or a user that nobody knows there is nothing to remove', async () => {
+    for (const what of ['videos', 'users']) {
+      const { status, data } = await ask(base, `/api/${what}/nobody%2Fknows`, { method: 'DELETE' });
+
+      assert.equal(status, 200);
+      assert.deepEqual([data.dryRun, data.jobs, data.files, data.rows, data.redisJobs], [false, 0, [], 0, 0]);
+      assert.equal((await ask(base, `/api/${what}/nobody?dryRun=true`, { method: 'DELETE' })).data.dryRun, true);
+      assert.equal((await ask(base, `/api/${what}/nobody?dryRun=maybe`, { method: 'DELETE' })).status, 400);
+      assert.equal((await post(base, `/api/${what}/nobody`, {}, { described: false })).status, 405);
+    }
+  });
+
   await test('the description is served, and everything in it was asked', async () => {
     assert.deepEqual((await ask(base, '/api/openapi.json')).body, description);
     const described = Object.entries(description.paths).flatMap(([template, methods]) => Object.keys(methods)

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { ask } from './api.mjs';
 import { queryPostgres, startPostgres } from './databases.mjs';
-import { listFiles, main, makeFilm, openQueue, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
+import { daemonEnvironment, freePort, listFiles, main, makeFilm, openQueue, run, startDaemon, startRedis, temporaryFolder, test, until }
+  from './lib.mjs';
 
 const folder = temporaryFolder('store');
 const film = path.join(folder, 'film.mp4');
@@ -98,7 +100,7 @@ main(async () => {
 
     const daemon = await startDaemon(redis, { environment, roots: [folder] });
     await queue.finished(quick);
-    await until(() => daemon.log().some(({ message }) => /^6 rows were mended/.test(message)), 'mended rows', 15000).catch(error => { throw new Error(error.message + daemon.log().map(({ message }) => message).join('; ')); });
+    await until(() => daemon.log().some(({ message }) => /^6 rows were mended/.test(message)), 'mended rows');
     await until(async () => (await queryPostgres(cluster, `select 1 from jobs where "status" in ('PROCESSING', 'DELAYED')`)).length === 3, 'rows in the database');
     const status = Object.fromEntries(await queryPostgres(cluster, 'select "id", "status" from jobs'));
     assert.equal(status['video-processing:gone'], 'FAILED');
@@ -114,6 +116,122 @@ main(async () => {
     assert.match((await queryPostgres(cluster, `select "error" from jobs where "id" = 'video-processing:${failed}'`))[0][0], /./);
     assert.deepEqual(await queryPostgres(cluster, `select "updatedAt" from jobs where "id" = '${ids[4]}'`), kept);
     await daemon.stop();
+  });
+
+  /** A daemon that also answers over HTTP, at its `base`; `derush(…)` is the command with its settings. */
+  async function startServing(own = {}) {
+    const port = await freePort();
+    const address = { DERUSH_HTTP_ADDRESS: `127.0.0.1:${port}` };
+    const daemon = await startDaemon(redis, { environment: { ...environment, ...address, ...own }, roots: [folder] });
+
+    daemon.base = `http://127.0.0.1:${port}`;
+    daemon.remove = where => ask(daemon.base, where, { method: 'DELETE' });
+    daemon.derush = (...args) => run('derush', args, { environment: { ...daemonEnvironment(daemon.folder), ...address } });
+    return daemon;
+  }
+  const makeThumbnails = async (videoId, userId) => {
+    const out = path.join(folder, 'out', videoId);
+
+    fs.mkdirSync(out, { recursive: true });
+    const job = await queue.add('THUMBNAIL_GENERATION', { videoId, userId, videoUrl: film, outputDir: out, count: 2 });
+    const value = await queue.finished(job);
+    return { id: `video-processing:${job.id}`, job, value, files: value.outputs.map(output => output.path) };
+  };
+  const there = files => files.map(file => fs.existsSync(file));
+
+  await test('a video or a user is removed with all that there is of it, and nothing else is', async () => {
+    const daemon = await startServing();
+    const [first, second, other] = [await makeThumbnails('gone1', 'ada'), await makeThumbnails('gone2', 'ada'), await makeThumbnails('stays', 'bob')];
+    const analysis = first.value.analysisPath;
+    const rows = where => queryPostgres(cluster, `select 1 from ${where}`).then(found => found.length);
+
+    assert.ok(fs.existsSync(analysis));
+    const changed = first.files[0];
+    fs.appendFileSync(changed, 'mine');
+    const dry = await daemon.remove('/api/videos/gone1?dryRun=true');
+    assert.equal(dry.status, 200);
+    assert.deepEqual(dry.data.files, first.files.slice(1));
+    assert.deepEqual([dry.data.dryRun, dry.data.jobs, dry.data.rows, dry.data.redisJobs, dry.data.analyses], [true, 1, 1, 1, 1]);
+    assert.deepEqual(there([...first.files, analysis]), first.files.map(() => true).concat(true));
+    assert.equal(await rows(`jobs where "videoId" = 'gone1'`), 1);
+
+    const waiting = await queue.add('THUMBNAIL_GENERATION', { videoId: 'gone1', videoUrl: film }, { delay: 3600000 });
+    const refused = await daemon.remove('/api/videos/gone1');
+    assert.equal(refused.status, 409);
+    assert.match(refused.error, new RegExp(`video-processing:${waiting.id}`));
+    assert.equal(await rows(`jobs where "videoId" = 'gone1'`), 1);
+    await waiting.remove();
+
+    const done = await daemon.remove('/api/videos/gone1');
+    assert.equal(done.status, 200);
+    assert.deepEqual(done.data.kept.map(kept => kept.path), [changed]);
+    assert.deepEqual(there([...first.files, analysis, film]), [true, ...first.files.slice(1).map(() => false), false, true]);
+    assert.equal(await rows(`jobs where "videoId" = 'gone1'`), 0);
+    assert.equal(await rows(`thumbnails where "videoId" = 'gone1'`), 0);
+    assert.equal(await queue.queue.getJob(first.job.id), undefined);
+    assert.deepEqual(there([...second.files, ...other.files]), [...second.files, ...other.files].map(() => true));
+    assert.ok(await queue.queue.getJob(other.job.id));
+
+    const said = await daemon.derush('purge', '--user', 'ada', '--dry-run');
+    assert.equal(said.status, 0, said.stderr);
+    assert.match(said.stdout, new RegExp(`^would remove ${second.files[0]}$`, 'm'));
+    assert.deepEqual(there(second.files), second.files.map(() => true));
+    const purged = await daemon.derush('purge', '--user', 'ada', '--json');
+    assert.equal(purged.status, 0, purged.stderr);
+    assert.deepEqual(JSON.parse(purged.stdout).files, second.files);
+    for (const args of [[], ['--user', 'a', '--video', 'b'], ['--video', ''], ['--video', 'a', 'b']])
+      assert.equal((await daemon.derush('purge', ...args)).status, 2, args.join(' '));
+    assert.deepEqual(there(second.files), second.files.map(() => false));
+    assert.equal(await rows(`jobs where "userId" = 'ada'`), 0);
+    assert.equal(await queue.queue.getJob(second.job.id), undefined);
+    assert.deepEqual(there(other.files), other.files.map(() => true));
+    assert.equal(await rows(`thumbnails where "videoId" = 'stays'`), other.value.thumbnails.length);
+    const nothing = await daemon.remove('/api/videos/gone1');
+    assert.deepEqual([nothing.status, nothing.data.jobs, nothing.data.files.length], [200, 0, 0]);
+    await daemon.stop();
+  });
+
+  await test('files, analyses and rows beyond their quota or time go, but none that is in use or was changed', async () => {
+    const daemon = await startServing();
+    const [oldest, changed, used, newest] = [await makeThumbnails('q1'), await makeThumbnails('q2'), await makeThumbnails('q3'), await makeThumbnails('q4')];
+    const age = async ({ id, files }, hours) => {
+      await queryPostgres(cluster, `update jobs set "completedAt" = "completedAt" - interval '${hours} hours' where "id" = '${id}'`);
+      for (const file of files) fs.utimesSync(file, new Date(), Date.now() / 1000 - hours * 3600);
+    };
+    const size = newest.value.outputs.reduce((sum, output) => sum + output.size, 0);
+    const cache = path.join(daemon.folder, 'cache', 'analysis');
+    const real = listFiles(cache).reduce((sum, name) => sum + fs.statSync(path.join(cache, name)).size, 0);
+    const analyses = ['a', 'b', 'c'].map(letter => path.join(cache, `${letter.repeat(64)}.derush`));
+
+    await daemon.stop();
+    await age(oldest, 5);
+    await age(changed, 4);
+    await age(used, 3);
+    fs.appendFileSync(changed.files[0], 'mine');
+    await queryPostgres(cluster, `insert into jobs ("id", "type", "status", "input", "createdAt", "updatedAt") values ('another-queue:2', 'X', 'PROCESSING', '{"options":{"logo":"file://${used.files[0]}"}}', now(), now())`);
+    for (const [i, file] of [...analyses, path.join(cache, 'notes.txt')].entries()) {
+      fs.writeFileSync(file, Buffer.alloc(1000));
+      fs.utimesSync(file, Date.now() / 1000 - [900, 3000, 600, 9000][i], Date.now() / 1000 - 9000);
+    }
+    const second = await startDaemon(redis, { folder: daemon.folder, environment: { ...environment, DERUSH_OUTPUT_QUOTA: String(size + 1), DERUSH_CACHE_QUOTA: String(real + 2500) }, roots: [folder] });
+    await until(async () => (await queryPostgres(cluster, `select 1 from jobs where "output"->>'outputsRemoved' is not null`)).length >= 2, 'rows that say that their files are gone');
+    await until(() => !fs.existsSync(used.files[1]), 'the sweep');
+    assert.deepEqual(there(oldest.files), oldest.files.map(() => false));
+    assert.deepEqual(there(changed.files), changed.files.map((_, i) => i === 0));
+    assert.deepEqual(there(used.files), used.files.map((_, i) => i === 0));
+    assert.deepEqual(there(newest.files), newest.files.map(() => true));
+    assert.equal((await queryPostgres(cluster, `select 1 from thumbnails where "videoId" = 'q1'`)).length, 0);
+    assert.equal((await queryPostgres(cluster, `select 1 from jobs where "videoId" = 'q1' and "status" = 'COMPLETED'`)).length, 1);
+    assert.deepEqual(there([...analyses, path.join(cache, 'notes.txt'), film]), [true, false, true, true, true]);
+    await second.stop();
+
+    await queryPostgres(cluster, `update jobs set "completedAt" = "completedAt" - interval '3 days' where "id" = '${oldest.id}'`);
+    await oldest.job.remove();
+    const third = await startDaemon(redis, { folder: daemon.folder, environment: { ...environment, DERUSH_RETENTION_ROWS_DAYS: '2' }, roots: [folder] });
+    await until(async () => (await queryPostgres(cluster, `select 1 from jobs where "id" = '${oldest.id}'`)).length === 0, 'rows to go');
+    assert.equal((await queryPostgres(cluster, `select 1 from jobs where "id" = '${newest.id}'`)).length, 1);
+    assert.equal((await queryPostgres(cluster, `select 1 from jobs where "id" = 'another-queue:2'`)).length, 1);
+    await third.stop();
   });
 
   await queue.close();
