@@ -269,7 +269,10 @@ speak (ModelCall *call, GError **error)
     g_autoptr (ModelRequest) request = request_with_inputs (call, plain ? "text" : "inputs", string_node (text), NULL);
     g_autoptr (GError) cause = NULL;
 
-    request->accept = "audio/*, application/json";
+    /* Most would make FLAC. */
+    request->accept = g_str_equal (derush_json_get_string (call->request, "format", "wav"), "wav")
+                          ? "audio/wav, audio/*;q=0.5, application/json;q=0.5"
+                          : "audio/*, application/json";
     response = model_client_send (call, request, is_sound, &cause);
     if (response)
       break;

@@ -331,6 +331,15 @@ model_call_keep_sound (ModelCall *call, ModelResponse *response, GError **error)
   gsize length;
   const char *data = g_bytes_get_data (bytes, &length), *type = model_sniff_audio (bytes, &duration, &whole);
 
+  /* Whoever asks for WAV reads the samples: nothing is decoded here. */
+  if (strcmp (type, "wav") != 0 && strcmp (derush_json_get_string (call->request, "format", "wav"), "wav") == 0) {
+    g_set_error (
+        error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+        _ ("“%s” of %s makes sound of a kind that cannot be used here; choose another model, or another provider "
+           "of voices: %s"),
+        call->model, call->provider->name, type);
+    return NULL;
+  }
   if (!path || !derush_file_write_atomically (path, data, length, error))
     return NULL;
   result = json_object_new ();

@@ -2,7 +2,7 @@
 // A fake of Hugging Face's router: chat below /v1, the other tasks below /hf-inference/models. What it is asked is checked.
 // usage: node huggingface.mjs [--key KEY] [--dialect plain|addresses|picky] [--port PORT]
 import { parseArgs } from 'node:util';
-import { exampleOf, makePng, makeWav, Refusal, serve } from './lib.mjs';
+import { exampleOf, makeMp3, makePng, makeWav, Refusal, serve } from './lib.mjs';
 
 const { values: options } = parseArgs({ options: {
   dialect: { type: 'string', default: 'plain' },
@@ -39,13 +39,15 @@ const tasks = {
       refuse(400, 'Malformed soundfile');
     return { body: { text: ' never a planted word is lost.', chunks: [{ text: ' never a planted', timestamp: [0, 2.5] }, { text: ' word is lost.', timestamp: [2.5, null] }] } };
   },
-  Kokoro({ json }) {
+  Kokoro({ json, headers }) {
     if (options.dialect === 'picky' && json.text === undefined)
       refuse(422, 'text is missing');
     only(json, options.dialect === 'picky' ? ['text'] : ['inputs', 'parameters']);
-    const sound = makeWav((json.inputs ?? json.text).length / 15);
+    const seconds = (json.inputs ?? json.text).length / 15;
+    const wanted = /audio\/(wav|mpeg)/.exec(headers.accept ?? '')?.[1];
+    const sound = wanted === 'wav' ? makeWav(seconds) : makeMp3(seconds);
 
-    return options.dialect === 'addresses' ? { body: { audio: { url: `${base}/__sound` } } } : { type: 'audio/wav', body: sound };
+    return options.dialect === 'addresses' ? { body: { audio: { url: `${base}/__sound` } } } : { type: `audio/${wanted ?? 'mpeg'}`, body: sound };
   },
   nllb({ json }) {
     only(json, ['inputs', 'parameters']);

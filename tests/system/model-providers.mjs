@@ -25,6 +25,10 @@ function jobs(outputDir) {
     TRANSLATION: [{ text: 'Good day', sourceLanguage: 'en', targetLanguage: 'fr', outputDir }, value => assert.match(value.translatedText, /Good day/)],
     CONTENT_GENERATION: [{ prompt: 'A film of a drill', options: { type: 'TITLE' }, outputDir }, value => assert.ok(value.text)],
     AI_ANALYSIS: [{ videoUrl: film, outputDir }, value => assert.equal(value.result.summary, 'a text')],
+    VOICEOVER: [{ text: 'This is a short test of the voice.', language: 'en', format: 'mp3', outputDir }, value => {
+      assert.ok(value.duration > 1 && value.duration < 5, `${value.duration} s`);
+      assert.ok(fs.statSync(value.filePath).size > 1000);
+    }],
     IMAGE_GENERATION: [{ prompt: 'A drill', options: { numberOfImages: 2 }, outputDir }, value => {
       for (const image of value.images) assert.ok(fs.statSync(image.filePath).size > 100);
     }],
