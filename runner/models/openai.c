@@ -57,11 +57,15 @@ transcription_request (ModelCall *call, const char *path)
     model_request_add_field (request, "timestamp_granularities[]", "word");
     model_request_add_field (request, "timestamp_granularities[]", "segment");
   }
-  if (language && *language)
-    model_request_add_field (request, "language", language);
-  else if (inference)
+  if (language && *language) {
+    /* Countries are not known: en, not en-GB. */
+    g_autofree char *code = g_strndup (language, strcspn (language, "-_"));
+
+    model_request_add_field (request, "language", code);
+  } else if (inference) {
     /* whisper.cpp takes English for granted. */
     model_request_add_field (request, "language", "auto");
+  }
   if (prompt && *prompt && !model_provider_has_quirk (provider, MODEL_QUIRK_NO_PROMPT))
     model_request_add_field (request, "prompt", prompt);
   return request;

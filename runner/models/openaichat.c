@@ -124,6 +124,8 @@ static JsonObject *
 response_format (ModelCall *call, JsonObject *schema)
 {
   JsonObject *format = json_object_new (), *inner;
+  gboolean strict =
+      model_schema_is_strict (schema) && !model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_STRICT);
 
   if (model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_SCHEMA)) {
     json_object_set_string_member (format, "type", "json_object");
@@ -131,8 +133,8 @@ response_format (ModelCall *call, JsonObject *schema)
   }
   inner = json_object_new ();
   json_object_set_string_member (inner, "name", derush_json_get_string (call->request, "name", "answer"));
-  json_object_set_boolean_member (inner, "strict", model_schema_is_strict (schema));
-  json_object_set_object_member (inner, "schema", json_object_ref (schema));
+  json_object_set_boolean_member (inner, "strict", strict);
+  json_object_set_object_member (inner, "schema", strict ? model_schema_for_strict (schema) : json_object_ref (schema));
   json_object_set_string_member (format, "type", "json_schema");
   json_object_set_object_member (format, "json_schema", inner);
   return format;
@@ -199,6 +201,7 @@ adapt_chat (ModelCall *call)
       {"max_completion_tokens", MODEL_QUIRK_MAX_TOKENS},
       {"temperature", MODEL_QUIRK_NO_TEMPERATURE},
       {"seed", MODEL_QUIRK_NO_SEED},
+      {"Invalid schema", MODEL_QUIRK_NO_STRICT},
       {"json_schema", MODEL_QUIRK_NO_SCHEMA},
       {"response_format", MODEL_QUIRK_NO_SCHEMA},
       {"grammar", MODEL_QUIRK_NO_SCHEMA},

@@ -78,6 +78,19 @@ add_background (JsonObject *json, const char *path, GError **error)
   return TRUE;
 }
 
+/* Each family of models has its own words for it. */
+static const char *
+quality_for (ModelCall *call, const char *quality)
+{
+  gboolean high = g_str_equal (quality, "high") || g_str_equal (quality, "hd");
+
+  if (g_str_has_prefix (call->model, "dall-e-3"))
+    return high ? "hd" : "standard";
+  if (g_str_has_prefix (call->model, "gpt-image-") && (high || g_str_equal (quality, "standard")))
+    return high ? "high" : "medium";
+  return quality;
+}
+
 static void
 add_manner (ModelCall *call, JsonObject *json)
 {
@@ -87,7 +100,7 @@ add_manner (ModelCall *call, JsonObject *json)
   if (model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_QUALITY))
     return;
   if (quality && *quality)
-    json_object_set_string_member (json, "quality", quality);
+    json_object_set_string_member (json, "quality", quality_for (call, quality));
   if (style && *style && (g_str_equal (call->model, "dall-e-3") || call->provider->local))
     json_object_set_string_member (json, "style", style);
   /* The other models always answer the picture itself, and refuse to be told so. */

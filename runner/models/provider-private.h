@@ -99,6 +99,7 @@ typedef enum {
   MODEL_QUIRK_NO_SIZE = 1 << 10,         /* images: only their own sizes */
   MODEL_QUIRK_NO_FORMAT = 1 << 11,       /* speech: only wav */
   MODEL_QUIRK_NO_PROMPT = 1 << 12,       /* transcriptions: no prompt */
+  MODEL_QUIRK_NO_STRICT = 1 << 13,       /* schemas, but not strictly */
 } ModelQuirk;
 
 struct _ModelProvider {
@@ -179,6 +180,7 @@ const char *model_call_chat_url (ModelCall *call);
 /* schema.c */
 gboolean model_schema_check (JsonObject *schema, JsonNode *value, GError **error);
 gboolean model_schema_is_strict (JsonObject *schema);
+JsonObject *model_schema_for_strict (JsonObject *schema);
 
 /* A file below the folder of data that is installed with us. */
 char *model_data_read (const char *name, GError **error);

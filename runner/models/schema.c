@@ -298,3 +298,53 @@ model_schema_is_strict (JsonObject *schema)
       return FALSE;
   return TRUE;
 }
+
+static JsonNode *
+strict_node (JsonNode *node, gboolean names)
+{
+  JsonNode *copy;
+  JsonArray *array;
+
+  if (JSON_NODE_HOLDS_OBJECT (node)) {
+    static const char *const unknown[] = {"minLength",     "maxLength", "uniqueItems", "minProperties",
+                                          "maxProperties", "default",   "examples",    "title",
+                                          "$schema",       "$comment",  NULL};
+    JsonObject *object = json_object_new ();
+    JsonObjectIter iter;
+    const char *name;
+    JsonNode *value;
+
+    json_object_iter_init (&iter, json_node_get_object (node));
+    /* What is below `properties` are names of the answer, not words of the schema. */
+    while (json_object_iter_next (&iter, &name, &value))
+      if (names || !g_strv_contains (unknown, name))
+        json_object_set_member (object, name, strict_node (value, !names && g_str_equal (name, "properties")));
+    copy = json_node_alloc ();
+    json_node_init (copy, JSON_NODE_OBJECT);
+    json_node_take_object (copy, object);
+    return copy;
+  }
+  if (!JSON_NODE_HOLDS_ARRAY (node))
+    return json_node_copy (node);
+  array = json_array_new ();
+  for (guint i = 0; i < json_array_get_length (json_node_get_array (node)); i++)
+    json_array_add_element (array, strict_node (json_array_get_element (json_node_get_array (node), i), FALSE));
+  copy = json_node_alloc ();
+  json_node_init (copy, JSON_NODE_ARRAY);
+  json_node_take_array (copy, array);
+  return copy;
+}
+
+/*
+ * model_schema_for_strict:
+ *
+ * Returns: (transfer full): @schema without what strict mode refuses; model_schema_check() looks at it in any case
+ */
+JsonObject *
+model_schema_for_strict (JsonObject *schema)
+{
+  g_autoptr (JsonNode) node = json_node_init_object (json_node_alloc (), schema);
+  g_autoptr (JsonNode) strict = strict_node (node, FALSE);
+
+  return json_node_dup_object (strict);
+}

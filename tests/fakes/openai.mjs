@@ -148,6 +148,9 @@ function checkMessages(messages) {
 }
 
 function checkStrict(schema) {
+  for (const word of ['minLength', 'maxLength', 'uniqueItems', 'default'])
+    if (schema[word] !== undefined)
+      refuse(400, `Invalid schema for response_format: '${word}' is not permitted.`, null, 'response_format');
   if (schema.type === 'object' && (schema.additionalProperties !== false || Object.keys(schema.properties ?? {}).some(name => !schema.required?.includes(name))))
     refuse(400, "Invalid schema for response_format: 'additionalProperties' is required to be supplied and to be false.", null, 'response_format');
   for (const inner of [...Object.values(schema.properties ?? {}), ...(schema.items ? [schema.items] : [])])

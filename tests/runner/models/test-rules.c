@@ -91,6 +91,21 @@ test_strict (void)
   g_assert_false (model_schema_is_strict (inner));
 }
 
+static void
+test_for_strict (void)
+{
+  g_autoptr (JsonObject) schema = object_of (
+      "{\"type\":\"object\",\"title\":\"x\",\"properties\":{\"title\":{\"type\":\"string\",\"maxLength\":9},\"a\":{\"type\":"
+      "\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"minLength\":1}}},\"required\":[\"title\",\"a\"]}");
+  g_autoptr (JsonObject) strict = model_schema_for_strict (schema);
+  g_autofree char *text = derush_json_object_to_string (strict);
+
+  g_assert_cmpstr (
+      text, ==,
+      "{\"type\":\"object\",\"properties\":{\"title\":{\"type\":\"string\"},\"a\":{\"type\":\"array\",\"items\":{"
+      "\"type\":\"string\"}}},\"required\":[\"title\",\"a\"]}");
+}
+
 /* ── Retries ────────────────────────────────────────────────────────────── */
 
 #define NOW G_GINT64_CONSTANT (1700000000000)
@@ -599,6 +614,7 @@ main (int argc, char **argv)
   } tests[] = {
       {"schema/values-that-do-not-fit-are-told-by-their-place", test_schema},
       {"schema/strict-is-asked-for-where-it-is-allowed", test_strict},
+      {"schema/strict-mode-is-not-sent-what-it-refuses", test_for_strict},
       {"retry/durations-are-read-in-every-form", test_durations},
       {"retry/the-server-says-how-long", test_server_delay},
       {"retry/statuses-that-may-pass", test_statuses},
