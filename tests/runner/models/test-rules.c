@@ -98,12 +98,12 @@ test_for_strict (void)
       "{\"type\":\"object\",\"title\":\"x\",\"properties\":{\"title\":{\"type\":\"string\",\"maxLength\":9},\"a\":{\"type\":"
       "\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"minLength\":1}}},\"required\":[\"title\",\"a\"]}");
   g_autoptr (JsonObject) strict = model_schema_for_strict (schema);
-  g_autofree char *text = derush_json_object_to_string (strict);
+  g_autofree char *text = model_canonical_json (strict);
 
   g_assert_cmpstr (
       text, ==,
-      "{\"type\":\"object\",\"properties\":{\"title\":{\"type\":\"string\"},\"a\":{\"type\":\"array\",\"items\":{"
-      "\"type\":\"string\"}}},\"required\":[\"title\",\"a\"]}");
+      "{\"properties\":{\"a\":{\"items\":{\"type\":\"string\"},\"type\":\"array\"},\"title\":{\"type\":\"string\"}},"
+      "\"required\":[\"title\",\"a\"],\"type\":\"object\"}");
 }
 
 /* ── Retries ────────────────────────────────────────────────────────────── */
