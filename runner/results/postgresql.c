@@ -7,6 +7,9 @@
 #include <libpq-fe.h>
 #include <glib/gi18n-lib.h>
 
+/* How long a statement may take, in µs. */
+#define ANSWER_PATIENCE (30 * G_TIME_SPAN_SECOND)
+
 typedef struct {
   Database parent;
   char *conninfo;
@@ -121,21 +124,55 @@ failure_of_state (const char *state)
   return state && strcmp (state, "25006") != 0 ? FAILURE_REFUSED : FAILURE_WAIT; /* read-only: a standby */
 }
 
+/*
+ * The answer to what was sent; NULL if none came in time. libpq by itself would wait for ever for a server that is there and
+ * says nothing, as one whose disk hangs.
+ */
+static PGresult *
+take_result (PostgresqlDatabase *database)
+{
+  gint64 until = g_get_monotonic_time () + ANSWER_PATIENCE;
+  PGresult *last = NULL, *result;
+
+  for (;;) {
+    GPollFD fd = {.fd = PQsocket (database->connection), .events = G_IO_IN};
+    gint64 left = until - g_get_monotonic_time ();
+
+    if (!PQisBusy (database->connection)) {
+      if (!(result = PQgetResult (database->connection)))
+        return last;
+      /* Of several statements the last one's, unless an earlier one has failed. */
+      if (!last || PQresultStatus (last) != PGRES_FATAL_ERROR) {
+        PQclear (last);
+        last = result;
+      } else {
+        PQclear (result);
+      }
+      continue;
+    }
+    if (fd.fd < 0 || left <= 0 || g_poll (&fd, 1, left / 1000 + 1) < 0 || !PQconsumeInput (database->connection))
+      break;
+  }
+  PQclear (last);
+  return NULL;
+}
+
 static gboolean
 check_result (PostgresqlDatabase *database, PGresult *result, Failure *failure, GError **error)
 {
   ExecStatusType status = PQresultStatus (result);
   g_autofree char *message = NULL;
+  gboolean silent = !result && PQstatus (database->connection) == CONNECTION_OK;
   const char *primary;
 
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
     return TRUE;
-  *failure = PQstatus (database->connection) != CONNECTION_OK
+  *failure = !result || PQstatus (database->connection) != CONNECTION_OK
                  ? FAILURE_WAIT
                  : failure_of_state (PQresultErrorField (result, PG_DIAG_SQLSTATE));
   /* Without its details, which repeat the row: a job's data has addresses that open its files. */
   primary = PQresultErrorField (result, PG_DIAG_MESSAGE_PRIMARY);
-  message = one_line (primary ? primary : PQerrorMessage (database->connection));
+  message = one_line (primary ? primary : silent ? _ ("it does not answer") : PQerrorMessage (database->connection));
   g_set_error (error, DERUSH_RESULTS_ERROR, *failure == FAILURE_WAIT ? DERUSH_ERROR_RESOURCE : DERUSH_ERROR_INTERNAL,
                _ ("PostgreSQL did not take what was to be stored: %s"), message);
   return FALSE;
@@ -147,7 +184,7 @@ static gboolean
 postgresql_run (Database *base, const char *sql, Failure *failure, GError **error)
 {
   PostgresqlDatabase *database = (PostgresqlDatabase *)base;
-  PGresult *result = PQexec (database->connection, sql);
+  PGresult *result = PQsendQuery (database->connection, sql) ? take_result (database) : NULL;
   gboolean good = check_result (database, result, failure, error);
 
   PQclear (result);
@@ -229,8 +266,10 @@ postgresql_execute (Database *base, Statement *statement, GPtrArray **rows, Fail
 
   for (guint i = 0; i < statement->parameters->len; i++)
     g_ptr_array_add (values, parameter_to_text (&g_array_index (statement->parameters, Parameter, i)));
-  result = PQexecParams (database->connection, statement->sql, values->len, NULL, (const char *const *)values->pdata,
-                         NULL, NULL, 0);
+  result = PQsendQueryParams (database->connection, statement->sql, values->len, NULL,
+                              (const char *const *)values->pdata, NULL, NULL, 0)
+               ? take_result (database)
+               : NULL;
   good = check_result (database, result, failure, error);
   if (rows)
     *rows = good ? read_rows (result) : NULL;

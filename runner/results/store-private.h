@@ -30,6 +30,7 @@ struct _DerushStore {
   gboolean spooling;  /* the spooler has operations that are neither in memory nor on disk */
   guint64 dropped;
   gint64 last_time;   /* of an operation: a clock that is set back does not make later ones older */
+  gint64 asking;      /* since when the writer waits for the database, monotonic; 0: it does not */
   gboolean stopping;  /* end when everything is written */
   gboolean abandoned; /* end now */
   char *trouble;      /* why the database is not written, if it is not */
@@ -49,6 +50,7 @@ gpointer store_spool_thread (gpointer store);
 gpointer store_write_thread (gpointer store);
 
 /* With the lock: */
+gboolean store_is_up (DerushStore *store);
 guint store_count_in_memory (DerushStore *store);
 gboolean store_wants_spool (Operation *operation);
 gint64 store_spool_time (DerushStore *store);

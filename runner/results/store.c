@@ -241,8 +241,10 @@ derush_store_get_status (DerushStore *store)
   if (!store)
     return status;
   g_mutex_lock (&store->lock);
-  json_object_set_boolean_member (status, "connected", store->trouble == NULL);
-  if (store->last_trouble)
+  json_object_set_boolean_member (status, "connected", store_is_up (store));
+  if (!store->trouble && !store_is_up (store))
+    json_object_set_string_member (status, "lastError", _ ("it does not answer"));
+  else if (store->last_trouble)
     json_object_set_string_member (status, "lastError", store->last_trouble);
   json_object_set_int_member (status, "waiting", store_count_in_memory (store));
   g_mutex_unlock (&store->lock);

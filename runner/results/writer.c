@@ -17,6 +17,7 @@
 #define SPOOL_AFTER (G_TIME_SPAN_SECOND)
 /* How often a database is asked whether it is still there while there is nothing to write. */
 #define IDLE_INTERVAL (10 * G_TIME_SPAN_SECOND)
+#define HANG_LIMIT (3 * G_TIME_SPAN_SECOND)
 #define SPOOL_RETRY (5 * G_TIME_SPAN_SECOND)
 
 SpoolSize
@@ -59,13 +60,20 @@ store_collect_metrics (gpointer user_data)
                                             "How long the oldest change of a job has waited on disk.", NULL);
 
   g_mutex_lock (&store->lock);
-  derush_metric_set (up, store->trouble == NULL, NULL);
+  derush_metric_set (up, store_is_up (store), NULL);
   derush_metric_set (operations, store_count_in_memory (store) + size.operations, NULL);
   derush_metric_set (bytes, store->waiting_bytes + size.bytes, NULL);
   g_mutex_unlock (&store->lock);
   derush_metric_set (spooled, size.operations, NULL);
   derush_metric_set (spool_bytes, size.bytes, NULL);
   derush_metric_set (age, size.oldest ? MAX (derush_time_now_ms () - size.oldest, 0) / 1000.0 : 0, NULL);
+}
+
+/* A database that takes what it is given, but does not come back, cannot be written either. */
+gboolean
+store_is_up (DerushStore *store)
+{
+  return !store->trouble && (store->asking == 0 || g_get_monotonic_time () - store->asking < HANG_LIMIT);
 }
 
 /* ── What waits in memory ───────────────────────────────────────────────── */
@@ -468,6 +476,14 @@ write_batch (DerushStore *store, GPtrArray *batch, Failure *failure, GError **er
   return run (store, "COMMIT", failure, error);
 }
 
+static void
+note_asking (DerushStore *store)
+{
+  g_mutex_lock (&store->lock);
+  store->asking = g_get_monotonic_time ();
+  g_mutex_unlock (&store->lock);
+}
+
 /* Every change may be repeated: a connection lost in COMMIT leaves open whether the batch was written. */
 gpointer
 store_write_thread (gpointer data)
@@ -484,6 +500,7 @@ store_write_thread (gpointer data)
     guint n_lines = 0;
     gboolean good;
 
+    note_asking (store);
     if (!connected)
       connected = store->database->class->connect (store->database, &failure, &error);
     good = connected;
@@ -494,6 +511,7 @@ store_write_thread (gpointer data)
     if (good && n_lines > 0)
       spool_consume (store->spool, first_line, n_lines);
     g_mutex_lock (&store->lock);
+    store->asking = 0;
     store->replaying = FALSE;
     if (good && batch && n_lines == 0) {
       for (guint i = 0; i < batch->len; i++)

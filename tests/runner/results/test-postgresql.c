@@ -3,6 +3,7 @@
 
 #include "store-tests.h"
 
+#include <signal.h>
 #include <string.h>
 #include <glib/gstdio.h>
 
@@ -172,6 +173,44 @@ test_old_operations (void)
   assert_count ("jobs WHERE \"status\" = 'COMPLETED' AND \"progress\" = 100", 1);
   assert_count ("video_formats", 1);
   derush_directory_remove (state_of_other, NULL);
+}
+
+/* Signals the server's process that serves the store, which must be idle. */
+static int
+pid_of_store (void)
+{
+  g_autofree char *text =
+      look_up ("SELECT pid FROM pg_stat_activity WHERE application_name = 'derush' AND pid <> pg_backend_pid ()");
+
+  g_assert_nonnull (text);
+  return atoi (text);
+}
+
+/* A server that takes statements and does not answer is as good as away: rows go to disk, and health says so. */
+static void
+test_silent_server (void)
+{
+  DerushStore *store;
+  gboolean connected = TRUE;
+  int pid;
+
+  use_empty_store ("silent");
+  store = open_store ();
+  write_jobs (store, 0, 3);
+  json_object_unref (derush_store_get_job (store, "q:2", NULL));
+  pid = pid_of_store ();
+  g_assert_cmpint (kill (pid, SIGSTOP), ==, 0);
+  write_jobs (store, 3, 3);
+  while (connected || count_spooled (store) < 6) {
+    g_autoptr (JsonObject) status = derush_store_get_status (store);
+
+    connected = json_object_get_boolean_member (status, "connected");
+    g_usleep (10000);
+  }
+  g_assert_cmpint (kill (pid, SIGCONT), ==, 0);
+  close_store (store);
+  assert_count ("jobs WHERE \"status\" = 'COMPLETED'", 6);
+  assert_count ("video_formats", 6);
 }
 
 /* A crash in the middle of a write costs the line that was torn, not those before it. */
@@ -374,6 +413,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/results/postgresql/a-server-that-starts-later-gets-all-rows", test_server_away_at_start);
   g_test_add_func ("/results/postgresql/what-a-server-misses-is-written-by-the-next-process", test_server_away_at_end);
   g_test_add_func ("/results/postgresql/what-waited-on-disk-does-not-undo-what-came-after", test_old_operations);
+  g_test_add_func ("/results/postgresql/a-server-that-does-not-answer-is-away", test_silent_server);
   g_test_add_func ("/results/postgresql/a-torn-spool-loses-what-is-torn", test_torn_spool);
   g_test_add_func ("/results/postgresql/rows-that-wait-are-bounded", test_bounded_spool);
   g_test_add_func ("/results/postgresql/without-a-spool-rows-wait-in-memory", test_no_spool);
