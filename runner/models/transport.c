@@ -316,6 +316,14 @@ on_deadline (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+static gboolean
+is_loopback (const char *host)
+{
+  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (host);
+
+  return strcmp (host, "localhost") == 0 || (address && g_inet_address_get_is_loopback (address));
+}
+
 static SoupSession *
 session_for (ModelTransport *transport, GUri *uri, gboolean public_only)
 {
@@ -334,7 +342,10 @@ session_for (ModelTransport *transport, GUri *uri, gboolean public_only)
   /* Keys are sent by us alone, and stay out of whatever a server asks for. */
   soup_session_remove_feature_by_type (session, SOUP_TYPE_AUTH_MANAGER);
   soup_session_remove_feature_by_type (session, SOUP_TYPE_CONTENT_SNIFFER);
-  if (transport->proxy)
+  /* What is on this machine is reached without the proxy that the environment may name. */
+  if (is_loopback (g_uri_get_host (uri)))
+    soup_session_set_proxy_resolver (session, NULL);
+  else if (transport->proxy)
     soup_session_set_proxy_resolver (session, transport->proxy);
   if (transport->authorities)
     soup_session_set_tls_database (session, transport->authorities);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { listFiles, main, makeFilm, openQueue, sourceDirectory, start, startDaemon, startRedis, temporaryFolder, test, until, descendants } from './lib.mjs';
+import { daemonEnvironment, listFiles, main, makeFilm, need, openQueue, sourceDirectory, start, startDaemon, startRedis, temporaryFolder, test, until, descendants } from './lib.mjs';
 
 const key = 'sk-planted-0123456789abcdef';
 
@@ -101,6 +101,17 @@ await main(async () => {
     await bench.close();
   }
 
+  await test('derush models shows who answers, and no key', async () => {
+    const environment = { ...daemonEnvironment(path.join(folder, 'command')), ...servers.openai.environment, ...servers.huggingface.environment };
+    const json = JSON.parse((await need('derush', ['models', '--json'], { environment })).stdout);
+    const text = (await need('derush', ['models'], { environment })).stdout;
+
+    assert.deepEqual(json.providers.map(({ provider, answers }) => [provider, answers]), [['openai', true], ['huggingface', true]]);
+    assert.deepEqual(json.providers[0].tasks, ['transcribe', 'speak', 'translate', 'chat', 'image']);
+    assert.equal(json.providers[0].available[0].id, 'fake-1');
+    assert.match(text, /^openai +http:\/\/127\.0\.0\.1/m);
+    assert.ok(!JSON.stringify(json).includes(key) && !text.includes(key));
+  });
   await test('the engines of this machine answer in place of a provider that cannot, and the job says so', async () => {
     const daemon = await startDaemon(redis, { queues: ['ai-fallback'], roots: [folder], environment: { ...servers.openai.environment, DERUSH_MODEL_PROVIDERS: 'openai,local' } });
     const bench = await openQueue(redis, 'ai-fallback');

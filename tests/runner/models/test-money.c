@@ -220,6 +220,46 @@ test_cap_of_day (void)
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_COST_DAY"));
 }
 
+typedef struct {
+  DerushModels *models;
+  int next;
+  int answered;
+} Crowd;
+
+static gpointer
+ask_in_crowd (gpointer user_data)
+{
+  Crowd *crowd = user_data;
+  int n = g_atomic_int_add (&crowd->next, 1);
+  g_autofree char *request =
+      g_strdup_printf ("{\"name\":\"answer\",\"content\":\"Number %d.\",\"temperature\":0,\"maxTokens\":20}", n);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = call (crowd->models, "job-1", "chat", request, &error);
+
+  if (answer)
+    g_atomic_int_inc (&crowd->answered);
+  else
+    g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  return NULL;
+}
+
+/* Each costs 0.2 and a little: what the first ones may still cost is taken off before they have answered. */
+static void
+test_crowd (void)
+{
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_DAY", "1.1");
+  Crowd crowd = {.models = models};
+  GThread *threads[10];
+
+  fake_plan (fake, "[{\"fault\":\"delay\",\"delay\":100,\"always\":true}]");
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("asker", ask_in_crowd, &crowd);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  g_assert_cmpint (crowd.answered, ==, 5);
+  g_assert_cmpuint (count_requests (), ==, 5);
+}
+
 static void
 test_unknown_price (void)
 {
@@ -355,6 +395,7 @@ main (int argc, char **argv)
       {"the-cache-keeps-to-its-size", test_small_cache},
       {"a-job-cannot-spend-more-than-its-cap", test_cap_of_job},
       {"a-day-cannot-spend-more-than-its-cap", test_cap_of_day},
+      {"a-cap-holds-when-many-ask-at-once", test_crowd},
       {"a-server-on-this-machine-is-free-unless-it-has-a-price", test_unknown_price},
       {"a-refused-call-costs-nothing", test_refused_costs_nothing},
       {"an-answer-that-was-lost-counts", test_lost_answer_counts},
