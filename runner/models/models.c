@@ -84,11 +84,13 @@ model_provider_free (ModelProvider *provider)
 }
 
 static char *
-setting_or_null (DerushConfig *config, const char *name)
+secret_or_null (DerushConfig *config, const char *name)
 {
-  const char *value = derush_config_get_string (config, name);
+  /* Files that settings are read from end with a line. */
+  g_autofree char *value = g_strstrip (g_strdup (derush_config_get_string (config, name)));
 
-  return *value ? g_strdup (value) : NULL;
+  derush_log_add_secret (value);
+  return *value ? g_steal_pointer (&value) : NULL;
 }
 
 static void
@@ -122,14 +124,28 @@ base_of (const char *url)
   return base;
 }
 
+/* Takes over @base: a host alone is one whose addresses begin with /v1. */
+static char *
+with_version (char *base)
+{
+  g_autoptr (GUri) uri = g_uri_parse (base, G_URI_FLAGS_NONE, NULL);
+  char *whole;
+
+  if (!uri || *g_uri_get_path (uri))
+    return base;
+  whole = g_strconcat (base, "/v1", NULL);
+  g_free (base);
+  return whole;
+}
+
 static ModelProvider *
 openai_new (DerushConfig *config)
 {
   ModelProvider *provider = g_new0 (ModelProvider, 1);
 
   provider->name = g_strdup ("openai");
-  provider->base_url = base_of (derush_config_get_string (config, "OPENAI_BASE_URL"));
-  provider->key = setting_or_null (config, "OPENAI_API_KEY");
+  provider->base_url = with_version (base_of (derush_config_get_string (config, "OPENAI_BASE_URL")));
+  provider->key = secret_or_null (config, "OPENAI_API_KEY");
   provider->tasks = model_openai_tasks;
   read_models (provider, config, "DERUSH_OPENAI_MODEL_");
   if (!*provider->models[MODEL_TASK_TRANSLATE]) {
@@ -143,11 +159,13 @@ static ModelProvider *
 huggingface_new (DerushConfig *config)
 {
   ModelProvider *provider = g_new0 (ModelProvider, 1);
+  const char *bill_to;
 
   provider->name = g_strdup ("huggingface");
   provider->base_url = base_of (derush_config_get_string (config, "HUGGINGFACE_BASE_URL"));
-  provider->key = setting_or_null (config, "HUGGINGFACE_API_KEY");
-  provider->bill_to = setting_or_null (config, "DERUSH_HUGGINGFACE_BILL_TO");
+  provider->key = secret_or_null (config, "HUGGINGFACE_API_KEY");
+  bill_to = derush_config_get_string (config, "DERUSH_HUGGINGFACE_BILL_TO");
+  provider->bill_to = *bill_to ? g_strdup (bill_to) : NULL;
   provider->tasks = model_huggingface_tasks;
   read_models (provider, config, "DERUSH_HUGGINGFACE_MODEL_");
   provider->chat_url = g_str_has_suffix (provider->base_url, "/v1") ? g_strdup (provider->base_url)
@@ -162,12 +180,31 @@ local_new (DerushConfig *config)
 
   provider->name = g_strdup ("local");
   provider->base_url = base_of (derush_config_get_string (config, "DERUSH_LOCAL_MODELS_URL"));
-  provider->key = setting_or_null (config, "DERUSH_MODELS_TOKEN");
+  provider->key = secret_or_null (config, "DERUSH_MODELS_TOKEN");
   provider->local = TRUE;
   provider->tasks = model_openai_tasks;
   for (guint i = 0; i < MODEL_N_TASKS; i++)
     provider->models[i] = g_strdup ("local");
   return provider;
+}
+
+/* What a header can carry. */
+static gboolean
+is_plain_text (const char *text)
+{
+  for (const char *p = text; *p; p++)
+    if (!g_ascii_isgraph (*p))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+is_plain_address (const char *url)
+{
+  g_autoptr (GUri) uri = g_uri_parse (url, G_URI_FLAGS_NONE, NULL);
+
+  return uri && g_uri_get_host (uri) && *g_uri_get_host (uri) && !g_uri_get_userinfo (uri) && !g_uri_get_query (uri) &&
+         !g_uri_get_fragment (uri);
 }
 
 /* A provider that cannot be used is kept: that it is asked for and why it fails is told when it would be used. */
@@ -177,9 +214,15 @@ check_address (ModelProvider *provider, DerushConfig *config)
   if (!*provider->base_url)
     provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE,
                                     _ ("The models of this machine (“%s”) are not running"), provider->name);
-  else if (!g_uri_is_valid (provider->base_url, G_URI_FLAGS_NONE, NULL))
-    provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("The address of %s is none: %s"),
-                                    provider->name, provider->base_url);
+  else if (!is_plain_address (provider->base_url))
+    provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                                    _ ("The address of %s must be like https://host/v1, without a name, password or "
+                                       "question mark: a key has a setting of its own"),
+                                    provider->name);
+  else if (provider->key && !is_plain_text (provider->key))
+    provider->broken =
+        g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                     _ ("The key of %s has characters that no key has; look at its setting"), provider->name);
   else if (!model_client_is_https_or_loopback (provider->base_url) &&
            !derush_config_get_boolean (config, "DERUSH_MODEL_ALLOW_HTTP"))
     provider->broken = g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
@@ -515,11 +558,12 @@ describe_provider (DerushModels *models, ModelProvider *provider, GCancellable *
   ModelCall call = {.client = models->client, .provider = provider, .task = "models", .cancellable = cancellable};
   g_autoptr (ModelRequest) request = model_request_new ("GET", model_call_chat_url (&call), "/models");
   g_autoptr (JsonObject) answer = NULL;
+  g_autofree char *shown = model_redact (provider->base_url);
   g_autoptr (GError) error = NULL;
   gboolean listless = FALSE;
 
   json_object_set_string_member (description, "provider", provider->name);
-  json_object_set_string_member (description, "baseUrl", provider->base_url);
+  json_object_set_string_member (description, "baseUrl", shown);
   json_object_set_boolean_member (description, "key", provider->key != NULL);
   for (int i = 0; i < MODEL_N_TASKS; i++) {
     if (!g_ptr_array_find (models->chains[i], provider, NULL))

@@ -241,6 +241,45 @@ test_list (void)
   g_assert_true (derush_json_get_boolean (other, "answers", FALSE));
 }
 
+/* ── Settings ───────────────────────────────────────────────────────────── */
+
+static void
+test_settings (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--key", KEY, NULL);
+  g_autofree char *host = g_strndup (fake->base_url, strlen (fake->base_url) - strlen ("/v1"));
+  const struct {
+    char *url;
+    const char *key;
+    const char *fault; /* (nullable): it works */
+  } cases[] = {
+      {g_strdup (fake->base_url), KEY, NULL},
+      {g_strdup (host), KEY, NULL},
+      {g_strconcat (host, "/", NULL), KEY, NULL},
+      {g_strconcat (fake->base_url, "/chat/completions", NULL), KEY, NULL},
+      {g_strdup (fake->base_url), " " KEY "\n", NULL},
+      {g_strdup (fake->base_url), "two\nlines", "characters"},
+      {g_strdup ("https://me:hidden-password@host.invalid/v1"), KEY, "password"},
+      {g_strdup ("https://host.invalid/v1?api-key=hidden-password"), KEY, "question mark"},
+      {g_strdup ("nonsense"), KEY, "https://host/v1"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_API_KEY", cases[i].key, "OPENAI_BASE_URL",
+                                                   cases[i].url, "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (JsonObject) answer = ask (config, &error);
+
+    g_test_message ("%s: %s", cases[i].url, error ? error->message : "works");
+    if (!cases[i].fault)
+      g_assert_no_error (error);
+    else
+      g_assert_nonnull (strstr (error->message, cases[i].fault));
+    g_assert_true (!error || !strstr (error->message, "hidden"));
+    g_free (cases[i].url);
+  }
+}
+
 /* ── Connections ────────────────────────────────────────────────────────── */
 
 static void
@@ -282,6 +321,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/worker/a-proxy-can-be-used", test_proxy);
   g_test_add_func ("/models/worker/keys-are-not-sent-without-encryption", test_no_encryption);
   g_test_add_func ("/models/worker/providers-are-listed-with-what-they-answer", test_list);
+  g_test_add_func ("/models/worker/addresses-and-keys-are-read-as-people-write-them", test_settings);
   g_test_add_func ("/models/worker/one-connection-serves-several-calls", test_connections);
   return g_test_run ();
 }
