@@ -152,8 +152,14 @@ typedef struct {
   guint first;
 } DerushAdmission;
 
+/* Jobs that may begin within DERUSH_ADMISSION_SETTLING ms where memory is not plentiful. */
+#define DERUSH_ADMISSION_YOUNG 2
+#define DERUSH_ADMISSION_SETTLING 5000
+
 void derush_admission_init (DerushAdmission *admission);
 void derush_admission_decide (DerushAdmission *admission, const DerushAdmissionLimits *limits,
                               const DerushReadings *readings, DerushAdmissionQueue *queues, guint n_queues, gint64 now);
+gboolean derush_admission_may_begin (const DerushReadings *readings, const DerushAdmissionQueue *queues, guint n_queues,
+                                     guint queue, guint n_young);
 
 G_END_DECLS

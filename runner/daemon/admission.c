@@ -11,6 +11,8 @@
  *   where all wait for memory. From below half the limit on one more every STEP.
  * - Memory: each job that may begin is expected to take as much as the largest of its queue lately did, those that run to
  *   grow to that, and all of it has to fit into what is left. One job may run in any case: its worker has a limit of its own.
+ * - What jobs really take is only seen once they run: where memory is not plentiful, those that were let in begin their work
+ *   two at a time, the next ones when it is seen what these take.
  * - The length of the queue: between minimum and maximum, one more each time jobs wait while all places are taken, one fewer
  *   after each QUIET in which a place was not needed. */
 
@@ -23,6 +25,9 @@
 
 /* How much of the difference to a smaller peak is forgotten each time. */
 #define FORGETTING 0.01
+
+/* Memory is plentiful if each job could take so many times what is expected. */
+#define PLENTY 2
 
 /* What stays for everybody else. */
 #define KEPT_SHARE 0.05
@@ -150,18 +155,59 @@ learn (DerushAdmissionQueue *queue, const DerushAdmissionLimits *limits)
   queue->expected = MAX (queue->expected, EXPECTED_MIN);
 }
 
+/* What is left of memory that is known. */
+static gint64
+usable_memory (const DerushReadings *readings)
+{
+  return readings->memory_available - MIN ((gint64)(MAX (readings->memory_total, 0) * KEPT_SHARE), KEPT_MAX);
+}
+
 /* What is left when the jobs that run have grown as large as expected. */
 static gint64
 spare_memory (const DerushReadings *readings, const DerushAdmissionQueue *queues, guint n_queues)
 {
-  gint64 spare = readings->memory_available;
+  gint64 spare;
 
-  if (spare < 0)
+  if (readings->memory_available < 0)
     return G_MAXINT64;
-  spare -= MIN ((gint64)(MAX (readings->memory_total, 0) * KEPT_SHARE), KEPT_MAX);
+  spare = usable_memory (readings);
   for (guint i = 0; i < n_queues; i++)
     spare -= MAX (queues[i].running * queues[i].expected - queues[i].memory, 0);
   return spare;
+}
+
+/**
+ * derush_admission_may_begin:
+ * @readings: of the machine
+ * @queues: (array length=n_queues): as they were at the last decision
+ * @n_queues: how many there are
+ * @queue: the one of a job that was let in and has not begun its work
+ * @n_young: jobs that have begun theirs within the last %DERUSH_ADMISSION_SETTLING ms, and not ended
+ *
+ * Returns: whether it may begin
+ */
+gboolean
+derush_admission_may_begin (const DerushReadings *readings, const DerushAdmissionQueue *queues, guint n_queues,
+                            guint queue, guint n_young)
+{
+  gint64 spare, worst = 0;
+  guint busy = n_young;
+
+  if (readings->memory_available < 0)
+    return TRUE;
+  spare = usable_memory (readings);
+  for (guint i = 0; i < n_queues; i++) {
+    worst += PLENTY * queues[i].maximum * queues[i].expected - queues[i].memory;
+    busy += queues[i].busy;
+  }
+  if (worst <= spare || busy == 0)
+    return TRUE;
+  if (n_young >= DERUSH_ADMISSION_YOUNG)
+    return FALSE;
+  for (guint i = 0; i < n_queues; i++)
+    spare -= MAX (queues[i].busy * queues[i].expected - queues[i].memory, 0);
+  /* It may not be among those that were counted as busy yet. */
+  return spare >= (n_young + 1) * queues[queue].expected;
 }
 
 /* ── All of it ──────────────────────────────────────────────────────────── */

@@ -196,6 +196,12 @@ DerushDaemonGovernor *derush_daemon_governor_new (DerushDaemon *daemon, GPtrArra
                                                   DerushDaemonMetrics *metrics);
 void derush_daemon_governor_reload (DerushDaemonGovernor *governor, GPtrArray *settings);
 JsonObject *derush_daemon_governor_describe (DerushDaemonGovernor *governor);
+
+/* Calls @begin when a job of @queue that was fetched may begin its work, or is cancelled: now or soon. */
+void derush_daemon_governor_enter (DerushDaemonGovernor *governor, DerushDaemonQueue *queue, GCancellable *cancellable,
+                                   void (*begin) (gpointer user_data), gpointer user_data);
+/* What has begun has ended. */
+void derush_daemon_governor_leave (DerushDaemonGovernor *governor, gpointer user_data);
 void derush_daemon_governor_free (DerushDaemonGovernor *governor);
 
 /* ── Webhooks ───────────────────────────────────────────────────────────── */

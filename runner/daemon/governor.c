@@ -31,8 +31,23 @@ struct _DerushDaemonGovernor {
   GCancellable *cancellable;
   gboolean looking; /* at the disk */
   gint64 looked;
-  guint timer;
+  guint timer, next;
+  GQueue held;   /* of Held: jobs that have not begun */
+  GArray *young; /* of Young: those that have begun lately */
 };
+
+typedef struct {
+  gpointer user_data;
+  gint64 begun; /* ms */
+} Young;
+
+typedef struct {
+  DerushDaemonGovernor *governor;
+  guint queue;
+  GSource *cancelled;
+  void (*begin) (gpointer user_data);
+  gpointer user_data;
+} Held;
 
 /* ── Metrics ────────────────────────────────────────────────────────────── */
 
@@ -158,6 +173,110 @@ tell (DerushDaemonGovernor *self, Governed *governed, DerushAdmissionQueue *deci
                 decision->allowed, decision->wanted, why);
 }
 
+/* ── Jobs that have not begun ───────────────────────────────────────────── */
+
+static gboolean
+may_begin (DerushDaemonGovernor *self, guint queue)
+{
+  gint64 now = g_get_monotonic_time () / 1000;
+
+  for (guint i = self->young->len; i > 0; i--)
+    if (now - g_array_index (self->young, Young, i - 1).begun >= DERUSH_ADMISSION_SETTLING)
+      g_array_remove_index_fast (self->young, i - 1);
+  return derush_admission_may_begin (&self->readings, (const DerushAdmissionQueue *)self->decisions->data,
+                                     self->decisions->len, queue, self->young->len);
+}
+
+static void
+note_begin (DerushDaemonGovernor *self, gpointer user_data)
+{
+  Young young = {user_data, g_get_monotonic_time () / 1000};
+
+  g_array_append_val (self->young, young);
+}
+
+static void
+let_begin (Held *held)
+{
+  DerushDaemonGovernor *self = held->governor;
+
+  g_queue_remove (&self->held, held);
+  g_source_destroy (held->cancelled);
+  g_source_unref (held->cancelled);
+  note_begin (self, held->user_data);
+  held->begin (held->user_data);
+  g_free (held);
+}
+
+static gboolean
+on_cancelled (GCancellable *cancellable, gpointer held)
+{
+  let_begin (held);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+let_some_begin (DerushDaemonGovernor *self)
+{
+  Held *held;
+
+  while ((held = g_queue_peek_head (&self->held)) && may_begin (self, held->queue))
+    let_begin (held);
+}
+
+void
+derush_daemon_governor_enter (DerushDaemonGovernor *self, DerushDaemonQueue *queue, GCancellable *cancellable,
+                              void (*begin) (gpointer user_data), gpointer user_data)
+{
+  Held *held;
+  guint n = 0;
+
+  /* At a forced end. */
+  if (!self) {
+    begin (user_data);
+    return;
+  }
+  while (g_array_index (self->governed, Governed, n).queue != queue)
+    n++;
+  if (g_queue_is_empty (&self->held) && may_begin (self, n)) {
+    note_begin (self, user_data);
+    begin (user_data);
+    return;
+  }
+  held = g_new0 (Held, 1);
+  held->governor = self;
+  held->queue = n;
+  held->begin = begin;
+  held->user_data = user_data;
+  held->cancelled = g_cancellable_source_new (cancellable);
+  g_source_set_callback (held->cancelled, G_SOURCE_FUNC (on_cancelled), held, NULL);
+  g_source_attach (held->cancelled, NULL);
+  g_queue_push_tail (&self->held, held);
+  derush_log (DERUSH_LOG_DEBUG, NULL, "A job of %s begins when it is seen how much memory those before it take",
+              g_array_index (self->governed, Governed, n).name);
+}
+
+static gboolean
+on_place_free (gpointer user_data)
+{
+  DerushDaemonGovernor *self = user_data;
+
+  self->next = 0;
+  let_some_begin (self);
+  return G_SOURCE_REMOVE;
+}
+
+void
+derush_daemon_governor_leave (DerushDaemonGovernor *self, gpointer user_data)
+{
+  for (guint i = self ? self->young->len : 0; i > 0; i--)
+    if (g_array_index (self->young, Young, i - 1).user_data == user_data)
+      g_array_remove_index_fast (self->young, i - 1);
+  /* Its slot is free a moment later. */
+  if (self && !self->next)
+    self->next = g_idle_add (on_place_free, self);
+}
+
 /* ── Looking and deciding ───────────────────────────────────────────────── */
 
 typedef struct {
@@ -244,6 +363,7 @@ decide (DerushDaemonGovernor *self)
     tell (self, governed, decision, now);
   }
   set_metrics (self);
+  let_some_begin (self);
 }
 
 static gboolean
@@ -290,6 +410,7 @@ derush_daemon_governor_new (DerushDaemon *daemon, GPtrArray *queues, GPtrArray *
   self->daemon = daemon;
   self->metrics = metrics;
   self->cancellable = g_cancellable_new ();
+  self->young = g_array_new (FALSE, FALSE, sizeof (Young));
   self->governed = g_array_new (FALSE, TRUE, sizeof (Governed));
   self->decisions = g_array_new (FALSE, TRUE, sizeof (DerushAdmissionQueue));
   g_array_set_size (self->decisions, queues->len);
@@ -338,7 +459,7 @@ add_known (JsonObject *object, const char *name, double value)
     json_object_set_double_member (object, name, value);
 }
 
-/* `{queues:{NAME:{minimum, maximum, allowed, running, waiting, jobMemory, reason}}, pressure:{cpu, memory, io},
+/* `{held, queues:{NAME:{minimum, maximum, allowed, running, waiting, jobMemory, reason}}, pressure:{cpu, memory, io},
  * memoryAvailable, disk:{folder, free, floor}}`, without what is not known. */
 JsonObject *
 derush_daemon_governor_describe (DerushDaemonGovernor *self)
@@ -353,6 +474,7 @@ derush_daemon_governor_describe (DerushDaemonGovernor *self)
   add_known (pressure, "io", self->readings.pressure.io);
   json_object_set_object_member (said, "queues", queues);
   json_object_set_object_member (said, "pressure", pressure);
+  json_object_set_int_member (said, "held", self->held.length);
   if (self->readings.memory_available >= 0)
     json_object_set_int_member (said, "memoryAvailable", self->readings.memory_available);
   if (self->disk) {
@@ -370,10 +492,14 @@ void
 derush_daemon_governor_free (DerushDaemonGovernor *self)
 {
   g_source_remove (self->timer);
+  while (!g_queue_is_empty (&self->held))
+    let_begin (g_queue_peek_head (&self->held));
+  g_clear_handle_id (&self->next, g_source_remove);
   g_cancellable_cancel (self->cancellable);
   g_object_unref (self->cancellable);
   for (guint i = 0; i < self->governed->len; i++)
     g_free (g_array_index (self->governed, Governed, i).name);
+  g_array_unref (self->young);
   g_array_unref (self->governed);
   g_array_unref (self->decisions);
   g_free (self->disk);

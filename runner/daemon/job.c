@@ -13,9 +13,10 @@
 
 struct _DerushDaemonJob {
   DerushDaemon *daemon;
+  DerushDaemonQueue *queue;
   DerushBullmqJob *job;
   DerushPlan *plan;
-  DerushSlot *slot;
+  DerushSlot *slot; /* NULL: it has not begun */
   GCancellable *cancellable;
   gulong lost_handler;
   gboolean giving_back;
@@ -231,6 +232,7 @@ on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *reason = derush_outcome_describe (outcome);
   gboolean lost = g_cancellable_is_cancelled (derush_bullmq_job_get_cancellable (job->job));
 
+  derush_daemon_governor_leave (job->daemon->governor, job);
   job->ended (job, job->user_data);
   derush_daemon_metrics_job_runs (job->job, job->plan->job_type, FALSE);
   if (lost || (job->giving_back && !outcome->return_value && outcome->error_class == DERUSH_ERROR_CANCELLED))
@@ -392,9 +394,22 @@ fail_cancelled (DerushDaemonJob *job)
   g_task_run_in_thread (task, forget_attempts);
 }
 
+/* It was given back, or lost, before it began: what earlier attempts have left stays. */
 static void
-run (DerushDaemonJob *job, DerushDaemonQueue *queue)
+end_without_run (DerushDaemonJob *ended)
 {
+  g_autoptr (DerushDaemonJob) job = ended;
+
+  derush_daemon_governor_leave (job->daemon->governor, job);
+  job->ended (job, job->user_data);
+  derush_daemon_metrics_job_runs (job->job, job->plan->job_type, FALSE);
+  let_go (job);
+}
+
+static void
+begin (gpointer user_data)
+{
+  DerushDaemonJob *job = user_data;
   DerushRunOptions options = {
       .job_id = job->id,
       .queue = derush_bullmq_job_get_queue (job->job),
@@ -407,6 +422,17 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
       .user_data = job,
   };
 
+  if (job->giving_back || g_cancellable_is_cancelled (derush_bullmq_job_get_cancellable (job->job))) {
+    end_without_run (job);
+    return;
+  }
+  job->slot = derush_daemon_queue_take_slot (job->queue);
+  derush_slot_run_async (job->slot, job->plan, &options, job->cancellable, on_run_ended, job);
+}
+
+static void
+run (DerushDaemonJob *job)
+{
   derush_log (DERUSH_LOG_INFO, log_fields (job), "Started%s%s", job->plan->source ? " on " : "",
               job->plan->source ? job->plan->source : "");
   derush_store_job_started (job->daemon->store, job->store_id, job->plan->job_type, job->plan, job->plan->data,
@@ -416,8 +442,7 @@ run (DerushDaemonJob *job, DerushDaemonQueue *queue)
                                              g_object_ref (job->cancellable), g_object_unref);
   look_for_cancel (job);
   derush_daemon_metrics_job_runs (job->job, job->plan->job_type, TRUE);
-  job->slot = derush_daemon_queue_take_slot (queue);
-  derush_slot_run_async (job->slot, job->plan, &options, job->cancellable, on_run_ended, job);
+  derush_daemon_governor_enter (job->daemon->governor, job->queue, job->cancellable, begin, job);
 }
 
 static JsonObject *
@@ -442,6 +467,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
   g_autoptr (GError) error = NULL;
 
   job->daemon = daemon;
+  job->queue = queue;
   job->job = bullmq_job;
   job->ended = ended;
   job->user_data = user_data;
@@ -480,7 +506,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
     fail_job (job, answer->error_class, answer->message, answer->step, NULL, NULL, TRUE);
     return NULL;
   }
-  run (job, queue);
+  run (job);
   return g_steal_pointer (&job);
 }
 
@@ -488,7 +514,8 @@ void
 derush_daemon_job_give_back (DerushDaemonJob *job)
 {
   job->giving_back = TRUE;
-  derush_slot_keep_checkpoint (job->slot);
+  if (job->slot)
+    derush_slot_keep_checkpoint (job->slot);
   g_cancellable_cancel (job->cancellable);
 }
 

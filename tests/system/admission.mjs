@@ -2,6 +2,7 @@
 // How many jobs a derushd runs at once: as many as the settings say, fewer while the machine has no room for them. What the
 // machine says of itself is made up here, in a folder that stands in for /proc, but for disks.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { freePort, main, openQueue, run, sleep, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
@@ -9,6 +10,16 @@ import { freePort, main, openQueue, run, sleep, startDaemon, startRedis, tempora
 const folder = temporaryFolder('admission');
 const long = { do: 'ok', durationMs: 600000 };
 const short = { do: 'ok', durationMs: 100 };
+
+// They mostly wait, and have nothing in common but a Redis: all run at once, and are told in their order.
+const tests = [];
+
+function later(name, body) {
+  const ended = body();
+
+  ended.catch(() => {});
+  tests.push({ name, ended });
+}
 
 function machine(name) {
   const proc = path.join(folder, name);
@@ -49,10 +60,10 @@ async function serve(redis, name, environment, options = {}) {
   };
 }
 
-async function memory(redis) {
+function memory(redis) {
   const fake = machine('little');
 
-  await test('no more jobs begin than memory is left for, and those that run go on', async () => {
+  later('no more jobs begin than memory is left for, and those that run go on', async () => {
     fake.memory(1100);
     const bench = await serve(redis, 'little', { DERUSH_PROC_PATH: fake.proc, WORKER_CONCURRENCY: '3' });
     const jobs = [];
@@ -83,10 +94,45 @@ async function memory(redis) {
   });
 }
 
-async function pressure(redis) {
+function settling(redis) {
+  const fake = machine('settling');
+
+  later('where memory is not plentiful, jobs begin two at a time; those that wait for it can be cancelled and given back', async () => {
+    fake.memory(3000);
+    const bench = await serve(redis, 'settling', { DERUSH_PROC_PATH: fake.proc, WORKER_CONCURRENCY: '4' });
+    const jobs = [];
+    const begun = async job => (await bench.queue.getJobLogs(job.id)).logs.map(row => Date.parse(/^(\S+) step /.exec(row)?.[1])).find(time => time);
+    const held = async () => (await bench.admission()).held;
+
+    for (let i = 0; i < 4; i++) jobs.push(await bench.add('SELF_TEST', long, { attempts: 1 }));
+    await until(async () => await bench.active() === 4 && await held() === 2, 'two that have not begun', 10000);
+    await until(async () => await begun(jobs[0]) && await begun(jobs[1]), 'the first two', 4000);
+    // One that has not begun is cancelled; the other one begins when it is seen what the first two take.
+    const { status } = await run('derush', ['cancel', jobs[2].id, '--queue', 'settling'], { environment: redis.environment });
+    assert.equal(status, 0);
+    await until(async () => await jobs[2].getState() === 'failed', 'the cancellation', 4000);
+    assert.equal(await begun(jobs[2]), undefined);
+    const last = await until(() => begun(jobs[3]), 'the last one', 12000);
+    assert.ok(last - await begun(jobs[0]) > 4000, `${last - await begun(jobs[0])} ms`);
+    // Short ones are not held for long.
+    for (const job of [jobs[0], jobs[1], jobs[3]]) await run('derush', ['cancel', job.id, '--queue', 'settling'], { environment: redis.environment });
+    const many = await Promise.all(Array.from({ length: 40 }, () => bench.add('SELF_TEST', { do: 'ok', durationMs: 20 })));
+    await Promise.all(many.map(job => bench.finished(job, 20000)));
+    // And what is held when the daemon ends waits for the next one.
+    const after = [];
+    for (let i = 0; i < 4; i++) after.push(await bench.add('SELF_TEST', long, { attempts: 1 }));
+    await until(async () => await bench.active() === 4 && await held() > 0, 'jobs that have not begun', 10000);
+    const ended = await bench.daemon.stop();
+    assert.equal(ended.status, 0, ended.stderr.slice(-2000));
+    assert.deepEqual(await bench.queue.getJobCounts('active', 'waiting', 'failed'), { active: 0, waiting: 4, failed: 4 });
+    await bench.close();
+  });
+}
+
+function pressure(redis) {
   const fake = machine('pressed');
 
-  await test('a machine that waits for memory gets fewer jobs, and as many as before when it does not', async () => {
+  later('a machine that waits for memory gets fewer jobs, and as many as before when it does not', async () => {
     const bench = await serve(redis, 'pressed', { DERUSH_PROC_PATH: fake.proc, WORKER_CONCURRENCY: '2' });
     const first = await bench.add('SELF_TEST', long);
 
@@ -106,8 +152,8 @@ async function pressure(redis) {
   });
 }
 
-async function scaling(redis) {
-  await test('places follow the queue, from the least to the most', async () => {
+function scaling(redis) {
+  later('places follow the queue, from the least to the most', async () => {
     const bench = await serve(redis, 'growing', { DERUSH_QUEUES: 'growing=1-3', DERUSH_PROC_PATH: machine('growing').proc });
     const allowed = async () => (await bench.admission()).queues.growing.allowed;
 
@@ -122,10 +168,10 @@ async function scaling(redis) {
 }
 
 // A small file system where mounting is allowed; else a floor that is higher than the disk, and lowered for it.
-async function disk(redis) {
+function disk(redis) {
   const small = path.join(folder, 'small');
   fs.mkdirSync(small);
-  const mounted = process.getuid() === 0 && (await run('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', small])).status === 0;
+  const mounted = process.getuid() === 0 && spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', small]).status === 0;
   const home = path.join(folder, 'full-daemon');
   const settings = path.join(home, 'derush.conf');
   const floor = bytes => {
@@ -134,8 +180,8 @@ async function disk(redis) {
   };
   const fill = () => mounted ? fs.writeFileSync(path.join(small, 'filler'), Buffer.alloc(24 << 20)) : floor(1e18);
 
-  try {
-    await test('a disk below its floor: jobs wait, none fails, and they run when there is room again', async () => {
+  later('a disk below its floor: jobs wait, none fails, and they run when there is room again', async () => {
+    try {
       floor(mounted ? 16 << 20 : 0);
       const bench = await serve(redis, 'full', mounted ? { DERUSH_OUTPUT_DIR: small } : {}, { folder: home });
       const running = await bench.add('SELF_TEST', { do: 'ok', durationMs: 6000 });
@@ -161,18 +207,16 @@ async function disk(redis) {
       assert.deepEqual(await bench.queue.getJobCounts('failed', 'active', 'waiting'), { failed: 0, active: 0, waiting: 0 });
       await until(() => bench.daemon.log().some(({ message }) => message === 'The queue full has 1 jobs at once again'), 'the log', 10000);
       await bench.end();
-    });
-  } finally {
-    if (mounted) await run('umount', [small]);
-  }
+    } finally {
+      if (mounted) await run('umount', [small]);
+    }
+  });
 }
 
 await main(async () => {
   const redis = await startRedis();
 
-  await memory(redis);
-  await pressure(redis);
-  await scaling(redis);
-  await disk(redis);
+  for (const add of [memory, settling, pressure, scaling, disk]) add(redis);
+  for (const { name, ended } of tests) await test(name, () => ended);
   await redis.stop();
 });

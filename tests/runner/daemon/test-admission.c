@@ -267,6 +267,42 @@ test_learning (void)
   g_assert_cmpuint (queue.allowed, ==, 1);
 }
 
+static void
+test_beginning (void)
+{
+  static const struct {
+    const char *what;
+    gint64 available;
+    guint running, busy, n_young;
+    gint64 memory;
+    gboolean may;
+  } cases[] = {
+      {"plenty: all at once", 10 * GIB, 4, 3, 3, 0, TRUE},
+      {"not known: all at once", -1, 4, 3, 3, 0, TRUE},
+      {"little, and nothing runs", 100 * MIB, 1, 0, 0, 0, TRUE},
+      {"the second of those that begin", 3 * GIB, 2, 0, 1, 0, TRUE},
+      {"the third of them", 3 * GIB, 3, 2, 2, 100 * MIB, FALSE},
+      {"the third, when the first two are known", 3 * GIB, 3, 2, 0, 800 * MIB, TRUE},
+      {"those that run will grow into what is left", 600 * MIB, 3, 2, 0, 600 * MIB, FALSE},
+      {"those that run are as large as all", 600 * MIB, 3, 2, 0, 1024 * MIB, TRUE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    DerushReadings readings = idle_machine ();
+    DerushAdmissionQueue queue = {.minimum = 4,
+                                  .maximum = 4,
+                                  .running = cases[i].running,
+                                  .busy = cases[i].busy,
+                                  .memory = cases[i].memory,
+                                  .expected = 512 * MIB};
+
+    readings.memory_total = 0;
+    readings.memory_available = cases[i].available;
+    if (derush_admission_may_begin (&readings, &queue, 1, 0, cases[i].n_young) != cases[i].may)
+      g_error ("%s", cases[i].what);
+  }
+}
+
 /* However jobs come, grow and go: what those that were let in can take at most fits into the machine. */
 static void
 test_storm (void)
@@ -466,6 +502,7 @@ main (int argc, char **argv)
   g_test_add_func ("/daemon/admission/cpu-pressure-leaves-a-job-for-each-processor", test_cpu_pressure);
   g_test_add_func ("/daemon/admission/places-follow-the-queue-between-least-and-most", test_scaling);
   g_test_add_func ("/daemon/admission/what-a-job-takes-is-learned", test_learning);
+  g_test_add_func ("/daemon/admission/jobs-begin-two-at-a-time-where-memory-is-not-plentiful", test_beginning);
   g_test_add_func ("/daemon/admission/a-storm-of-mixed-jobs-fits-into-memory", test_storm);
   g_test_add_func ("/daemon/readings/pressure-stall-information-is-read", test_pressure_files);
   g_test_add_func ("/daemon/readings/limits-of-control-groups-count", test_control_groups);
