@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-static const char *const asset_tables[] = {"video_formats", "thumbnails", "highlights", "shorts"};
+/* The first three have a row for a file, that is worth nothing without it. */
+static const char *const asset_tables[] = {"video_formats", "thumbnails",     "shorts",
+                                           "highlights",    "transcriptions", "translations"};
+#define N_FILE_TABLES 3
 
 /* ── SQL in the words of the database ───────────────────────────────────── */
 
@@ -202,14 +205,14 @@ forget_outputs (Database *database, gpointer data, Failure *failure, GError **er
   g_autofree char *now = derush_time_to_iso8601 (derush_time_now_ms ()), *text = NULL;
   JsonObject *output;
 
-  for (guint t = 0; t < G_N_ELEMENTS (asset_tables); t++) {
+  for (guint t = 0; t < N_FILE_TABLES; t++) {
     g_autofree char *sql =
         g_strdup_printf ("DELETE FROM {%s} WHERE {%s.filePath} = $1", asset_tables[t], asset_tables[t]);
 
     for (guint i = 0; has_column (database, asset_tables[t], "filePath") && removal->texts[i]; i++) {
       const char *const values[] = {removal->texts[i], NULL};
 
-      if (strcmp (asset_tables[t], "highlights") != 0 && !execute (database, sql, values, NULL, failure, error))
+      if (!execute (database, sql, values, NULL, failure, error))
         return FALSE;
     }
   }

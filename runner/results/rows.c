@@ -284,19 +284,106 @@ short_change (const char *id, guint i, JsonObject *row, gint64 now, DerushPlan *
   return change;
 }
 
+static void
+set_array (Change *change, const char *column, JsonArray *array)
+{
+  g_autoptr (JsonNode) node = array ? json_node_init_array (json_node_alloc (), array) : NULL;
+  g_autofree char *text = node ? derush_json_node_to_string (node) : NULL;
+
+  change_set_text (change, column, text);
+}
+
+static void
+end_asset (Change *change, const char *id, gint64 now, DerushPlan *plan)
+{
+  set_time (change, "createdAt", now);
+  set_time (change, "updatedAt", now);
+  change_set_text (change, "videoId", plan ? plan->video_id : NULL);
+  change_set_text (change, "jobId", id);
+}
+
+static Change *
+transcription_change (const char *id, JsonObject *value, gint64 now, DerushPlan *plan)
+{
+  Change *change = change_new (CHANGE_PUT, "transcriptions");
+
+  set_asset_id (change, id, "transcriptions", 0);
+  change_set_text (change, "text", derush_json_get_string (value, "text", NULL));
+  change_set_text (change, "language", text_or_null (value, "language"));
+  change_set_text (change, "model", text_or_null (value, "model"));
+  change_set_real (change, "confidence", derush_json_get_number (value, "confidence", 0));
+  change_set_boolean (change, "hasTimestamps", derush_json_get_boolean (value, "hasTimestamps", FALSE));
+  set_array (change, "timestamps", derush_json_get_array (value, "timestamps"));
+  change_set_boolean (change, "hasSpeakers", derush_json_get_boolean (value, "hasSpeakers", FALSE));
+  set_array (change, "speakers", derush_json_get_array (value, "speakers"));
+  change_set_integer (change, "wordCount", derush_json_get_int (value, "wordCount", 0));
+  change_set_text (change, "filePath", text_or_null (value, "filePath"));
+  end_asset (change, id, now, plan);
+  return change;
+}
+
+static Change *
+translation_change (const char *id, guint i, JsonObject *value, JsonObject *row, gint64 now, DerushPlan *plan)
+{
+  Change *change = change_new (CHANGE_PUT, "translations");
+
+  set_asset_id (change, id, "translations", i);
+  change_set_text (change, "originalText", derush_json_get_string (value, "originalText", NULL));
+  change_set_text (change, "translatedText", derush_json_get_string (row, "translatedText", NULL));
+  change_set_text (change, "sourceLanguage", text_or_null (value, "sourceLanguage"));
+  change_set_text (change, "targetLanguage", text_or_null (row, "targetLanguage"));
+  change_set_text (change, "model",
+                   text_or_null (row, "model") ? text_or_null (row, "model") : text_or_null (value, "model"));
+  change_set_real (change, "confidence", derush_json_get_number (row, "confidence", 0));
+  change_set_text (change, "context", text_or_null (value, "context"));
+  change_set_text (change, "formality", text_or_null (value, "formality"));
+  change_set_integer (change, "wordCount", derush_json_get_int (row, "wordCount", 0));
+  change_set_integer (change, "characterCount", derush_json_get_int (row, "characterCount", 0));
+  change_set_text (change, "filePath", text_or_null (row, "file"));
+  end_asset (change, id, now, plan);
+  return change;
+}
+
+static void
+add_forget (GPtrArray *changes, const char *id, const char *table, guint n)
+{
+  Change *forget = change_new (CHANGE_DELETE, table);
+
+  change_set_integer (forget, "first", n);
+  change_where (forget, "jobId", id);
+  g_ptr_array_add (changes, forget);
+}
+
+/* The rows of what was heard, and of what it was translated into. */
+static void
+add_texts (GPtrArray *changes, const char *id, JsonObject *value, gint64 now, DerushPlan *plan)
+{
+  const char *type = derush_json_get_string (value, "jobType", "");
+  JsonArray *made = derush_json_get_array (value, "translations");
+
+  if (strcmp (type, "TRANSCRIPTION") == 0) {
+    add_forget (changes, id, "transcriptions", 1);
+    g_ptr_array_add (changes, transcription_change (id, value, now, plan));
+  }
+  if (strcmp (type, "TRANSLATION") != 0 || !made)
+    return;
+  add_forget (changes, id, "translations", json_array_get_length (made));
+  for (guint i = 0; i < json_array_get_length (made); i++) {
+    JsonNode *node = json_array_get_element (made, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (node))
+      g_ptr_array_add (changes, translation_change (id, i, value, json_node_get_object (node), now, plan));
+  }
+}
+
 /* What an earlier run of the job left in @table goes in the same transaction. */
 static void
 add_assets (GPtrArray *changes, const char *id, JsonArray *rows, const char *table,
             Change *(*make) (const char *, guint, JsonObject *, gint64, DerushPlan *), gint64 now, DerushPlan *plan)
 {
-  Change *forget;
-
   if (!rows)
     return;
-  forget = change_new (CHANGE_DELETE, table);
-  change_set_integer (forget, "first", json_array_get_length (rows));
-  change_where (forget, "jobId", id);
-  g_ptr_array_add (changes, forget);
+  add_forget (changes, id, table, json_array_get_length (rows));
   for (guint i = 0; i < json_array_get_length (rows); i++) {
     JsonNode *node = json_array_get_element (rows, i);
 
@@ -332,6 +419,7 @@ rows_completed (const char *id, DerushPlan *plan, JsonObject *return_value, gint
   add_assets (changes, id, derush_json_get_array (return_value, "highlights"), "highlights", highlight_change, now,
               plan);
   add_assets (changes, id, derush_json_get_array (return_value, "shorts"), "shorts", short_change, now, plan);
+  add_texts (changes, id, return_value, now, plan);
   return changes;
 }
 

@@ -28,6 +28,14 @@ static const struct {
     {"shorts", "id:id title:text description:text startTime:number endTime:number duration:number format:text "
                "platform:text filePath:text fileSize:number width:number height:number hasSubtitles:boolean "
                "hasMusic:boolean cropPath:text createdAt:time updatedAt:time videoId:id jobId:id"},
+    {"transcriptions",
+     "id:id text:text language:text model:text confidence:number hasTimestamps:boolean timestamps:json "
+     "hasSpeakers:boolean speakers:json wordCount:number filePath:text createdAt:time updatedAt:time "
+     "videoId:id jobId:id"},
+    {"translations",
+     "id:id originalText:text translatedText:text sourceLanguage:text targetLanguage:text model:text "
+     "confidence:number context:text formality:text wordCount:number characterCount:number filePath:text "
+     "createdAt:time updatedAt:time videoId:id jobId:id"},
     {"workflow_executions", "id:id status:text input:json output:json steps:json startedAt:time completedAt:time "
                             "duration:number error:text metadata:json createdAt:time updatedAt:time workflowId:id "
                             "jobId:id"},

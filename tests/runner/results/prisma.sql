@@ -162,6 +162,43 @@ CREATE TABLE "shorts" (
   CONSTRAINT "shorts_pkey" PRIMARY KEY ("id")
 );
 
+CREATE TYPE "Formality" AS ENUM ('FORMAL', 'NEUTRAL', 'INFORMAL');
+CREATE TABLE "transcriptions" (
+  "id" TEXT NOT NULL,
+  "text" TEXT NOT NULL,
+  "language" TEXT NOT NULL,
+  "model" TEXT NOT NULL,
+  "confidence" DOUBLE PRECISION NOT NULL,
+  "hasTimestamps" BOOLEAN NOT NULL DEFAULT false,
+  "timestamps" JSONB,
+  "hasSpeakers" BOOLEAN NOT NULL DEFAULT false,
+  "speakers" JSONB,
+  "wordCount" INTEGER NOT NULL,
+  "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  "updatedAt" TIMESTAMP(3) NOT NULL,
+  "videoId" TEXT NOT NULL,
+  CONSTRAINT "transcriptions_pkey" PRIMARY KEY ("id")
+);
+CREATE TABLE "translations" (
+  "id" TEXT NOT NULL,
+  "originalText" TEXT NOT NULL,
+  "translatedText" TEXT NOT NULL,
+  "sourceLanguage" TEXT NOT NULL,
+  "targetLanguage" TEXT NOT NULL,
+  "model" TEXT NOT NULL,
+  "confidence" DOUBLE PRECISION NOT NULL,
+  "context" TEXT,
+  "formality" "Formality" NOT NULL DEFAULT 'NEUTRAL',
+  "wordCount" INTEGER NOT NULL,
+  "characterCount" INTEGER NOT NULL,
+  "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  "updatedAt" TIMESTAMP(3) NOT NULL,
+  "videoId" TEXT NOT NULL,
+  CONSTRAINT "translations_pkey" PRIMARY KEY ("id")
+);
+ALTER TABLE "transcriptions" ADD CONSTRAINT "transcriptions_videoId_fkey" FOREIGN KEY ("videoId") REFERENCES "videos"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+ALTER TABLE "translations" ADD CONSTRAINT "translations_videoId_fkey" FOREIGN KEY ("videoId") REFERENCES "videos"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
 CREATE UNIQUE INDEX "users_email_key" ON "users"("email");
 ALTER TABLE "videos" ADD CONSTRAINT "videos_userId_fkey" FOREIGN KEY ("userId") REFERENCES "users"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 ALTER TABLE "jobs" ADD CONSTRAINT "jobs_userId_fkey" FOREIGN KEY ("userId") REFERENCES "users"("id") ON DELETE CASCADE ON UPDATE CASCADE;

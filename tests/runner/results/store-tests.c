@@ -351,7 +351,7 @@ test_opening_again (void)
     close_store (store);
   }
   assert_count ("jobs", 3);
-  assert_count ("derush_migrations", 3);
+  assert_count ("derush_migrations", 4);
 }
 
 static gpointer
@@ -381,7 +381,7 @@ test_two_stores_at_once (void)
     g_thread_join (threads[i]);
   assert_count ("jobs WHERE \"status\" = 'COMPLETED'", 300);
   assert_count ("video_formats", 300);
-  assert_count ("derush_migrations", 3);
+  assert_count ("derush_migrations", 4);
 }
 
 static void
@@ -407,6 +407,44 @@ test_executions (void)
   g_assert_cmpstr (status, ==, "COMPLETED");
   g_assert_cmpfloat (g_ascii_strtod (duration, NULL), ==, 2.5);
   g_assert_nonnull (strstr (begun, "1970-01-01"));
+}
+
+static void
+test_texts (void)
+{
+  DerushStore *store = open_store ();
+  g_autoptr (JsonObject) heard = parse (
+      "{'jobType':'TRANSCRIPTION','text':'one two','language':'en','model':'m','confidence':0.5,'hasTimestamps':true,"
+      "'timestamps':[{'start':0}],'hasSpeakers':false,'speakers':[],'wordCount':2,'filePath':'/out/a.srt'}");
+  g_autoptr (JsonObject) said =
+      parse ("{'jobType':'TRANSLATION','originalText':'one','sourceLanguage':'en','model':'m','formality':'FORMAL',"
+             "'context':'','translations':[{'translatedText':'un','targetLanguage':'fr','wordCount':1,"
+             "'characterCount':2,'file':'/out/fr.srt'},{'translatedText':'uno','targetLanguage':'es'}]}");
+  g_autoptr (JsonObject) less =
+      parse ("{'jobType':'TRANSLATION','originalText':'one','translations':[{'translatedText':'eins',"
+             "'targetLanguage':'de'}]}");
+  g_autofree char *stamps = NULL;
+
+  for (guint run = 0; run < 2; run++) {
+    derush_store_job_completed (store, "q:1", NULL, heard, 1);
+    derush_store_job_completed (store, "q:2", NULL, said, 1);
+  }
+  close_store (store);
+  assert_count ("transcriptions", 1);
+  assert_count ("transcriptions WHERE \"text\" = 'one two' AND \"language\" = 'en' AND \"wordCount\" = 2 AND "
+                "\"hasTimestamps\" AND NOT \"hasSpeakers\" AND \"filePath\" = '/out/a.srt' AND \"jobId\" = 'q:1'",
+                1);
+  stamps = look_up ("SELECT \"timestamps\" FROM transcriptions");
+  g_assert_nonnull (strstr (stamps, "start"));
+  assert_count ("translations", 2);
+  assert_count ("translations WHERE \"translatedText\" = 'un' AND \"targetLanguage\" = 'fr' AND \"originalText\" = "
+                "'one' AND \"formality\" = 'FORMAL' AND \"model\" = 'm' AND \"context\" IS NULL",
+                1);
+  store = open_store ();
+  derush_store_job_completed (store, "q:2", NULL, less, 1);
+  close_store (store);
+  assert_count ("translations", 1);
+  assert_count ("translations WHERE \"targetLanguage\" = 'de'", 1);
 }
 
 static void
@@ -453,6 +491,7 @@ store_tests_add (const char *prefix, UseEmptyStore empty, OpenDatabase open)
       {"opening-again-keeps-what-is-there", test_opening_again},
       {"two-stores-at-once-lose-nothing", test_two_stores_at_once},
       {"a-run-of-a-workflow-has-one-row", test_executions},
+      {"what-was-heard-and-translated-has-its-rows", test_texts},
       {"without-a-store-nothing-happens", test_no_store},
   };
 

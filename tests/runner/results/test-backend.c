@@ -82,6 +82,9 @@ test_used_as_they_are (void)
   g_autoptr (JsonObject) found = parse (
       "{'highlights':[{'id':'h1','rank':1,'startTime':10,'endTime':14.5,'duration':4.5,'type':'AUDIO','confidence':0.75,"
       "'tags':['a\\\\b','c'],'metadata':{'signals':{}}},{'id':'h2','startTime':1,'endTime':2,'type':'NO_SUCH'}]}");
+  g_autoptr (JsonObject) heard = parse ("{'jobType':'TRANSCRIPTION','text':'one','wordCount':1}"),
+                         said = parse ("{'jobType':'TRANSLATION','originalText':'one','formality':'FORMAL',"
+                                       "'translations':[{'translatedText':'un','targetLanguage':'fr'}]}");
   g_autofree char *before = NULL, *after = NULL;
   DerushStoreExecution run = {.id = "x1", .workflow = "mine", .job = "q:1", .status = "RUNNING", .started = 1000};
 
@@ -101,12 +104,16 @@ test_used_as_they_are (void)
     derush_store_job_failed (store, "q:4", "it broke", FALSE, FALSE, 7);
   }
   derush_store_execution (store, &run);
+  derush_store_job_completed (store, "q:5", shorts, heard, 5);
+  derush_store_job_completed (store, "q:6", shorts, said, 5);
   row = derush_store_get_job (store, "q:1", NULL);
   g_assert_cmpstr (derush_json_get_string (row, "status", NULL), ==, "COMPLETED");
   g_assert_cmpstr (derush_json_get_string (row, "userId", NULL), ==, "u1");
   g_assert_true (g_str_has_suffix (json_object_get_string_member (row, "startedAt"), "Z"));
   close_store (store);
-  assert_count ("jobs", 4);
+  assert_count ("jobs", 6);
+  assert_count ("transcriptions WHERE text = 'one' AND \"wordCount\" = 1 AND language = ''", 1);
+  assert_count ("translations WHERE \"translatedText\" = 'un' AND formality = 'FORMAL' AND \"videoId\" = 'v1'", 1);
   assert_count ("jobs WHERE id = 'q:1' AND status = 'COMPLETED' AND type = 'VIDEO_PROCESSING' AND duration = 1234 AND "
                 "\"userId\" = 'u1' AND \"videoId\" = 'v1' AND progress = 100 AND output->>'success' = 'true' AND "
                 "\"updatedAt\" > now () AT TIME ZONE 'UTC' - interval '1 hour'",
