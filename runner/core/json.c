@@ -52,19 +52,110 @@ has_nul (const char *text, gsize length)
   return FALSE;
 }
 
+/* A whole number of more than 64 bits, which json-glib would silently make another number of, becomes the same in
+ * scientific notation, which it reads as a real one. */
+static void
+write_as_real (char *digits, gsize n)
+{
+  g_autofree char *exponent = g_strdup_printf ("e%zu", n - 1);
+  gsize length = strlen (exponent);
+
+  memmove (digits + 2, digits + 1, n - 2 - length);
+  digits[1] = '.';
+  memcpy (digits + n - length, exponent, length);
+}
+
+/* Returns: the length of what begins as a number at @text, and whether it is too large a whole one */
+static gsize
+number_at (const char *text, gsize left, gboolean negative, gboolean *large)
+{
+  gsize n = 0;
+  gboolean whole = TRUE;
+  g_autofree char *digits = NULL;
+
+  while (n < left && (g_ascii_isalnum (text[n]) || text[n] == '.' || text[n] == '+' || text[n] == '-'))
+    whole &= g_ascii_isdigit (text[n++]);
+  *large = FALSE;
+  if (n < 19)
+    return n;
+  digits = g_strdup_printf ("%s%.*s", negative ? "-" : "", (int)MIN (n, 64), text);
+  *large = whole && text[0] != '0' && !g_ascii_string_to_signed (digits, 10, G_MININT64, G_MAXINT64, NULL, NULL);
+  return n;
+}
+
+static char *
+mend_numbers (const char *text, gsize length)
+{
+  gboolean in_string = FALSE, large;
+  char *mended = NULL;
+
+  for (gsize i = 0; i < length; i++) {
+    gsize n;
+
+    if (text[i] == '"')
+      in_string = !in_string;
+    else if (in_string && text[i] == '\\')
+      i++;
+    else if (!in_string && g_ascii_isdigit (text[i])) {
+      n = number_at (text + i, length - i, i > 0 && text[i - 1] == '-', &large);
+      if (large && !mended)
+        mended = g_strndup (text, length);
+      if (large)
+        write_as_real (mended + i, n);
+      i += n - 1;
+    }
+  }
+  return mended;
+}
+
+static int
+surrogate_at (const char *text, gsize left)
+{
+  if (left < 6 || text[0] != '\\' || text[1] != 'u' || g_ascii_tolower (text[2]) != 'd' ||
+      !g_ascii_isxdigit (text[4]) || !g_ascii_isxdigit (text[5]))
+    return 0;
+  return strchr ("89abAB", text[3]) ? 1 : strchr ("cdefCDEF", text[3]) ? 2 : 0;
+}
+
+/* Half a character, as where a model was cut in the middle of one, would make the text no UTF-8: it becomes U+FFFD.
+ * Returns: (transfer full) (nullable): a copy where there is something to mend */
+static char *
+mend_surrogates (const char *text, gsize length)
+{
+  char *mended = NULL;
+
+  for (gsize i = 0; i + 1 < length; i++) {
+    int half = text[i] == '\\' ? surrogate_at (text + i, length - i) : 0;
+
+    if (half == 1 && length - i >= 12 && surrogate_at (text + i + 6, length - i - 6) == 2) {
+      i += 11;
+    } else if (half != 0) {
+      if (!mended)
+        mended = g_strndup (text, length);
+      memcpy (mended + i, "\\ufffd", 6);
+      i += 5;
+    } else if (text[i] == '\\') {
+      i++;
+    }
+  }
+  return mended;
+}
+
 /**
  * derush_json_parse:
  * @text: JSON text
  * @length: its length in bytes, or -1
  * @error: return location for an error
  *
- * Returns: (transfer full) (nullable): the value, at most %DERUSH_JSON_MAX_DEPTH levels deep and without U+0000
+ * Returns: (transfer full) (nullable): the value, at most %DERUSH_JSON_MAX_DEPTH levels deep and without U+0000; half a
+ *   surrogate pair has become U+FFFD, and a whole number of more than 64 bits a real one
  */
 JsonNode *
 derush_json_parse (const char *text, gssize length, GError **error)
 {
   g_autoptr (JsonParser) parser = NULL;
   g_autoptr (GError) parse_error = NULL;
+  g_autofree char *numbers = NULL, *mended = NULL;
   JsonNode *root;
 
   if (length < 0)
@@ -83,8 +174,11 @@ derush_json_parse (const char *text, gssize length, GError **error)
                          _ ("The JSON text has a text with the character U+0000, which cannot be used"));
     return NULL;
   }
+  numbers = mend_numbers (text, length);
+  text = numbers ? numbers : text;
+  mended = mend_surrogates (text, length);
   parser = json_parser_new_immutable ();
-  if (!json_parser_load_from_data (parser, text, length, &parse_error)) {
+  if (!json_parser_load_from_data (parser, mended ? mended : text, length, &parse_error)) {
     g_set_error (error, DERUSH_CORE_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("This is not JSON: %s"), parse_error->message);
     return NULL;
   }

@@ -225,6 +225,36 @@ test_deep_json_is_refused (void)
 }
 
 static void
+test_json_mended (void)
+{
+  static const struct {
+    const char *text, *read;
+  } cases[] = {
+      {"\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\""},
+      {"\"cut \\ud83d\"", "\"cut \xef\xbf\xbd\""},
+      {"\"\\ude00 begins\"", "\"\xef\xbf\xbd begins\""},
+      {"\"\\ud83d\\ud83d\\ude00\"", "\"\xef\xbf\xbd\xf0\x9f\x98\x80\""},
+      {"\"\\\\ud83d\"", "\"\\\\ud83d\""},
+      {"[9223372036854775807]", "[9223372036854775807]"},
+      {"[-9223372036854775807]", "[-9223372036854775807]"},
+      {"[100000000000000000000]", "[1e+20]"},
+      {"[-100000000000000000000,1]", "[-1e+20,1]"},
+      {"[1234567890123456789012.5]", "[1.2345678901234568e+21]"},
+      {"\"100000000000000000000\"", "\"100000000000000000000\""},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (JsonNode) node = derush_json_parse (cases[i].text, -1, &error);
+    g_autofree char *text = node ? derush_json_node_to_string (node) : NULL;
+
+    g_assert_no_error (error);
+    g_assert_true (g_utf8_validate (text, -1, NULL));
+    g_assert_cmpstr (text, ==, cases[i].read);
+  }
+}
+
+static void
 test_texts_that_c_would_cut_short_are_refused (void)
 {
   static const char *const refused[] = {"[\"/films/a.mp4\\u0000x\"]", "{\"a\\u0000b\":1}", "\"\\\\\\u0000\""};
@@ -461,6 +491,7 @@ main (int argc, char *argv[])
   ADD ("/core/config/an-empty-variable-is-an-unset-one", test_an_empty_variable_is_an_unset_one);
   ADD ("/core/log/secrets-are-redacted-by-value", test_secrets_are_redacted_by_value);
   ADD ("/core/log/a-line-is-one-json-object", test_a_log_line_is_one_json_object);
+  g_test_add_func ("/core/json/half-characters-and-large-numbers-become-ones-that-can-be-kept", test_json_mended);
   g_test_add_func ("/core/json/deep-json-is-refused", test_deep_json_is_refused);
   g_test_add_func ("/core/json/texts-that-c-would-cut-short-are-refused",
                    test_texts_that_c_would_cut_short_are_refused);
