@@ -429,6 +429,9 @@ derush_workflow_run_cancel_step (DerushWorkflowRun *run, guint i, gint64 now)
 {
   WorkflowStepState *step = &run->steps[i];
 
+  /* It may be the last one to end, after which nothing could be cancelled any more. */
+  if (!run->has_failed)
+    run->cancelled = TRUE;
   end_attempt (step, DERUSH_WORKFLOW_STEP_CANCELLED, now);
   g_free (step->error);
   step->error = run->has_failed ? g_strdup_printf (_ ("the workflow failed at step “%s”"),

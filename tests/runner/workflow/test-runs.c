@@ -212,6 +212,20 @@ test_cancel (void)
   g_assert_cmpint (derush_workflow_run_get_status (run), ==, DERUSH_WORKFLOW_STEP_CANCELLED);
 }
 
+/* It was stopped before the workflow was told. */
+static void
+test_cancel_last (void)
+{
+  g_autoptr (DerushWorkflowRun) run = begin (GRAPH, "{}", NULL);
+
+  for (guint i = 0; i < 4; i++)
+    complete (run, i, "{}");
+  derush_workflow_run_start (run, 4, "j", 0);
+  derush_workflow_run_cancel_step (run, 4, 0);
+  derush_workflow_run_cancel (run);
+  g_assert_cmpint (derush_workflow_run_get_status (run), ==, DERUSH_WORKFLOW_STEP_CANCELLED);
+}
+
 static void
 test_progress (void)
 {
@@ -363,6 +377,7 @@ main (int argc, char **argv)
   g_test_add_func ("/workflow/runs/a-failure-that-may-be-skips-only-what-refers-to-it", test_skip_on_failure);
   g_test_add_func ("/workflow/runs/a-skipped-step-skips-what-refers-to-it", test_skip);
   g_test_add_func ("/workflow/runs/cancelling-starts-nothing-more", test_cancel);
+  g_test_add_func ("/workflow/runs/a-workflow-whose-last-step-was-cancelled-is-cancelled", test_cancel_last);
   g_test_add_func ("/workflow/runs/progress-counts-durations-and-never-falls", test_progress);
   g_test_add_func ("/workflow/runs/references-become-values", test_references);
   g_test_add_func ("/workflow/runs/input-that-is-missing-is-named", test_input);
