@@ -12,6 +12,8 @@
 #include <sphinxbase/err.h>
 
 #define RATE 16000
+/* Of a word that is insulting. */
+#define SURE 0.8
 
 static ps_decoder_t *
 open_decoder (GError **error)
@@ -51,14 +53,11 @@ round_time (double seconds)
 static char *
 clean_word (const char *word)
 {
-  const char *variant;
-
   if (!g_ascii_isalnum (*word) && *word != '\'')
     return NULL;
-  variant = strchr (word, '(');
-  if (strcmp (word, "i") == 0 || g_str_has_prefix (word, "i'"))
-    return g_strconcat ("I", word + 1, NULL);
-  return variant ? g_strndup (word, (gsize)(variant - word)) : g_strdup (word);
+  if (*word == 'i' && strcspn (word + 1, "('") == 0)
+    return g_strdup_printf ("I%.*s", (int)strcspn (word + 1, "("), word + 1);
+  return g_strndup (word, strcspn (word, "("));
 }
 
 static JsonObject *
@@ -73,9 +72,17 @@ new_word (const char *text, double start, double end, double confidence)
   return word;
 }
 
+/* A recogniser that errs so often must not put insults into the mouth of people by chance. */
+static gboolean
+is_doubtful (const char *word, double confidence, GHashTable *guarded)
+{
+  return confidence < SURE && guarded && g_hash_table_contains (guarded, word);
+}
+
 /* NULL: nothing was understood. */
 static JsonObject *
-decode_span (ps_decoder_t *decoder, const LocalSound *sound, const LocalSpan *span, JsonArray *words)
+decode_span (ps_decoder_t *decoder, const LocalSound *sound, const LocalSpan *span, GHashTable *guarded,
+             JsonArray *words)
 {
   double offset = (double)span->start / RATE, end = (double)span->end / RATE, log_sum = 0, sum = 0;
   logmath_t *logs = ps_get_logmath (decoder);
@@ -96,6 +103,8 @@ decode_span (ps_decoder_t *decoder, const LocalSound *sound, const LocalSpan *sp
       continue;
     ps_seg_frames (at, &from, &to);
     confidence = logmath_exp (logs, ps_seg_prob (at, NULL, NULL, NULL));
+    if (is_doubtful (word, confidence, guarded))
+      continue;
     if (text->len > 0)
       g_string_append_c (text, ' ');
     else if (g_ascii_islower (*word))
@@ -136,6 +145,7 @@ derush_local_transcribe (JsonObject *request, GBytes *input, GBytes **output, GC
   const char *asked = derush_json_get_string (request, "language", "");
   g_autofree char *language = local_language_normalise (asked);
   g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GHashTable) guarded = local_language_load_words ("guarded", "en");
   g_autoptr (GArray) spans = NULL;
   g_auto (LocalSound) sound = {0};
   JsonArray *segments, *words;
@@ -159,7 +169,7 @@ derush_local_transcribe (JsonObject *request, GBytes *input, GBytes **output, GC
   segments = json_array_new ();
   words = json_array_new ();
   for (guint i = 0; i < spans->len && !g_cancellable_is_cancelled (cancellable); i++) {
-    JsonObject *segment = decode_span (decoder, &sound, &g_array_index (spans, LocalSpan, i), words);
+    JsonObject *segment = decode_span (decoder, &sound, &g_array_index (spans, LocalSpan, i), guarded, words);
 
     if (!segment)
       continue;
