@@ -264,7 +264,8 @@ describe_sentiment (const LocalFacts *facts)
   char *basis;
 
   local_measure_sentiment (facts->text, &sentiment);
-  if (sentiment.found > 0) {
+  /* One word alone is chance. */
+  if (sentiment.found > 1) {
     double weaker = MIN (sentiment.positive, sentiment.negative),
            stronger = MAX (sentiment.positive, sentiment.negative);
 
