@@ -92,7 +92,6 @@ derush_cli_models (GStrv given)
       {NULL},
   };
   g_autoptr (DerushConfig) config = NULL;
-  g_autoptr (GCancellable) cancellable = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) list = NULL;
 
@@ -105,8 +104,8 @@ derush_cli_models (GStrv given)
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_FAILED;
-  cancellable = derush_cli_catch_signals ();
-  list = derush_models_who_answers (config, cancellable, &error);
+  /* A signal ends this process, and with it those that it has started. */
+  list = derush_models_who_answers (config, NULL, &error);
   if (!list) {
     fprintf (stderr, "derush: %s\n", error->message);
     return DERUSH_CLI_FAILED;

@@ -19,11 +19,12 @@ struct _ModelCache {
   guint64 limit;
   GMutex lock;
   guint64 size; /* about, of what is there */
-  gboolean measured;
+  guint puts;
 };
 
 /* When there is too much, as much goes that this part of the limit is left. */
 #define LEFT_AFTER_SWEEP 0.8
+#define PUTS_BETWEEN_SWEEPS 50
 
 ModelCache *
 model_cache_new (DerushConfig *config)
@@ -321,7 +322,6 @@ sweep (ModelCache *cache)
   cache->size = 0;
   for (guint i = 0; i < list->len; i++)
     cache->size += ((Kept *)list->pdata[i])->size;
-  cache->measured = TRUE;
   if (cache->size <= cache->limit)
     return;
   g_ptr_array_sort (list, compare_times);
@@ -372,7 +372,8 @@ model_cache_put (ModelCache *cache, const char *key, ModelCall *call, JsonObject
   }
   g_mutex_lock (&cache->lock);
   cache->size += size_of (cache, key, result, strlen (text));
-  if (!cache->measured || cache->size > cache->limit)
+  /* Other processes put theirs there too. */
+  if (cache->puts++ % PUTS_BETWEEN_SWEEPS == 0 || cache->size > cache->limit)
     sweep (cache);
   g_mutex_unlock (&cache->lock);
 }

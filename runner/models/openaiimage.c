@@ -276,5 +276,8 @@ model_openai_image (ModelCall *call, GError **error)
       return NULL;
     model_call_take_account (call, result, answer);
   }
+  /* Some make more than they are asked for. */
+  while ((int)json_array_get_length (images) > n)
+    json_array_remove_element (images, json_array_get_length (images) - 1);
   return g_steal_pointer (&result);
 }
