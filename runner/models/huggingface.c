@@ -415,6 +415,15 @@ translation_request (ModelCall *call, const char *source, const char *target)
   return request_with_inputs (call, "inputs", inputs, parameters);
 }
 
+/* Which models are served changes from month to month. */
+static gboolean
+is_not_served (ModelCall *call)
+{
+  guint status = call->fault.status;
+
+  return status == 400 || status == 404 || status == 410 || status == 422;
+}
+
 /* Translation models take no wishes, and have to be told the source: what they cannot do is asked of a chat model. */
 static JsonObject *
 translate (ModelCall *call, GError **error)
@@ -428,15 +437,22 @@ translate (ModelCall *call, GError **error)
   g_autoptr (JsonArray) translated = NULL;
   g_autoptr (JsonNode) node = NULL;
   g_autoptr (JsonObject) none = json_object_new ();
+  g_autoptr (GError) cause = NULL;
   JsonObject *result;
 
-  if (!source || !target || derush_json_get_object (call->request, "glossary") ||
-      derush_json_get_string (call->request, "formality", NULL))
+  if (!source || !target || model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_TRANSLATION) ||
+      derush_json_get_object (call->request, "glossary") || derush_json_get_string (call->request, "formality", NULL))
     return translate_by_chat (call, error);
   request = translation_request (call, source, target);
-  response = model_client_send (call, request, is_json, error);
-  if (!response)
+  response = model_client_send (call, request, is_json, &cause);
+  if (!response && is_not_served (call)) {
+    model_provider_add_quirk (call->provider, MODEL_QUIRK_NO_TRANSLATION);
+    return translate_by_chat (call, error);
+  }
+  if (!response) {
+    g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;
+  }
   node = derush_json_parse (g_bytes_get_data (response->body, NULL), g_bytes_get_size (response->body), error);
   translated = node ? read_texts (node) : NULL;
   if (!translated || json_array_get_length (translated) != json_array_get_length (texts)) {

@@ -100,6 +100,7 @@ typedef enum {
   MODEL_QUIRK_NO_FORMAT = 1 << 11,       /* speech: only wav */
   MODEL_QUIRK_NO_PROMPT = 1 << 12,       /* transcriptions: no prompt */
   MODEL_QUIRK_NO_STRICT = 1 << 13,       /* schemas, but not strictly */
+  MODEL_QUIRK_NO_TRANSLATION = 1 << 14,  /* Hugging Face: no translation model, chat instead */
 } ModelQuirk;
 
 struct _ModelProvider {

@@ -50,6 +50,8 @@ const tasks = {
     return options.dialect === 'addresses' ? { body: { audio: { url: `${base}/__sound` } } } : { type: `audio/${wanted ?? 'mpeg'}`, body: sound };
   },
   nllb({ json }) {
+    if (options.dialect === 'picky')
+      refuse(404, 'Model facebook/nllb-200-distilled-600M is not supported by provider hf-inference');
     only(json, ['inputs', 'parameters']);
     if (!/^[a-z]{3}_[A-Z][a-z]{3}$/.test(json.parameters?.src_lang) || !/^[a-z]{3}_[A-Z][a-z]{3}$/.test(json.parameters?.tgt_lang))
       refuse(400, 'src_lang and tgt_lang are required');

