@@ -532,6 +532,23 @@ cpu_limit (DerushConfig *config)
   return limit > 0 ? limit : derush_config_get_int (config, "DERUSH_JOB_TIMEOUT") * g_get_num_processors ();
 }
 
+/* How many providers a model worker may ask one after the other. */
+#define PROVIDERS 3
+
+/* Whoever waits for a model makes no progress, and has a time limit of its own for each provider. In µs. */
+static gint64
+stall_of (Run *run)
+{
+  DerushConfig *config = run->runner->config;
+  gint64 seconds = derush_config_get_int (config, "DERUSH_STALL_TIMEOUT");
+
+  if (run->plan->no_progress > 0)
+    return run->plan->no_progress * 1000;
+  if (run->step->worker == DERUSH_STEP_MODEL)
+    seconds += PROVIDERS * derush_config_get_int (config, "DERUSH_MODEL_TIMEOUT");
+  return seconds * G_USEC_PER_SEC;
+}
+
 static JsonObject *
 run_on_worker (Run *run, GError **error)
 {
@@ -539,8 +556,7 @@ run_on_worker (Run *run, GError **error)
   DerushProcessWatch watch = {
       .cancellable = run->cancellable,
       .deadline = run->deadline,
-      .stall = run->plan->no_progress > 0 ? run->plan->no_progress * 1000
-                                          : derush_config_get_int (config, "DERUSH_STALL_TIMEOUT") * G_USEC_PER_SEC,
+      .stall = stall_of (run),
       .heartbeat = derush_config_get_int (config, "DERUSH_HEARTBEAT_TIMEOUT") * G_USEC_PER_SEC,
       .memory_limit = derush_config_get_int (config, "DERUSH_WORKER_MEMORY_LIMIT"),
       .cpu_limit = cpu_limit (config) * G_USEC_PER_SEC,

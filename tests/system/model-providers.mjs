@@ -112,6 +112,17 @@ await main(async () => {
     assert.match(text, /^openai +http:\/\/127\.0\.0\.1/m);
     assert.ok(!JSON.stringify(json).includes(key) && !text.includes(key));
   });
+  await test('a model that thinks for longer than a job may make no progress is waited for', async () => {
+    const daemon = await startDaemon(redis, { queues: ['ai-slow'], roots: [folder], environment: { ...servers.openai.environment, DERUSH_STALL_TIMEOUT: '1' } });
+    const bench = await openQueue(redis, 'ai-slow');
+
+    await openai.plan([{ fault: 'delay', delay: 2500 }]);
+    const value = await bench.finished(await bench.add('TRANSLATION', { text: 'Good evening', sourceLanguage: 'en', targetLanguage: 'fr' }, { attempts: 1 }));
+
+    assert.equal(providerOf(value), 'openai');
+    await daemon.stop();
+    await bench.close();
+  });
   await test('the engines of this machine answer in place of a provider that cannot, and the job says so', async () => {
     const daemon = await startDaemon(redis, { queues: ['ai-fallback'], roots: [folder], environment: { ...servers.openai.environment, DERUSH_MODEL_PROVIDERS: 'openai,local' } });
     const bench = await openQueue(redis, 'ai-fallback');
