@@ -261,6 +261,27 @@ check_worker (JsonArray *checks, DerushConfig *config)
   return inventory;
 }
 
+/* Whether the programs are there that jobs of speech, text and images are done by. */
+static void
+check_models (JsonArray *checks)
+{
+  const struct {
+    char *path;
+    const char *missing;
+  } programs[] = {
+      {derush_model_worker_program (), _ ("jobs of speech, text and images cannot run: there is no program %s")},
+      {derush_local_models_program (), _ ("such jobs cannot run without a key: there is no program %s")},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (programs); i++) {
+    if (g_file_test (programs[i].path, G_FILE_TEST_IS_EXECUTABLE))
+      add (checks, "models", OK, NULL, _ ("%s is there"), programs[i].path);
+    else
+      add (checks, "models", FAILURE, _ ("install Derush completely"), programs[i].missing, programs[i].path);
+    g_free (programs[i].path);
+  }
+}
+
 /* Which layers keep a hostile film from doing more than being decoded. */
 static void
 check_containment (JsonArray *checks, DerushConfig *config)
@@ -410,6 +431,7 @@ derush_cli_examine (DerushConfig **config, JsonObject **inventory)
   else
     add (checks, "settings", FAILURE, _ ("see “man derushd” for what each setting may be"), "%s", error->message);
   *inventory = check_worker (checks, *config);
+  check_models (checks);
   if (*config) {
     if (*inventory)
       check_containment (checks, *config);

@@ -90,6 +90,8 @@ async function broken(redis) {
     ['an address that is none', { DATABASE_URL: 'postgresql://u@h:notaport/d' }, 'database', /DATABASE_URL is not/, /DATABASE_URL/],
     ['no worker', { DERUSH_MEDIA_WORKER: '/nonexistent/worker' }, 'worker', /does not run.*nonexistent/, /install/],
     ['a worker that ends', { DERUSH_MEDIA_WORKER: '/bin/false' }, 'worker', /does not run/, /install/],
+    ['no model worker', { DERUSH_MODEL_WORKER: '/nonexistent/model-worker' }, 'models', /cannot run: .*nonexistent/, /install/],
+    ['no server of local models', { DERUSH_LOCAL_MODELS: '/nonexistent/models' }, 'models', /without a key.*nonexistent/, /install/],
     ['a pipeline with an unknown element', { DERUSH_PIPELINES_DIR: template }, 'plugins', /lack.*nosuchelement/, /install/],
     ['a machine without plugins', { GST_PLUGIN_SYSTEM_PATH: template, GST_REGISTRY: path.join(folder, 'registry') }, 'plugins', /x264enc/,
       /gstreamer1\.0-libav.*gstreamer1\.0-plugins-ugly/],
