@@ -186,6 +186,8 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
   g_free (call->request_id);
   call->request_id = id ? model_redact (id) : NULL;
   model_limits_read_headers (call->provider->limits, response->headers, derush_time_now_ms ());
+  if (response->status >= 200 && response->status <= 299 && model_fault_hidden (response) != 0)
+    response->status = model_fault_hidden (response);
   if (response->status >= 200 && response->status <= 299) {
     if (!complete || complete (call, response, error))
       return response;

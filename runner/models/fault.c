@@ -8,6 +8,8 @@
 
 /* Of a text that is no JSON. */
 #define TEXT_LENGTH 300
+/* An error is no longer than that. */
+#define HIDDEN_LENGTH 65536
 
 static char *
 member_as_text (JsonObject *object, const char *name)
@@ -167,6 +169,34 @@ model_fault_read (ModelFault *fault, ModelResponse *response)
   clean_in_place (&fault->message);
   clean_in_place (&fault->code);
   clean_in_place (&fault->parameter);
+}
+
+/*
+ * model_fault_hidden:
+ * @response: of a status that is a success
+ *
+ * Returns: the status that fits where a server, or one between, answers an error as a success: its code, else 400; 0: it is
+ *   no error
+ */
+guint
+model_fault_hidden (ModelResponse *response)
+{
+  static const char *const contents[] = {"choices", "data", "text", "texts", "segments", "chunks", NULL};
+  gsize length;
+  const char *text = g_bytes_get_data (response->body, &length);
+  g_autoptr (JsonObject) root = NULL;
+  gint64 code;
+
+  if (length == 0 || length > HIDDEN_LENGTH || text[0] != '{')
+    return 0;
+  root = derush_json_parse_object (text, length, NULL);
+  if (!root || !json_object_has_member (root, "error") || json_object_get_null_member (root, "error"))
+    return 0;
+  for (guint i = 0; contents[i]; i++)
+    if (json_object_has_member (root, contents[i]))
+      return 0;
+  code = derush_json_get_int (derush_json_get_object (root, "error"), "code", 400);
+  return code >= 400 && code <= 599 ? (guint)code : 400;
 }
 
 /*

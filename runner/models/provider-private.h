@@ -160,6 +160,7 @@ gboolean model_client_is_https_or_loopback (const char *url);
 void model_fault_clear (ModelFault *fault);
 void model_fault_read (ModelFault *fault, ModelResponse *response);
 GError *model_fault_to_error (ModelCall *call);
+guint model_fault_hidden (ModelResponse *response);
 gboolean model_fault_is_final (const ModelFault *fault);
 char *model_redact (const char *text);
 gboolean model_fault_names (const ModelFault *fault, const char *word);

@@ -64,6 +64,12 @@ static const Case cases[] = {
      "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key provided: " KEY
      "\",\"code\":\"invalid_api_key\"}}}]",
      DERUSH_ERROR_MODEL, 1, "key"},
+    {"an-error-that-is-answered-as-a-success-is-an-error", "chat",
+     "[{\"fault\":\"status\",\"status\":200,\"body\":{\"error\":{\"message\":\"upstream is busy\",\"code\":503}}}]", -1,
+     2},
+    {"an-error-without-a-code-that-is-answered-as-a-success-is-final", "speak",
+     "[{\"fault\":\"status\",\"status\":200,\"body\":{\"error\":\"no such voice\"}}]", DERUSH_ERROR_MODEL, 1,
+     "no such voice"},
     {"a-missing-model-is-final", "chat",
      "[{\"fault\":\"status\",\"status\":404,\"body\":{\"error\":{\"message\":\"no model\",\"code\":\"model_not_found\"}}}]",
      DERUSH_ERROR_MODEL, 1, "model"},
