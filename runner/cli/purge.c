@@ -36,9 +36,8 @@ derush_cli_purge (GStrv given)
   g_auto (GStrv) arguments = g_strdupv (given);
   g_autofree char *video = NULL, *user = NULL, *escaped = NULL, *path = NULL;
   g_autoptr (DerushConfig) config = NULL;
-  g_autoptr (JsonObject) answer = NULL;
   g_autoptr (GError) error = NULL;
-  gboolean dry_run = FALSE, json = FALSE;
+  gboolean dry_run = FALSE, json = FALSE, again;
   const GOptionEntry entries[] = {
       {"video", 0, 0, G_OPTION_ARG_STRING, &video, N_ ("Of this video"), N_ ("ID")},
       {"user", 0, 0, G_OPTION_ARG_STRING, &user, N_ ("Of this user"), N_ ("ID")},
@@ -64,17 +63,23 @@ derush_cli_purge (GStrv given)
     return DERUSH_CLI_USAGE;
   escaped = g_uri_escape_string (video ? video : user, NULL, FALSE);
   path = g_strdup_printf ("/api/%s/%s%s", video ? "videos" : "users", escaped, dry_run ? "?dryRun=true" : "");
-  answer = derush_cli_ask_daemon (config, "DELETE", path, NULL, NULL, &error);
-  if (!answer) {
-    fprintf (stderr, "derush: %s\n", error->message);
-    return DERUSH_CLI_FAILED;
-  }
-  if (json) {
-    g_autofree char *text = derush_json_object_to_string (derush_json_get_object (answer, "data"));
+  /* One request removes only so much. */
+  do {
+    g_autoptr (JsonObject) answer = derush_cli_ask_daemon (config, "DELETE", path, NULL, NULL, &error);
+    JsonObject *said = answer ? derush_json_get_object (answer, "data") : NULL;
 
-    puts (text);
-  } else {
-    print_said (derush_json_get_object (answer, "data"));
-  }
+    if (!said) {
+      fprintf (stderr, "derush: %s\n", error ? error->message : "");
+      return DERUSH_CLI_FAILED;
+    }
+    if (json) {
+      g_autofree char *text = derush_json_object_to_string (said);
+
+      puts (text);
+    } else {
+      print_said (said);
+    }
+    again = !dry_run && !derush_json_get_boolean (said, "complete", TRUE);
+  } while (again);
   return fflush (stdout) == 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
 }

@@ -234,7 +234,7 @@ void derush_daemon_sweep (DerushDaemon *daemon);
 
 /*
  * Removes what there is of a video or a user: `{video | user, dryRun}`. The task, whose source is nothing, is given
- * `{dryRun, jobs, files, bytes, rows, redisJobs, analyses, kept}`.
+ * `{dryRun, complete, jobs, files, bytes, rows, redisJobs, analyses, kept}`.
  */
 void derush_daemon_purge (DerushDaemon *daemon, GPtrArray *queues, JsonObject *arguments, GTask *task);
 

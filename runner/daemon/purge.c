@@ -12,8 +12,9 @@
 #include <unistd.h>
 #include <glib/gi18n-lib.h>
 
-/* Of rows, and of jobs of each queue and state in Redis. */
-#define MAX_JOBS 2000
+/* Of rows at one go, and of jobs of each queue and state in Redis. */
+#define MAX_ROWS 2000
+#define MAX_JOBS 1000
 
 typedef struct {
   GTask *task;
@@ -96,6 +97,7 @@ succeed (Purge *purge)
   JsonObject *said = json_object_new ();
 
   json_object_set_boolean_member (said, "dryRun", purge->sweep->dry_run);
+  json_object_set_boolean_member (said, "complete", json_array_get_length (purge->rows) < MAX_ROWS);
   json_object_set_int_member (said, "jobs", purge->n_jobs);
   json_object_set_array_member (said, "files", json_array_ref (purge->sweep->files));
   json_object_set_int_member (said, "bytes", purge->sweep->n_bytes);
@@ -345,7 +347,7 @@ static void
 list_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   Purge *purge = data;
-  DerushStoreFilter filter = {.video = purge->video, .user = purge->user, .n = MAX_JOBS};
+  DerushStoreFilter filter = {.video = purge->video, .user = purge->user, .n = MAX_ROWS};
   GError *error = NULL;
 
   purge->rows = derush_store_list_jobs (purge->sweep->store, &filter, &error);

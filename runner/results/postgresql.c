@@ -382,7 +382,7 @@ migrate (PostgresqlDatabase *database, Failure *failure, GError **error)
   for (guint i = 0; i < migrations->len; i++)
     if (!apply (database, g_ptr_array_index (migrations, i), failure, error))
       return FALSE;
-  return postgresql_run (base, "COMMIT", failure, error);
+  return schema_check_own (base, database->schema, failure, error) && postgresql_run (base, "COMMIT", failure, error);
 }
 
 /* ── Rows ───────────────────────────────────────────────────────────────── */

@@ -237,6 +237,10 @@ GPtrArray *rows_execution (const DerushStoreExecution *execution, gint64 now);
 /* What a job has made gets ids that a second run of the same job makes again. */
 char *rows_asset_id (const char *job_id, const char *table, guint i);
 
+/* The tables that are written; NULL after the last; and their columns: `NAME:KIND NAME:KIND …` */
+const char *rows_get_table (guint i);
+const char *rows_get_table_columns (guint i);
+
 /* The columns of jobs, in the order in which rows_read_job() wants them; NULL after the last. */
 const char *rows_get_column (guint i);
 JsonObject *rows_read_job (GPtrArray *row);

@@ -5,6 +5,50 @@
 
 #include <string.h>
 
+/* What kind of value each column has. */
+static const struct {
+  const char *table;
+  const char *columns;
+} our_tables[] = {
+    {"jobs", "id:id type:text status:text priority:text progress:number message:text stage:text input:json output:json "
+             "error:text retryCount:number maxRetries:number startedAt:time completedAt:time duration:number "
+             "metadata:json createdAt:time updatedAt:time userId:id videoId:id workflowId:id"},
+    {"video_formats", "id:id format:text quality:text resolution:text fps:number bitrate:number filePath:text "
+                      "fileSize:number duration:number width:number height:number isOptimized:boolean createdAt:time "
+                      "updatedAt:time videoId:id jobId:id"},
+    {"thumbnails", "id:id position:number time:number filePath:text fileSize:number width:number height:number "
+                   "format:text quality:number score:number isGenerated:boolean createdAt:time updatedAt:time "
+                   "videoId:id jobId:id"},
+    {"highlights", "id:id rank:number startTime:number endTime:number duration:number type:text confidence:number "
+                   "description:text tags:texts metadata:json createdAt:time updatedAt:time videoId:id jobId:id"},
+    {"shorts", "id:id title:text description:text startTime:number endTime:number duration:number format:text "
+               "platform:text filePath:text fileSize:number width:number height:number hasSubtitles:boolean "
+               "hasMusic:boolean cropPath:text createdAt:time updatedAt:time videoId:id jobId:id"},
+    {"transcriptions",
+     "id:id text:text language:text model:text confidence:number hasTimestamps:boolean timestamps:json "
+     "hasSpeakers:boolean speakers:json wordCount:number filePath:text createdAt:time updatedAt:time "
+     "videoId:id jobId:id"},
+    {"translations",
+     "id:id originalText:text translatedText:text sourceLanguage:text targetLanguage:text model:text "
+     "confidence:number context:text formality:text wordCount:number characterCount:number filePath:text "
+     "createdAt:time updatedAt:time videoId:id jobId:id"},
+    {"workflow_executions", "id:id status:text input:json output:json steps:json startedAt:time completedAt:time "
+                            "duration:number error:text metadata:json createdAt:time updatedAt:time workflowId:id "
+                            "jobId:id"},
+};
+
+const char *
+rows_get_table (guint i)
+{
+  return i < G_N_ELEMENTS (our_tables) ? our_tables[i].table : NULL;
+}
+
+const char *
+rows_get_table_columns (guint i)
+{
+  return our_tables[i].columns;
+}
+
 static GPtrArray *
 changes_new (void)
 {

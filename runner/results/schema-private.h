@@ -14,6 +14,8 @@ typedef struct _Schema Schema;
 Schema *schema_load (Database *database, const char *name, Failure *failure, GError **error);
 void schema_free (Schema *schema);
 
+gboolean schema_check_own (Database *database, const char *name, Failure *failure, GError **error);
+
 /* Whether there are tables in the schema @name that rows of ours could be meant for. */
 gboolean schema_is_there (Database *database, const char *name, gboolean *there, Failure *failure, GError **error);
 

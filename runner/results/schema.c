@@ -9,38 +9,6 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
-/* Our own tables: what kind of value each column has. */
-static const struct {
-  const char *table;
-  const char *columns;
-} our_tables[] = {
-    {"jobs", "id:id type:text status:text priority:text progress:number message:text stage:text input:json output:json "
-             "error:text retryCount:number maxRetries:number startedAt:time completedAt:time duration:number "
-             "metadata:json createdAt:time updatedAt:time userId:id videoId:id workflowId:id"},
-    {"video_formats", "id:id format:text quality:text resolution:text fps:number bitrate:number filePath:text "
-                      "fileSize:number duration:number width:number height:number isOptimized:boolean createdAt:time "
-                      "updatedAt:time videoId:id jobId:id"},
-    {"thumbnails", "id:id position:number time:number filePath:text fileSize:number width:number height:number "
-                   "format:text quality:number score:number isGenerated:boolean createdAt:time updatedAt:time "
-                   "videoId:id jobId:id"},
-    {"highlights", "id:id rank:number startTime:number endTime:number duration:number type:text confidence:number "
-                   "description:text tags:texts metadata:json createdAt:time updatedAt:time videoId:id jobId:id"},
-    {"shorts", "id:id title:text description:text startTime:number endTime:number duration:number format:text "
-               "platform:text filePath:text fileSize:number width:number height:number hasSubtitles:boolean "
-               "hasMusic:boolean cropPath:text createdAt:time updatedAt:time videoId:id jobId:id"},
-    {"transcriptions",
-     "id:id text:text language:text model:text confidence:number hasTimestamps:boolean timestamps:json "
-     "hasSpeakers:boolean speakers:json wordCount:number filePath:text createdAt:time updatedAt:time "
-     "videoId:id jobId:id"},
-    {"translations",
-     "id:id originalText:text translatedText:text sourceLanguage:text targetLanguage:text model:text "
-     "confidence:number context:text formality:text wordCount:number characterCount:number filePath:text "
-     "createdAt:time updatedAt:time videoId:id jobId:id"},
-    {"workflow_executions", "id:id status:text input:json output:json steps:json startedAt:time completedAt:time "
-                            "duration:number error:text metadata:json createdAt:time updatedAt:time workflowId:id "
-                            "jobId:id"},
-};
-
 /* What a column may be, for a value of each kind; an enumerated type will do for text. */
 static const struct {
   const char *kind;
@@ -217,10 +185,10 @@ schema_is_there (Database *database, const char *name, gboolean *there, Failure 
   schema->tables = g_hash_table_new (g_str_hash, g_str_equal);
   if (!load_map (schema, error) || !(found = read_tables (database, name, failure, error)))
     return FALSE;
-  for (guint i = 0; i < G_N_ELEMENTS (our_tables); i++) {
-    g_auto (GStrv) names = get_list (schema, our_tables[i].table, "table", our_tables[i].table);
+  for (guint i = 0; rows_get_table (i); i++) {
+    g_auto (GStrv) names = get_list (schema, rows_get_table (i), "table", rows_get_table (i));
 
-    *there |= g_hash_table_contains (found, our_tables[i].table);
+    *there |= g_hash_table_contains (found, rows_get_table (i));
     for (guint k = 0; names[k]; k++)
       *there |= g_hash_table_contains (found, names[k]);
   }
@@ -247,6 +215,15 @@ refuse (Schema *schema, GError **error, const char *format, ...)
   return FALSE;
 }
 
+static const char *
+types_for (const char *kind)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (strcmp (kinds[i].kind, kind) == 0)
+      return kinds[i].types;
+  return "";
+}
+
 static gboolean
 takes (Column *column, const char *kind)
 {
@@ -254,10 +231,7 @@ takes (Column *column, const char *kind)
 
   if (column->labels)
     return strcmp (kind, "text") == 0;
-  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
-    if (strcmp (kinds[i].kind, kind) == 0)
-      return strstr (kinds[i].types, word) != NULL;
-  return FALSE;
+  return strstr (types_for (kind), word) != NULL;
 }
 
 /* Which of their columns each of ours is. */
@@ -280,8 +254,8 @@ match_columns (Schema *schema, Table *table, const char *ours, const char *colum
     if (!column)
       continue;
     if (!takes (column, kind))
-      return refuse (schema, error, _ ("the column %s.%s is of the type %s, but must take a value of the kind “%s”"),
-                     table->name, column->name, column->type, kind);
+      return refuse (schema, error, _ ("the column %s.%s is of the type %s, but must be one of:%s"), table->name,
+                     column->name, column->type, types_for (kind));
     column->used = TRUE;
     g_hash_table_insert (table->ours, (gpointer)g_intern_string (pairs[i]), column);
   }
@@ -327,22 +301,34 @@ check_statuses (Schema *schema, const char *ours, const char *const *statuses, G
   return TRUE;
 }
 
+/* One that has a name of ours. */
+static const char *
+any_table (GHashTable *found)
+{
+  for (guint i = 0; rows_get_table (i); i++)
+    if (g_hash_table_contains (found, rows_get_table (i)))
+      return rows_get_table (i);
+  return "";
+}
+
 static gboolean
 match_table (Schema *schema, GHashTable *found, guint i, GError **error)
 {
-  const char *ours = our_tables[i].table;
+  const char *ours = rows_get_table (i);
   g_auto (GStrv) names = get_list (schema, ours, "table", ours);
   Table *table = NULL;
 
   for (guint k = 0; names[k] && !table; k++)
     table = g_hash_table_lookup (found, names[k]);
   if (!table && !g_key_file_get_boolean (schema->map, ours, "optional", NULL))
-    return refuse (schema, error, _ ("there is no table %s"), names[0] ? names[0] : ours);
+    return refuse (schema, error, _ ("there is a table %s, but no table %s"), any_table (found),
+                   names[0] ? names[0] : ours);
   if (!table)
     return TRUE;
   if (!table->writable)
     return refuse (schema, error, _ ("the user of DATABASE_URL may not read and write the table %s"), table->name);
-  if (!match_columns (schema, table, ours, our_tables[i].columns, error) || !fill_others (schema, table, ours, error))
+  if (!match_columns (schema, table, ours, rows_get_table_columns (i), error) ||
+      !fill_others (schema, table, ours, error))
     return FALSE;
   table->keep = get_list (schema, ours, "keep", NULL);
   g_hash_table_steal (found, table->name);
@@ -371,13 +357,39 @@ schema_load (Database *database, const char *name, Failure *failure, GError **er
   if (!load_map (schema, error) || !(found = read_tables (database, name, failure, error)))
     return NULL;
   *failure = FAILURE_REFUSED;
-  for (guint i = 0; i < G_N_ELEMENTS (our_tables); i++)
+  for (guint i = 0; rows_get_table (i); i++)
     if (!match_table (schema, found, i, error))
       return NULL;
   if (!check_statuses (schema, "jobs", jobs, error) ||
       !check_statuses (schema, "workflow_executions", executions, error))
     return NULL;
   return g_steal_pointer (&schema);
+}
+
+/* Whether our own tables have all the columns that are written: somebody may have changed them. */
+gboolean
+schema_check_own (Database *database, const char *name, Failure *failure, GError **error)
+{
+  g_autoptr (GHashTable) found = read_tables (database, name, failure, error);
+
+  for (guint i = 0; found && rows_get_table (i); i++) {
+    g_auto (GStrv) pairs = g_strsplit (rows_get_table_columns (i), " ", -1);
+    Table *table = g_hash_table_lookup (found, rows_get_table (i));
+
+    for (guint k = 0; pairs[k]; k++) {
+      *strchr (pairs[k], ':') = '\0';
+      if (table && g_hash_table_contains (table->theirs, pairs[k]))
+        continue;
+      *failure = FAILURE_REFUSED;
+      g_set_error (
+          error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_BAD_INPUT,
+          _ ("Derush’s own table %s has no column %s any more; restore it, or give DATABASE_URL another schema "
+             "(?schema=…)"),
+          rows_get_table (i), pairs[k]);
+      return FALSE;
+    }
+  }
+  return found != NULL;
 }
 
 const char *

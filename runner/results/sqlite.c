@@ -154,6 +154,49 @@ apply (SqliteDatabase *database, Migration *migration, Failure *failure, GError 
 }
 
 static gboolean
+has_column (SqliteDatabase *database, const char *table, const char *column, gboolean *has, Failure *failure,
+            GError **error)
+{
+  Statement *statement = statement_new ("SELECT 1 FROM pragma_table_info($1) WHERE name = $2");
+  g_autoptr (GPtrArray) rows = NULL;
+  gboolean good;
+
+  statement_add_text (statement, table);
+  statement_add_text (statement, column);
+  good = sqlite_execute (&database->parent, statement, &rows, failure, error);
+  statement_free (statement);
+  *has = good && rows->len > 0;
+  return good;
+}
+
+/* Whether the tables have all the columns that are written: the file may be another program's. */
+static gboolean
+check_tables (SqliteDatabase *database, Failure *failure, GError **error)
+{
+  for (guint i = 0; rows_get_table (i); i++) {
+    g_auto (GStrv) pairs = g_strsplit (rows_get_table_columns (i), " ", -1);
+
+    for (guint k = 0; pairs[k]; k++) {
+      gboolean has;
+
+      *strchr (pairs[k], ':') = '\0';
+      if (!has_column (database, rows_get_table (i), pairs[k], &has, failure, error))
+        return FALSE;
+      if (has)
+        continue;
+      *failure = FAILURE_REFUSED;
+      g_set_error (
+          error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_BAD_INPUT,
+          _ ("The table %s of the result store %s has no column %s; move the file away, or set DERUSH_STATE_DIR "
+             "to another folder"),
+          rows_get_table (i), database->path, pairs[k]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
 migrate (SqliteDatabase *database, Failure *failure, GError **error)
 {
   g_autoptr (GPtrArray) migrations = migrations_load ("sqlite", error);
@@ -169,7 +212,7 @@ migrate (SqliteDatabase *database, Failure *failure, GError **error)
   for (guint i = 0; i < migrations->len; i++)
     if (!apply (database, g_ptr_array_index (migrations, i), failure, error))
       return FALSE;
-  return sqlite_run (&database->parent, "COMMIT", failure, error);
+  return check_tables (database, failure, error) && sqlite_run (&database->parent, "COMMIT", failure, error);
 }
 
 /* Jobs name files and people, so nobody else may read them: SQLite gives its other files the mode of the first. */

@@ -151,7 +151,7 @@ main(async () => {
     const dry = await daemon.remove('/api/videos/gone1?dryRun=true');
     assert.equal(dry.status, 200);
     assert.deepEqual(dry.data.files, first.files.slice(1));
-    assert.deepEqual([dry.data.dryRun, dry.data.jobs, dry.data.rows, dry.data.redisJobs, dry.data.analyses], [true, 1, 1, 1, 1]);
+    assert.deepEqual([dry.data.dryRun, dry.data.complete, dry.data.jobs, dry.data.rows, dry.data.redisJobs, dry.data.analyses], [true, true, 1, 1, 1, 1]);
     assert.deepEqual(there([...first.files, analysis]), first.files.map(() => true).concat(true));
     assert.equal(await rows(`jobs where "videoId" = 'gone1'`), 1);
 

@@ -235,7 +235,7 @@ test_refused (void)
   assert_refused ("ALTER TABLE jobs ADD \"tenantId\" TEXT NOT NULL", "jobs.tenantId must have a value");
   assert_refused ("ALTER TABLE shorts RENAME \"filePath\" TO url", "shorts has no column filePath");
   assert_refused ("ALTER TYPE \"JobStatus\" RENAME VALUE 'COMPLETED' TO 'OVER'", "jobs.status has no value");
-  assert_refused ("DROP TABLE jobs", "no table jobs");
+  assert_refused ("DROP TABLE jobs", "a table video_formats, but no table jobs");
   assert_refused ("ALTER TABLE jobs ALTER id TYPE integer USING 1", "jobs.id is of the type int4");
 }
 

@@ -380,6 +380,28 @@ test_urls (void)
   }
 }
 
+/* Somebody has changed tables that are ours. */
+static void
+test_changed_tables (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushConfig) config = NULL;
+  Database *database;
+  Failure failure;
+
+  use_empty_store ("changed");
+  close_store (open_store ());
+  database = open_database ();
+  g_assert_true (database->class->connect (database, &failure, NULL));
+  g_assert_true (database->class->begin (database, &failure, NULL));
+  g_assert_true (database->class->run (database, "ALTER TABLE thumbnails DROP score; COMMIT", &failure, NULL));
+  database->class->free (database);
+  config = derush_config_load (NULL);
+  g_assert_null (derush_store_open (config, &error));
+  g_assert_error (error, DERUSH_RESULTS_ERROR, DERUSH_ERROR_BAD_INPUT);
+  g_assert_nonnull (strstr (error->message, "table thumbnails has no column score"));
+}
+
 static void
 test_public (void)
 {
@@ -420,6 +442,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/results/postgresql/a-refused-row-is-lost-alone", test_refused_row);
   g_test_add_func ("/results/postgresql/what-waiting-cannot-mend-is-refused-without-secrets", test_refused);
   g_test_add_func ("/results/postgresql/urls-of-prisma-are-understood", test_urls);
+  g_test_add_func ("/results/postgresql/changed-tables-of-ours-are-refused-by-name", test_changed_tables);
   g_test_add_func ("/results/postgresql/without-a-schema-tables-are-public", test_public);
   status = g_test_run ();
   derush_directory_remove (top, NULL);

@@ -79,6 +79,25 @@ test_no_database (void)
   assert_refused (DERUSH_ERROR_INTERNAL, path);
 }
 
+/* A database, but another program's. */
+static void
+test_other_tables (void)
+{
+  g_autofree char *path = NULL;
+  Database *other;
+  Failure failure;
+
+  use_empty_store ("other");
+  path = g_build_filename (g_getenv ("DERUSH_STATE_DIR"), "derush.sqlite", NULL);
+  close_store (open_store ());
+  other = open_database ();
+  g_assert_true (other->class->connect (other, &failure, NULL));
+  g_assert_true (other->class->run (other, "DROP TABLE shorts; CREATE TABLE shorts (id TEXT)", &failure, NULL));
+  other->class->free (other);
+  assert_refused (DERUSH_ERROR_BAD_INPUT, "The table shorts of");
+  assert_refused (DERUSH_ERROR_BAD_INPUT, path);
+}
+
 static void
 test_no_folder (void)
 {
@@ -135,6 +154,7 @@ main (int argc, char *argv[])
   store_tests_add ("/results/sqlite", use_empty_store, open_database);
   g_test_add_func ("/results/sqlite/files-are-for-their-owner-alone", test_private);
   g_test_add_func ("/results/sqlite/a-file-that-is-no-database-is-refused", test_no_database);
+  g_test_add_func ("/results/sqlite/tables-of-another-program-are-refused-by-name", test_other_tables);
   g_test_add_func ("/results/sqlite/a-folder-that-cannot-be-made-is-named", test_no_folder);
   g_test_add_func ("/results/sqlite/other-databases-are-refused-by-name", test_other_databases);
   g_test_add_func ("/results/sqlite/a-locked-file-is-written-when-it-is-free", test_locked);
