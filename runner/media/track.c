@@ -79,9 +79,10 @@ clip_buffer (Track *track, GstPad *pad, GstPadProbeInfo *info, const GstSegment 
   GstAudioInfo audio;
 
   clip.stop = GST_CLOCK_TIME_NONE;
-  if (self->clip_end >= 0)
-    clip.stop =
-        gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end));
+  /* Where the film has nothing of this kind at first, the segment may begin when the clip has ended. */
+  if (self->clip_end >= 0 && gst_segment_position_from_stream_time_full (
+                                 segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end), &clip.stop) < 0)
+    clip.stop = 0;
   if (GST_CLOCK_TIME_IS_VALID (clip.stop) && GST_BUFFER_PTS (buffer) >= clip.stop) {
     g_mutex_lock (&self->lock);
     track->past = TRUE;
@@ -212,11 +213,16 @@ derush_track_add (DerushMediaPipeline *self, const char *name)
   g_ptr_array_add (self->tracks, track);
 }
 
+/* Where the film has nothing of this kind yet, the demuxer says so, and a sink prerolls with that as with a buffer: what
+ * comes behind it would then wait for a pipeline that waits for it. */
 static GstPadProbeReturn
-hold_buffer (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+hold_data (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   Track *track = data;
 
+  if (GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM &&
+      GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) != GST_EVENT_GAP)
+    return GST_PAD_PROBE_PASS;
   g_mutex_lock (&track->owner->lock);
   track->held = TRUE;
   g_mutex_unlock (&track->owner->lock);
@@ -244,9 +250,10 @@ derush_tracks_hold (DerushMediaPipeline *self)
   for (guint i = 0; i < self->tracks->len; i++) {
     Track *track = g_ptr_array_index (self->tracks, i);
 
-    track->block = gst_pad_add_probe (
-        track->pad, GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST, hold_buffer,
-        track, NULL);
+    track->block = gst_pad_add_probe (track->pad,
+                                      GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER |
+                                          GST_PAD_PROBE_TYPE_BUFFER_LIST | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM,
+                                      hold_data, track, NULL);
   }
 }
 

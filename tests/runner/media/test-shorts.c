@@ -602,6 +602,32 @@ platforms_of_the_user_are_platforms (void)
   g_assert_nonnull (strstr (torn->message, "torn.ini"));
 }
 
+/* Sound that begins 1.5 s late: one part has all of it, one a rest and one nothing. */
+static void
+sound_may_begin_after_the_picture (void)
+{
+  g_autofree char *plain = make ("counter.mov", COUNTER);
+  g_autofree char *film = make ("late.mov", "-i counter.mov -itsoffset 1.5 -i counter.mov -map 0:v -map 1:a -c copy");
+  static const int frames[] = {50, 50, 20};
+
+  for (guint i = 0; i < 2; i++) {
+    g_autofree char *parameters =
+        g_strdup_printf ("{\"name\":\"l\",%s\"parts\":[{\"start\":1,\"end\":3},"
+                         "{\"start\":2,\"end\":4},{\"start\":0.2,\"end\":1}]}",
+                         i == 0 ? "\"width\":90,\"height\":160,\"platform\":\"TIKTOK\"," : "");
+    g_autoptr (TestAnswer) answer = run (film, i == 0 ? "shorts" : "clips", parameters, NULL);
+
+    for (guint k = 0; k < G_N_ELEMENTS (frames); k++) {
+      JsonObject *made = nth (answer, i == 0 ? "shorts" : "clips", k);
+
+      g_assert_cmpint (derush_json_get_int (made, "frames", 0), ==, frames[k]);
+      g_assert_cmpfloat (fabs (derush_json_get_number (made, "duration", 0) - frames[k] / 25.0), <, 0.05);
+      g_assert_cmpstr (derush_json_get_string (made, "audioCodec", "none"), ==, k == 2 ? "none" : "MPEG-4 AAC");
+    }
+  }
+  assert_exact ("l-clip-002.mp4", 50, 50, 2);
+}
+
 static void
 sound_alone_is_refused_by_the_probe (void)
 {
@@ -655,6 +681,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/media/shorts/platforms-bound-size-and-length", platforms_bound_size_and_length);
   g_test_add_func ("/media/shorts/platforms-hear-one-loudness", platforms_hear_one_loudness);
   g_test_add_func ("/media/shorts/platforms-of-the-user-are-platforms", platforms_of_the_user_are_platforms);
+  g_test_add_func ("/media/shorts/sound-may-begin-after-the-picture", sound_may_begin_after_the_picture);
   g_test_add_func ("/media/shorts/sound-alone-is-refused-by-the-probe", sound_alone_is_refused_by_the_probe);
   g_test_add_func ("/media/clips/clips-become-one-film", clips_become_one_film);
   g_test_add_func ("/media/clips/they-take-padding-and-fail-together-only", clips_take_padding_and_fail_together_only);
