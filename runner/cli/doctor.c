@@ -401,6 +401,10 @@ check_folder (JsonArray *checks, DerushConfig *config, const char *setting)
   if (bytes < least)
     add (checks, "disk", FAILURE, remedy, _ ("%s has %s left, less than DERUSH_MIN_FREE_SPACE: no job will start"),
          folder, amount);
+  else if (strcmp (setting, "DERUSH_CACHE") != 0 &&
+           bytes < derush_disk_floor (config, (gint64)status.f_blocks * status.f_frsize))
+    add (checks, "disk", FAILURE, remedy,
+         _ ("%s has %s left, less than DERUSH_DISK_FLOOR: jobs wait until there is more"), folder, amount);
   else if (bytes < LITTLE_SPACE)
     add (checks, "disk", WARNING, remedy, _ ("%s has only %s left"), folder, amount);
   else

@@ -130,6 +130,7 @@ JsonArray *derush_json_get_array (JsonObject *object, const char *name);
 
 /* ── Files ──────────────────────────────────────────────────────────────── */
 
+gint64 derush_disk_floor (DerushConfig *config, gint64 size);
 gboolean derush_file_write_atomically (const char *path, const char *contents, gssize length, GError **error);
 gboolean derush_file_publish (const char *source, const char *directory, const char *name, char **published,
                               GError **error);

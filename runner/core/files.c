@@ -313,3 +313,21 @@ derush_time_to_iso8601 (gint64 time_ms)
 
   return g_strdup_printf ("%s.%03dZ", seconds, (int)(time_ms % 1000));
 }
+
+/* The floor that is the default is no larger share of a small disk. */
+#define FLOOR_SHARE 0.02
+
+/**
+ * derush_disk_floor:
+ * @config: the settings
+ * @size: of a disk, in bytes
+ *
+ * Returns: what is to stay free of it, in bytes, by `DERUSH_DISK_FLOOR`: below that no job begins
+ */
+gint64
+derush_disk_floor (DerushConfig *config, gint64 size)
+{
+  gint64 floor = derush_config_get_int (config, "DERUSH_DISK_FLOOR");
+
+  return derush_config_is_default (config, "DERUSH_DISK_FLOOR") ? MIN (floor, (gint64)(size * FLOOR_SHARE)) : floor;
+}

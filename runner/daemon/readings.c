@@ -14,9 +14,6 @@
 /* Limits above this are none: version 1 of control groups says a very large number instead. */
 #define NO_LIMIT (G_GINT64_CONSTANT (1) << 60)
 
-/* The floor that is the default is no larger share of a small disk. */
-#define DISK_SHARE 0.02
-
 static char *
 read_text (const char *folder, const char *name)
 {
@@ -200,9 +197,7 @@ derush_readings_look_at_disk (DerushConfig *config, const char *folder, DerushDi
     return FALSE;
   reading->total = (gint64)status.f_blocks * status.f_frsize;
   reading->free = (gint64)status.f_bavail * status.f_frsize;
-  reading->floor = derush_config_get_int (config, "DERUSH_DISK_FLOOR");
-  if (derush_config_is_default (config, "DERUSH_DISK_FLOOR"))
-    reading->floor = MIN (reading->floor, (gint64)(DISK_SHARE * reading->total));
+  reading->floor = derush_disk_floor (config, reading->total);
   return TRUE;
 }
 

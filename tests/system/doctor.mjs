@@ -86,6 +86,7 @@ async function broken(redis) {
     ['no password', { REDIS_PASSWORD: '' }, 'redis', /NOAUTH/, /REDIS_PASSWORD/],
     ['a file where a folder should be', { DERUSH_OUTPUT_DIR: path.join(file, 'x') }, 'disk', /a-file\/x cannot be written/, /DERUSH_OUTPUT_DIR/],
     ['too little space', { DERUSH_MIN_FREE_SPACE: '9000000000000000000' }, 'disk', /DERUSH_MIN_FREE_SPACE/, /make room/],
+    ['less space than jobs need to begin', { DERUSH_DISK_FLOOR: '9000000000000000000' }, 'disk', /DERUSH_DISK_FLOOR: jobs wait/, /make room/],
     ['no PostgreSQL', { DATABASE_URL: 'postgresql://u:Tr0ub4dor@127.0.0.1:1/d' }, 'database', /cannot be reached/, /DATABASE_URL/],
     ['an address that is none', { DATABASE_URL: 'postgresql://u@h:notaport/d' }, 'database', /DATABASE_URL is not/, /DATABASE_URL/],
     ['no worker', { DERUSH_MEDIA_WORKER: '/nonexistent/worker' }, 'worker', /does not run.*nonexistent/, /install/],
