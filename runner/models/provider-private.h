@@ -67,11 +67,7 @@ typedef struct {
 
 typedef JsonObject *(*ModelTask) (ModelCall *call, GError **error);
 
-/**
- * ModelDialect:
- * @task: its name in derush_models_call()
- * @setting: the end of the settings' names
- */
+/* What can be asked; their names are those of derush_models_call(). */
 typedef enum {
   MODEL_TASK_TRANSCRIBE,
   MODEL_TASK_SPEAK,
@@ -92,15 +88,14 @@ typedef enum {
   MODEL_QUIRK_MAX_TOKENS = 1 << 3,     /* the older name of max_completion_tokens */
   MODEL_QUIRK_NO_TEMPERATURE = 1 << 4,
   MODEL_QUIRK_NO_SEED = 1 << 5,
-  MODEL_QUIRK_NO_SCHEMA = 1 << 6,        /* json_object instead of json_schema */
-  MODEL_QUIRK_NO_JSON = 1 << 7,          /* neither */
-  MODEL_QUIRK_NO_STREAM_MEMBER = 1 << 8, /* speech: "stream" is unknown */
-  MODEL_QUIRK_NO_QUALITY = 1 << 9,       /* images: quality, style, output_format, response_format */
-  MODEL_QUIRK_NO_SIZE = 1 << 10,         /* images: only their own sizes */
-  MODEL_QUIRK_NO_FORMAT = 1 << 11,       /* speech: only wav */
-  MODEL_QUIRK_NO_PROMPT = 1 << 12,       /* transcriptions: no prompt */
-  MODEL_QUIRK_NO_STRICT = 1 << 13,       /* schemas, but not strictly */
-  MODEL_QUIRK_NO_TRANSLATION = 1 << 14,  /* Hugging Face: no translation model, chat instead */
+  MODEL_QUIRK_NO_SCHEMA = 1 << 6,       /* json_object instead of json_schema */
+  MODEL_QUIRK_NO_JSON = 1 << 7,         /* neither */
+  MODEL_QUIRK_NO_QUALITY = 1 << 9,      /* images: quality, style, output_format, response_format */
+  MODEL_QUIRK_NO_SIZE = 1 << 10,        /* images: only their own sizes */
+  MODEL_QUIRK_NO_FORMAT = 1 << 11,      /* speech: only wav */
+  MODEL_QUIRK_NO_PROMPT = 1 << 12,      /* transcriptions: no prompt */
+  MODEL_QUIRK_NO_STRICT = 1 << 13,      /* schemas, but not strictly */
+  MODEL_QUIRK_NO_TRANSLATION = 1 << 14, /* Hugging Face: no translation model, chat instead */
 } ModelQuirk;
 
 struct _ModelProvider {
@@ -129,6 +124,7 @@ JsonObject *model_openai_image (ModelCall *call, GError **error);
 
 gboolean model_provider_has_quirk (ModelProvider *provider, ModelQuirk quirk);
 void model_provider_add_quirk (ModelProvider *provider, ModelQuirk quirk);
+ModelProvider *model_provider_new (DerushConfig *config, const char *name);
 void model_provider_free (ModelProvider *provider);
 
 /**
