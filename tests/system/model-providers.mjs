@@ -112,6 +112,27 @@ await main(async () => {
     assert.match(text, /^openai +http:\/\/127\.0\.0\.1/m);
     assert.ok(!JSON.stringify(json).includes(key) && !text.includes(key));
   });
+  await test('a job that is tried again, and one that asks the same, pay for nothing twice', async () => {
+    const daemon = await startDaemon(redis, { queues: ['ai-again'], roots: [folder], environment: servers.openai.environment });
+    const bench = await openQueue(redis, 'ai-again');
+    const other = path.join(folder, 'other.mp4');
+    const count = async end => (await openai.asked()).filter(asked => asked.path.endsWith(end)).length;
+
+    await makeFilm(other, { seconds: 4, audio: 'sine=f=550:r=48000' });
+    await openai.plan([{ path: '/chat/completions', fault: 'status', status: 500, headers: { 'x-should-retry': 'false' } }]);
+    const job = await bench.add('AI_ANALYSIS', { videoUrl: other }, { attempts: 2, backoff: 50 });
+    const value = await bench.finished(job);
+
+    assert.equal(value.result.summary, 'a text');
+    assert.equal(await count('/audio/transcriptions'), 1);
+    assert.equal(await count('/chat/completions'), 2);
+    const again = await bench.finished(await bench.add('TRANSCRIPTION', { videoUrl: other, outputDir: path.join(folder, 'again') }, { attempts: 1 }));
+
+    assert.match(again.text, /planted/);
+    assert.equal(await count('/audio/transcriptions'), 1);
+    await daemon.stop();
+    await bench.close();
+  });
   await test('a model that thinks for longer than a job may make no progress is waited for', async () => {
     const daemon = await startDaemon(redis, { queues: ['ai-slow'], roots: [folder], environment: { ...servers.openai.environment, DERUSH_STALL_TIMEOUT: '1' } });
     const bench = await openQueue(redis, 'ai-slow');
