@@ -190,7 +190,7 @@ log_resumed (DerushDaemonJob *job, JsonObject *return_value)
 }
 
 static void
-complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
+complete_job (DerushDaemonJob *job, JsonObject *return_value, JsonObject *whole, gboolean quiet)
 {
   g_autofree char *text = derush_json_object_to_string (return_value);
   DerushEnded ended = {.type = type_of (job), .plan = job->plan, .value = return_value, .duration = duration_of (job)};
@@ -201,7 +201,8 @@ complete_job (DerushDaemonJob *job, JsonObject *return_value, gboolean quiet)
     json_object_set_int_member (fields, "processingTime", duration_of (job));
     json_object_set_object_member (fields, "result", json_object_ref (return_value));
     derush_log (DERUSH_LOG_INFO, fields, "Completed in %.1f s", duration_of (job) / 1000.0);
-    derush_store_job_completed (job->daemon->store, job->store_id, job->plan, return_value, duration_of (job));
+    derush_store_job_completed (job->daemon->store, job->store_id, job->plan, whole ? whole : return_value,
+                                duration_of (job));
     log_resumed (job, return_value);
     log_warnings (job, return_value);
     derush_bullmq_job_set_progress (job->job, "100");
@@ -238,7 +239,7 @@ on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
   if (lost || (job->giving_back && !outcome->return_value && outcome->error_class == DERUSH_ERROR_CANCELLED))
     let_go (job);
   else if (outcome->return_value)
-    complete_job (job, outcome->return_value, FALSE);
+    complete_job (job, outcome->return_value, outcome->whole, FALSE);
   else
     fail_job (job, outcome->error_class, reason, outcome->step, outcome->input, outcome->debug, FALSE);
 }
@@ -499,7 +500,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
   }
   answer = derush_plan_answer (job->plan);
   if (answer && answer->return_value) {
-    complete_job (job, answer->return_value, TRUE);
+    complete_job (job, answer->return_value, NULL, TRUE);
     return NULL;
   }
   if (answer) {

@@ -45,6 +45,7 @@ typedef struct {
   char *analysis_path; /* where the analysis of the source is, or is to be, stored */
   int analysis;        /* the stored one, open, or -1 */
   JsonObject *results;
+  JsonObject *whole; /* (nullable): the return value that was shortened */
   GPtrArray *outputs;
   GPtrArray *warnings;
 
@@ -723,8 +724,11 @@ shorten (Run *run, JsonObject **value, GError **error)
   g_autofree char *whole = derush_json_object_to_string (*value), *path = NULL;
   DerushOutput *output;
 
+  g_autoptr (JsonObject) all = json_object_ref (*value);
+
   if (run->options->in_full || !derush_return_value_shorten (value))
     return TRUE;
+  run->whole = g_steal_pointer (&all);
   if (!run->folder || !run->directory)
     return TRUE;
   path = g_build_filename (run->directory, RESULT_FILE, NULL);
@@ -846,6 +850,7 @@ clean_up (Run *run)
   g_free (run->analysis_path);
   g_free (run->display);
   g_clear_pointer (&run->results, json_object_unref);
+  g_clear_pointer (&run->whole, json_object_unref);
   g_clear_pointer (&run->outputs, g_ptr_array_unref);
   g_clear_pointer (&run->warnings, g_ptr_array_unref);
   g_free (run->debug);
@@ -884,9 +889,10 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
       store_analysis (&run);
     }
   }
-  if (outcome->return_value)
+  if (outcome->return_value) {
     outcome->outputs = g_steal_pointer (&run.outputs);
-  else
+    outcome->whole = g_steal_pointer (&run.whole);
+  } else
     describe_failure (&run, outcome, error);
   derush_runner_check_processes (runner);
   close_checkpoint (&run, outcome);

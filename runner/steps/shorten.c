@@ -8,6 +8,9 @@
 /* BullMQ copies return values into the stream of events, so what is large goes to a file. */
 #define RETURN_VALUE_MAX (16 * 1024 - 256)
 
+/* Bytes: a path or a name is never cut. */
+#define TEXT_MIN 4096
+
 static gsize
 size_of (JsonNode *node)
 {
@@ -16,7 +19,17 @@ size_of (JsonNode *node)
   return strlen (text);
 }
 
-/* The array below @node, at most @depth objects down, that takes most room; with its parent and name. */
+/* Whether it can be halved and still be of use. */
+static gboolean
+can_be_halved (JsonNode *node)
+{
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    return json_array_get_length (json_node_get_array (node)) > 0;
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING &&
+         strlen (json_node_get_string (node)) > TEXT_MIN;
+}
+
+/* The list or text below @node, at most @depth objects down, that takes most room; with its parent and name. */
 static void
 find_largest (JsonObject *object, guint depth, JsonObject **parent, const char **name, gsize *largest)
 {
@@ -30,7 +43,7 @@ find_largest (JsonObject *object, guint depth, JsonObject **parent, const char *
 
     if (JSON_NODE_HOLDS_OBJECT (node) && depth > 0)
       find_largest (json_node_get_object (node), depth - 1, parent, name, largest);
-    if (!JSON_NODE_HOLDS_ARRAY (node) || json_array_get_length (json_node_get_array (node)) == 0)
+    if (!can_be_halved (node))
       continue;
     size = size_of (node);
     if (size > *largest) {
@@ -39,6 +52,16 @@ find_largest (JsonObject *object, guint depth, JsonObject **parent, const char *
       *name = member;
     }
   }
+}
+
+static void
+halve_text (JsonObject *parent, const char *name)
+{
+  const char *text = json_object_get_string_member (parent, name);
+  g_autofree char *half = g_utf8_substring (text, 0, g_utf8_strlen (text, -1) / 2),
+                  *cut = g_strconcat (half, "…", NULL), *copy = g_strdup (name);
+
+  json_object_set_string_member (parent, copy, cut);
 }
 
 static void
@@ -151,8 +174,10 @@ derush_return_value_shorten (JsonObject **value)
     if (drop_details (copy, step++))
       continue;
     find_largest (copy, 3, &parent, &name, &largest);
-    if (name)
+    if (name && JSON_NODE_HOLDS_ARRAY (json_object_get_member (parent, name)))
       halve (parent, name);
+    else if (name)
+      halve_text (parent, name);
     else
       drop_largest_member (copy);
   }

@@ -73,6 +73,7 @@ void
 derush_outcome_free (DerushOutcome *outcome)
 {
   g_clear_pointer (&outcome->return_value, json_object_unref);
+  g_clear_pointer (&outcome->whole, json_object_unref);
   g_clear_pointer (&outcome->outputs, g_ptr_array_unref);
   g_free (outcome->step);
   g_free (outcome->input);

@@ -66,6 +66,7 @@ typedef struct {
 /**
  * DerushOutcome:
  * @return_value: (nullable): what the job returns; %NULL if it failed
+ * @whole: (nullable): the same before it was made small enough for Redis; %NULL if it was small already
  * @outputs: (nullable) (element-type DerushOutput): the published files
  * @error_class: the class of the failure
  * @step: (nullable): the step that failed
@@ -75,6 +76,7 @@ typedef struct {
  */
 typedef struct {
   JsonObject *return_value;
+  JsonObject *whole;
   GPtrArray *outputs;
   DerushErrorClass error_class;
   char *step;
@@ -105,7 +107,7 @@ DerushOutcome *derush_slot_run_finish (DerushSlot *slot, GAsyncResult *result);
 /* Runs a plan that needs neither a worker nor a file, at once: the self-test without a duration. NULL for any other. */
 DerushOutcome *derush_plan_answer (DerushPlan *plan);
 
-/* Makes a return value small enough for Redis by cutting its longest lists; FALSE if it was small already. */
+/* Makes a return value small enough for Redis by cutting its longest lists and texts; FALSE if it was small already. */
 gboolean derush_return_value_shorten (JsonObject **value);
 
 /* What runs is about to be cancelled, but only to be run again: its finished steps are kept, as after a failure that can

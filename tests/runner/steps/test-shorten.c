@@ -81,6 +81,27 @@ test_lists_go_last (void)
   g_assert_true (json_object_get_boolean_member (value, "success"));
 }
 
+static void
+test_long_texts_lose_their_end (void)
+{
+  g_autoptr (JsonObject) value = json_object_new ();
+  g_autoptr (GString) text = g_string_new (NULL);
+  const char *kept;
+
+  for (guint i = 0; i < 20000; i++)
+    g_string_append (text, "élan ");
+  json_object_set_string_member (value, "jobType", "TRANSCRIPTION");
+  json_object_set_string_member (value, "text", text->str);
+  g_assert_true (derush_return_value_shorten (&value));
+  g_assert_cmpuint (length_of (value), <=, 16384);
+  kept = json_object_get_string_member (value, "text");
+  g_assert_cmpuint (strlen (kept), >, 4096);
+  g_assert_true (g_utf8_validate (kept, -1, NULL));
+  g_assert_true (g_str_has_suffix (kept, "…"));
+  g_assert_true (strncmp (kept, text->str, strlen (kept) - strlen ("…")) == 0);
+  g_assert_cmpstr (json_object_get_string_member (value, "jobType"), ==, "TRANSCRIPTION");
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -88,5 +109,6 @@ main (int argc, char *argv[])
   g_test_add_func ("/steps/shorten/what-is-short-stays-as-it-is", test_short);
   g_test_add_func ("/steps/shorten/details-go-before-anything-that-was-asked-for", test_details_go_first);
   g_test_add_func ("/steps/shorten/long-lists-lose-their-end", test_lists_go_last);
+  g_test_add_func ("/steps/shorten/long-texts-lose-their-end", test_long_texts_lose_their_end);
   return g_test_run ();
 }
