@@ -93,20 +93,26 @@ async function local(redis, films) {
   });
   await test('what is measured needs no model', async () => {
     const result = await run('AI_ANALYSIS', { videoId: 'museum', videoUrl: films.museum, analysisType: 'scene-detection' });
+    const all = await run('AI_ANALYSIS', { videoId: 'silent', videoUrl: films.silent, analysisType: 'content-analysis' });
+
+    assert.deepEqual(Object.keys(all.result).sort(), ['chapters', 'confidence', 'language', 'moments', 'objects', 'people', 'scenes', 'sentiment',
+      'summary', 'tags', 'topics']);
 
     assertCommon(result, 'AI_ANALYSIS');
     assertAnswered(result.metadata, { provider: 'derush', engine: /^measurements$/, degraded: false });
     assert.equal(result.result.shots.length, 1);
   });
   await test('content about two films and a wish', async () => {
-    const [museum, river, silent, title, tags] = await Promise.all([
+    const [museum, river, silent, title, tags, bare, untold] = await Promise.all([
       ...Object.entries(films).map(([name, film]) => run('CONTENT_GENERATION', { videoId: name, videoUrl: film, type: 'DESCRIPTION', platform: 'YOUTUBE' })),
       run('CONTENT_GENERATION', { videoId: 'v1', prompt: 'A film about a blue moon', options: { type: 'TITLE', tone: 'friendly', language: 'en', length: 'short',
         platform: 'YOUTUBE' }, brandProfile: { voice: 'warm', keywords: ['moon'], hashtags: ['#moon'] } }),
       run('CONTENT_GENERATION', { prompt: 'A walk along the river at night', type: 'HASHTAGS', platform: 'INSTAGRAM' }),
+      run('CONTENT_GENERATION', { prompt: '…', type: 'HASHTAGS', platform: 'INSTAGRAM' }),
+      run('CONTENT_GENERATION', { videoUrl: films.silent, type: 'TITLE' }),
     ]);
 
-    for (const one of [museum, river, silent, title, tags]) {
+    for (const one of [museum, river, silent, title, tags, bare, untold]) {
       assertCommon(one, 'CONTENT_GENERATION');
       assertAnswered(one.metadata, { provider: 'local', engine: /^local-extractive/, degraded: true });
       assert.ok(one.text);
@@ -117,6 +123,8 @@ async function local(redis, films) {
     assert.doesNotMatch(silent.text, /museum|river/i);
     assert.equal(title.type, 'TITLE');
     assert.ok(title.characterCount <= 100 && /moon/i.test(title.text));
+    assert.equal(bare.text, '#Instagram');
+    assert.match(bare.warnings.join(), /Nothing was found/);
     assert.equal(tags.text, tags.hashtags.join(' '));
     assert.equal(new Set(tags.hashtags.map(tag => tag.toLowerCase())).size, tags.hashtags.length);
     for (const tag of tags.hashtags) assert.match(tag, /^#[\p{L}\p{N}_]+$/u);

@@ -184,12 +184,8 @@ check (JsonNode *json, gpointer user_data, GError **error)
   Content *self = user_data;
   JsonObject *answer = json_node_get_object (json);
   const char *text = derush_json_get_string (answer, "text", "");
-  JsonArray *hashtags = derush_json_get_array (answer, "hashtags"), *parts = derush_json_get_array (answer, "parts");
+  JsonArray *parts = derush_json_get_array (answer, "parts");
 
-  if (is_type (self, "HASHTAGS") && (!hashtags || json_array_get_length (hashtags) == 0) && !strchr (text, '#')) {
-    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("hashtags is empty"));
-    return FALSE;
-  }
   if (!is_type (self, "HASHTAGS") && !*text && (!parts || json_array_get_length (parts) == 0)) {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("text is empty"));
     return FALSE;
@@ -235,26 +231,58 @@ fits (Content *self, JsonObject *answer)
          longest (self, answer) <= self->limits.characters;
 }
 
-/* An answer that is too long is asked for once more; a worse one is not taken. */
+/* Tags that stand in a text count as well. */
+static JsonArray *
+tags_of (Content *self, JsonObject *answer)
+{
+  JsonArray *own = derush_json_get_array (derush_json_get_object (self->job->parameters, "brandProfile"), "hashtags");
+  g_autoptr (JsonArray) found = json_array_new ();
+  JsonArray *said = derush_json_get_array (answer, "hashtags");
+  g_auto (GStrv) words = g_strsplit_set (derush_json_get_string (answer, "text", ""), " \t\n,", -1);
+
+  for (guint i = 0; said && i < json_array_get_length (said); i++)
+    json_array_add_element (found, json_node_copy (json_array_get_element (said, i)));
+  for (guint i = 0; words[i]; i++)
+    if (words[i][0] == '#')
+      json_array_add_string_element (found, words[i]);
+  return derush_text_hashtags (is_type (self, "HASHTAGS") || json_array_get_length (found) > 0 ? own : NULL, found,
+                               self->limits.hashtags);
+}
+
+/* Rules have nothing else to say when they are asked again. */
+static gboolean
+lacks_tags (Content *self, JsonObject *answer)
+{
+  g_autoptr (JsonArray) tags = tags_of (self, answer);
+
+  return is_type (self, "HASHTAGS") && json_array_get_length (tags) == 0 && !self->tally.degraded;
+}
+
+/* An answer that is too long, or none, is asked for once more; a worse one is not taken. */
 static JsonObject *
 ask_for_fitting (Content *self, GError **error)
 {
   g_autoptr (JsonObject) answer = ask (self, NULL, error), second = NULL;
   g_autofree char *complaint = NULL;
   g_autoptr (GError) failure = NULL;
+  gboolean empty;
 
-  if (!answer || fits (self, answer))
+  if (!answer)
+    return NULL;
+  empty = lacks_tags (self, answer);
+  if (!empty && fits (self, answer))
     return g_steal_pointer (&answer);
-  complaint = g_strdup_printf ("An earlier answer was %u characters long and could not be published: at most %u are "
-                               "possible. Write a shorter one.",
-                               longest (self, answer), self->limits.characters);
+  complaint = empty ? g_strdup ("An earlier answer had no hashtags. Write some.")
+                    : g_strdup_printf ("An earlier answer was %u characters long and could not be published: at most "
+                                       "%u are possible. Write a shorter one.",
+                                       longest (self, answer), self->limits.characters);
   second = ask (self, complaint, &failure);
   if (!second && derush_error_get_class (failure) == DERUSH_ERROR_CANCELLED) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
   }
-  return second && longest (self, second) < longest (self, answer) ? g_steal_pointer (&second)
-                                                                   : g_steal_pointer (&answer);
+  return second && (empty || longest (self, second) < longest (self, answer)) ? g_steal_pointer (&second)
+                                                                              : g_steal_pointer (&answer);
 }
 
 static char *
@@ -298,22 +326,26 @@ join (JsonArray *texts, const char *separator)
   return g_strdup (joined->str);
 }
 
-/* Tags that stand in a text count as well. */
+/* Nothing that is said or wished for makes a tag: what the job says of its brand and platform does. */
 static JsonArray *
-tags_of (Content *self, JsonObject *answer)
+tags_of_job (Content *self)
 {
-  JsonArray *own = derush_json_get_array (derush_json_get_object (self->job->parameters, "brandProfile"), "hashtags");
-  g_autoptr (JsonArray) found = json_array_new ();
-  JsonArray *said = derush_json_get_array (answer, "hashtags");
-  g_auto (GStrv) words = g_strsplit_set (derush_json_get_string (answer, "text", ""), " \t\n,", -1);
+  JsonArray *keywords =
+      derush_json_get_array (derush_json_get_object (self->job->parameters, "brandProfile"), "keywords");
+  g_auto (GStrv) words = g_strsplit_set (parameter (self, "platform", ""), "_-", -1);
+  g_autoptr (GString) platform = g_string_new (NULL);
+  g_autoptr (JsonArray) names = json_array_new ();
 
-  for (guint i = 0; said && i < json_array_get_length (said); i++)
-    json_array_add_element (found, json_node_copy (json_array_get_element (said, i)));
-  for (guint i = 0; words[i]; i++)
-    if (words[i][0] == '#')
-      json_array_add_string_element (found, words[i]);
-  return derush_text_hashtags (is_type (self, "HASHTAGS") || json_array_get_length (found) > 0 ? own : NULL, found,
-                               self->limits.hashtags);
+  for (guint i = 0; words[i]; i++) {
+    g_autofree char *lower = g_ascii_strdown (words[i], -1);
+
+    lower[0] = g_ascii_toupper (lower[0]);
+    g_string_append (platform, lower);
+  }
+  json_array_add_string_element (names, platform->str);
+  derush_text_warn (self->job, "%s",
+                    _ ("Nothing was found that makes a hashtag, but what the job says of brand and platform"));
+  return derush_text_hashtags (keywords, names, self->limits.hashtags);
 }
 
 static JsonObject *
@@ -323,6 +355,10 @@ make_result (Content *self, JsonObject *answer)
   g_autofree char *text = NULL;
   JsonObject *result = json_object_new ();
 
+  if (is_type (self, "HASHTAGS") && json_array_get_length (tags) == 0) {
+    json_array_unref (tags);
+    tags = tags_of_job (self);
+  }
   if (is_type (self, "HASHTAGS")) {
     /* Whole tags, as many as there is room for. */
     while (self->limits.characters > 0 && json_array_get_length (tags) > 1) {
