@@ -24,6 +24,8 @@
 /* What is nearly silent stays so, in dB. */
 #define MOST_GAIN 20
 #define TRUE_PEAK -1.0
+/* Than the film, in seconds: the end of a voice is silence. */
+#define LONGER 0.2
 
 typedef struct {
   DerushMediaJob *job;
@@ -210,12 +212,21 @@ find_gain (Voice *self, GError **error)
   return FALSE;
 }
 
+/* A picture that has to be turned for watching is encoded anew, upright. */
+static gboolean
+can_copy (DerushMediaInfo *info)
+{
+  JsonObject *video = derush_json_get_object (info->object, "video");
+
+  return g_str_has_prefix (derush_json_get_string (video, "caps", ""), "video/x-h264") &&
+         derush_json_get_int (video, "rotation", 0) == 0 && !derush_json_get_boolean (video, "flipped", FALSE);
+}
+
 static JsonObject *
 make_film (Voice *self, DerushMediaInfo *info, const char *base, GError **error)
 {
   g_autofree char *name = g_strconcat (base, ".mp4", NULL);
-  const char *codec = derush_json_get_string (derush_json_get_object (info->object, "video"), "caps", "");
-  gboolean copied = g_str_has_prefix (codec, "video/x-h264");
+  gboolean copied = can_copy (info);
   g_autoptr (DerushMediaInfo) picture_only = derush_media_info_new_from_result (info->object);
   g_autoptr (DerushTemplate) pipeline_template =
       derush_template_load (copied ? "voice-film-h264" : "voice-film", error);
@@ -245,8 +256,12 @@ derush_action_voice_mix (DerushMediaJob *job, GError **error)
   g_autoptr (DerushMediaInfo) info = derush_media_job_get_info (job, error);
   const char *base = derush_json_get_string (job->parameters, "name", "voice-mix");
   g_auto (Voice) self = {.job = job};
+  double length = derush_json_get_number (derush_json_get_object (job->results, "speak"), "duration", 0);
   JsonObject *result;
 
+  if (info && info->duration > 0 && length > info->duration + LONGER)
+    derush_media_job_warn (job, _ ("The voice lasts %.1f s, but “%s” only %.1f s"), length, job->source.display,
+                           info->duration);
   if (!info || !find_voice (&self, error) || !mix (&self, info, error) || !find_gain (&self, error))
     return NULL;
   derush_media_job_progress (job, HEARD);
