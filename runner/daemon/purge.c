@@ -347,9 +347,10 @@ static void
 list_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   Purge *purge = data;
-  DerushStoreFilter filter = {.video = purge->video, .user = purge->user, .n = MAX_ROWS};
+  DerushStoreFilter filter = {.video = purge->video, .user = purge->user, .newest_first = TRUE, .n = MAX_ROWS};
   GError *error = NULL;
 
+  /* Of two jobs that wrote the same file the later one's row tells of it. */
   purge->rows = derush_store_list_jobs (purge->sweep->store, &filter, &error);
   if (purge->rows)
     g_task_return_boolean (task, TRUE);

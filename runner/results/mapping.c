@@ -259,10 +259,17 @@ update (Schema *schema, Database *database, Table *table, Change *change, const 
   for (guint i = 0; i < cells->len; i++) {
     Cell *cell = &g_array_index (cells, Cell, i);
 
-    if (strcmp (cell->ours, "id") == 0 || (keep && is_kept (table, cell)))
+    gboolean kept = keep && is_kept (table, cell);
+
+    /* What the backend has left open is filled in all the same. */
+    if (strcmp (cell->ours, "id") == 0 || (kept && (cell->column->not_null || !cell->value)))
       continue;
     g_string_append_printf (sql, "%s%s = ", first ? "" : ", ", cell->column->quoted);
+    if (kept)
+      g_string_append_printf (sql, "COALESCE (%s, ", cell->column->quoted);
     append_value (sql, cell, statement);
+    if (kept)
+      g_string_append_c (sql, ')');
     first = FALSE;
   }
   statement_add_text (statement, id);

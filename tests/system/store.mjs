@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from './api.mjs';
 import { queryPostgres, startPostgres } from './databases.mjs';
-import { daemonEnvironment, freePort, listFiles, main, makeFilm, openQueue, run, startDaemon, startRedis, temporaryFolder, test, until }
+import { daemonEnvironment, freePort, listFiles, main, makeFilm, need, openQueue, run, sourceDirectory, startDaemon, startRedis, temporaryFolder, test, until }
   from './lib.mjs';
 
 const folder = temporaryFolder('store');
@@ -227,11 +227,48 @@ main(async () => {
 
     await queryPostgres(cluster, `update jobs set "completedAt" = "completedAt" - interval '3 days' where "id" = '${oldest.id}'`);
     await oldest.job.remove();
-    const third = await startDaemon(redis, { folder: daemon.folder, environment: { ...environment, DERUSH_RETENTION_ROWS_DAYS: '2' }, roots: [folder] });
+    await age(newest, 30);
+    const third = await startDaemon(redis, { folder: daemon.folder, environment: { ...environment, DERUSH_RETENTION_ROWS_DAYS: '2', DERUSH_RETENTION_OUTPUTS_DAYS: '1' }, roots: [folder] });
     await until(async () => (await queryPostgres(cluster, `select 1 from jobs where "id" = '${oldest.id}'`)).length === 0, 'rows to go');
-    assert.equal((await queryPostgres(cluster, `select 1 from jobs where "id" = '${newest.id}'`)).length, 1);
+    await until(() => !newest.files.some(file => fs.existsSync(file)), 'old files to go');
+    assert.equal((await queryPostgres(cluster, `select 1 from jobs where "id" = '${newest.id}' and "output" ? 'outputsRemoved'`)).length, 1);
     assert.equal((await queryPostgres(cluster, `select 1 from jobs where "id" = 'another-queue:2'`)).length, 1);
     await third.stop();
+  });
+
+  await test('tables that a backend has made with Prisma get the rows, those that it made for jobs are filled in', async () => {
+    const backend = { url: cluster.url.replace('/postgres?', '/backend?') };
+    const ask = statement => queryPostgres(backend, statement);
+
+    await queryPostgres(cluster, 'create database backend');
+    await need('psql', ['-d', backend.url, '-q', '-v', 'ON_ERROR_STOP=1', '-f', path.join(sourceDirectory, 'tests/runner/results/prisma.sql')]);
+    await ask(`insert into jobs (id, type, input, "updatedAt", "userId") values ('clbackend1', 'THUMBNAIL_GENERATION', '{"from":"the backend"}', now(), 'u1')`);
+    const own = { DATABASE_URL: `${backend.url}&schema=public` };
+    const daemon = await startDaemon(redis, { environment: own, roots: [folder] });
+    fs.mkdirSync(path.join(folder, 'out', 'backend'), { recursive: true });
+    const data = { videoId: 'v1', userId: 'u1', videoUrl: film, outputDir: path.join(folder, 'out', 'backend'), count: 2 };
+    const made = await queue.add('THUMBNAIL_GENERATION', data, { jobId: 'clbackend1' });
+    const other = await queue.add('THUMBNAIL_GENERATION', data);
+
+    for (const job of [made, other]) await queue.finished(job);
+    await daemon.stop();
+    const rows = () => ask(`select "id", "status", "userId", "videoId", "input"->>'from' from jobs order by 1`);
+    const wanted = [['clbackend1', 'COMPLETED', 'u1', 'v1', 'the backend'], [`video-processing:${other.id}`, 'COMPLETED', 'u1', 'v1', '']];
+    assert.deepEqual((await rows()).slice(0, 2), wanted);
+    assert.equal((await ask(`select 1 from thumbnails where "videoId" = 'v1' and "quality" > 0`)).length, 4);
+
+    await ask(`update jobs set "status" = 'PROCESSING', "output" = null where id = 'clbackend1'`);
+    const again = await startDaemon(redis, { environment: own, roots: [folder], folder: daemon.folder });
+    await until(async () => (await ask(`select 1 from jobs where id = 'clbackend1' and "status" = 'COMPLETED' and "output" ? 'thumbnails'`)).length === 1, 'the mended row');
+    await again.stop();
+    const serving = await startServing(own);
+    const { status, data: said } = await serving.remove('/api/videos/v1');
+    assert.deepEqual([status, said.jobs, said.redisJobs, said.files.filter(file => fs.existsSync(file)).length], [200, 2, 2, 0]);
+    assert.ok(said.files.length >= 2);
+    assert.deepEqual(listFiles(path.join(folder, 'out', 'backend')), []);
+    assert.equal((await ask('select 1 from jobs')).length + (await ask('select 1 from thumbnails')).length, 0);
+    assert.equal((await ask('select 1 from videos')).length, 1);
+    await serving.stop();
   });
 
   await queue.close();
