@@ -41,6 +41,45 @@ find_platform (const char *name)
   return g_steal_pointer (&mine);
 }
 
+static void
+add_names (GPtrArray *names, const char *folder)
+{
+  g_autoptr (GDir) directory = folder && *folder ? g_dir_open (folder, 0, NULL) : NULL;
+  const char *file;
+
+  while (directory && (file = g_dir_read_name (directory))) {
+    g_autofree char *name = g_ascii_strup (file, -1);
+
+    if (!g_str_has_suffix (file, ".ini"))
+      continue;
+    name[strlen (name) - strlen (".ini")] = '\0';
+    g_strdelimit (name, "-", '_');
+    if (!g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
+      g_ptr_array_add (names, g_steal_pointer (&name));
+  }
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *)a, *(const char *const *)b);
+}
+
+/* As a job names them: `FACEBOOK, INSTAGRAM` */
+static char *
+list_platforms (void)
+{
+  const char *data = g_getenv ("DERUSH_DATA_DIR");
+  g_autofree char *ours = g_build_filename (data && *data ? data : DERUSH_PKGDATADIR, "platforms", NULL);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  add_names (names, g_getenv ("DERUSH_PLATFORMS_DIR"));
+  add_names (names, ours);
+  g_ptr_array_sort (names, compare_names);
+  g_ptr_array_add (names, NULL);
+  return g_strjoinv (", ", (char **)names->pdata);
+}
+
 static guint
 read_limit (GKeyFile *file, const char *key)
 {
@@ -59,7 +98,10 @@ derush_text_limits_load (DerushTextLimits *limits, const char *platform, const c
 
   *limits = (DerushTextLimits){0, DEFAULT_HASHTAGS};
   if (path && !g_file_test (path, G_FILE_TEST_IS_REGULAR)) {
-    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no platform “%s”"), platform);
+    g_autofree char *names = list_platforms ();
+
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("There is no platform “%s”; there are: %s"),
+                 platform, names);
     return FALSE;
   }
   if (path && !g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &failure)) {

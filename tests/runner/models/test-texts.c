@@ -538,6 +538,7 @@ test_limits (void)
   }
   g_assert_false (derush_text_limits_load (&limits, "NOWHERE", "TITLE", 0, &error));
   g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT);
+  g_assert_nonnull (strstr (error->message, "TWITTER, YOUTUBE"));
 }
 
 static void
