@@ -5,6 +5,7 @@
 
 #include "jobs-private.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <glib/gi18n-lib.h>
 
@@ -30,10 +31,28 @@ read_time (Checker *checker, JsonObject *item, const char *pointer, const char *
   return FALSE;
 }
 
+/* As for ids of other things, a number is one as well. */
+static char *
+read_id (JsonObject *item)
+{
+  static const char *const names[] = {"id", "highlightId"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    JsonNode *node = json_object_get_member (item, names[i]);
+    GType type = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+
+    if (type == G_TYPE_STRING && *json_node_get_string (node))
+      return json_node_dup_string (node);
+    if (type == G_TYPE_INT64)
+      return g_strdup_printf ("%" PRId64, (gint64)json_node_get_int (node));
+  }
+  return NULL;
+}
+
 static void
 read_moment (Checker *checker, JsonNode *node, const char *pointer, JsonArray *moments)
 {
-  const char *id;
+  g_autofree char *id = NULL;
   JsonObject *item, *moment;
   double start, end;
 
@@ -55,8 +74,8 @@ read_moment (Checker *checker, JsonNode *node, const char *pointer, JsonArray *m
   moment = json_object_new ();
   json_object_set_double_member (moment, "start", start);
   json_object_set_double_member (moment, "end", end);
-  id = derush_json_get_string (item, "id", derush_json_get_string (item, "highlightId", NULL));
-  if (id && *id && g_utf8_strlen (id, -1) <= MAX_ID)
+  id = read_id (item);
+  if (id && g_utf8_strlen (id, -1) <= MAX_ID)
     json_object_set_string_member (moment, "id", id);
   json_array_add_object_element (moments, moment);
 }

@@ -186,6 +186,12 @@ static const Shape shapes[] = {
      "HIGHLIGHT_CLIP_CREATION", "probe clips check", "clips",
      "{'parts':[{'start':10.0,'end':16.0,'id':'h1'},{'start':60.0,'end':65.0,'id':'h2'}],'padding':0.0,'merge':true,"
      "'quality':'medium','format':'mp4','name':'v1'}"},
+    {"clips/numbers-are-ids-as-well", "HIGHLIGHT_CLIP_CREATION",
+     "{'videoUrl':'/f/a.mp4','highlights':[{'id':7,'startTime':1,'endTime':2},{'id':'','highlightId':'h2','startTime':3,"
+     "'endTime':4},{'id':null,'startTime':5,'endTime':6}]}",
+     "HIGHLIGHT_CLIP_CREATION", "probe clips check", "clips",
+     "{'parts':[{'start':1.0,'end':2.0,'id':'7'},{'start':3.0,'end':4.0,'id':'h2'},{'start':5.0,'end':6.0}],"
+     "'padding':0.0,'merge':false,'quality':'medium','format':'mp4','name':'a'}"},
     {"self-test/in-a-worker", "SELF_TEST", "{'do':'ok','durationMs':2500}", "SELF_TEST", "self-test", "self-test",
      "{'do':'ok','durationMs':2500}"},
     {"self-test/in-the-daemon", "SELF_TEST", "{'do':'fail','durationMs':0,'i':5}", "SELF_TEST", "self-test",
