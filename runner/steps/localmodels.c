@@ -91,6 +91,16 @@ read_wish (const char *name, const char *value, const char *origin, gboolean sec
   }
 }
 
+/* Whether somebody else may be asked in its place. */
+static gboolean
+has_others (DerushConfig *config)
+{
+  Wishes wishes = {0};
+
+  derush_config_foreach (config, read_wish, &wishes);
+  return wishes.remote;
+}
+
 /* Whether model steps may ask it: it is among the providers, or there is none with a key. */
 gboolean
 derush_local_models_wanted (DerushConfig *config)
@@ -385,11 +395,13 @@ ensure_thread (void)
  * @cancellable: (nullable): ends the waiting
  * @error: return location for an error
  *
- * Waits until it runs. The caller has a reference.
+ * Waits until it runs. The caller has a reference. Where there are other providers as well, that it does not start is a
+ * warning: they are asked without it.
  */
 gboolean
 derush_local_models_start (DerushConfig *config, DerushLocalModels *local, GCancellable *cancellable, GError **error)
 {
+  gboolean others = FALSE;
   guint64 ticket;
 
   if (!derush_local_models_wanted (config))
@@ -404,9 +416,14 @@ derush_local_models_start (DerushConfig *config, DerushLocalModels *local, GCanc
     local->url = g_strdup (models.url);
     local->token = g_strdup (models.token);
   } else if (!g_cancellable_set_error_if_cancelled (cancellable, error)) {
-    g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
-                         models.failure ? models.failure : _ ("The server of local models has ended"));
+    const char *failure = models.failure ? models.failure : _ ("The server of local models has ended");
+
+    others = has_others (config);
+    if (others)
+      derush_log (DERUSH_LOG_WARN, NULL, "%s", failure);
+    else
+      g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE, failure);
   }
   g_mutex_unlock (&models.lock);
-  return local->url != NULL;
+  return local->url != NULL || others;
 }

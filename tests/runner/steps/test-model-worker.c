@@ -399,6 +399,17 @@ test_new_key (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (derush_json_get_int (result_of (fixture, "model"), "pid", 0), !=, first);
 }
 
+static void
+test_no_server_but_others (Fixture *fixture, gconstpointer data)
+{
+  write_server (fixture, "#!/bin/sh\nexit 1\n");
+  g_setenv ("OPENAI_API_KEY", "sk-of-openai", TRUE);
+  g_setenv ("DERUSH_MODEL_PROVIDERS", "openai,local", TRUE);
+  open_slot (fixture);
+  run_model_step (fixture, "environment");
+  g_assert_null (variable (result_of (fixture, "model"), "DERUSH_LOCAL_MODELS_URL"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -418,5 +429,6 @@ main (int argc, char **argv)
   ADD ("follows-a-local-server-that-was-started-again", test_restart);
   ADD ("shares-the-local-server-with-other-slots", test_two_slots);
   ADD ("says-why-the-local-server-does-not-start", test_no_server);
+  ADD ("asks-the-other-providers-where-the-local-server-does-not-start", test_no_server_but_others);
   return g_test_run ();
 }
