@@ -18,7 +18,7 @@ check() {   # NAME COMMAND…
 }
 
 # The sources, without what the build and npm put beside them.
-files() { find data dev meson.build meson_options.txt pipelines plugins po runner tests README.md .ci package.json package-lock.json -type f "$@" 2> /dev/null; }
+files() { find data dev docs meson.build meson_options.txt pipelines plugins po runner tests README.md .ci package.json package-lock.json -type f "$@" 2> /dev/null; }
 c_files() { files \( -name '*.c' -o -name '*.h' \) | sort; }
 
 format() { c_files | xargs clang-format --dry-run -Werror; }

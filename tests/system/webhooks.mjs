@@ -12,9 +12,9 @@ import { daemonEnvironment, freePort, listFiles, main, openQueue, run, sleep, so
 const secret = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
 const ok = { do: 'ok', durationMs: 0 };
 
-// The example of the README, as it stands there.
-const readme = fs.readFileSync(path.join(sourceDirectory, 'README.md'), 'utf8');
-const example = /```js\n(import crypto[\s\S]*?)```/.exec(readme)[1].replace(/^import .*$/m, '').replace('export ', '');
+// The example of docs/http.md, as it stands there.
+const page = fs.readFileSync(path.join(sourceDirectory, 'docs/http.md'), 'utf8');
+const example = /```js\n(import crypto[\s\S]*?)```/.exec(page)[1].replace(/^import .*$/m, '').replace('export ', '');
 const verify = new Function('crypto', `${example}; return verify;`)(crypto);
 
 /** A server that answers what @answer says: a status, or [status, headers]. */
