@@ -415,6 +415,7 @@ describe_audio (Stream *stream, guint count)
     gst_tag_list_get_string (stream->tags, GST_TAG_LANGUAGE_CODE, &language);
   json_object_set_string_member (audio, "id", stream->id ? stream->id : "");
   json_object_set_string_member (audio, "codec", codec);
+  json_object_set_string_member (audio, "caps", gst_structure_get_name (structure));
   json_object_set_int_member (audio, "rate", rate);
   json_object_set_int_member (audio, "channels", channels);
   if (language)
@@ -767,6 +768,23 @@ derush_media_probe (int fd, const char *display, JsonObject *limits, GCancellabl
   return result;
 }
 
+/* Of sound that is not coded and has a rate beyond 16 bits, the times that qtdemux gives are nothing to go by, and differ from
+ * run to run: most of it ends up nowhere. */
+static void
+warn_of_sound (DerushMediaJob *job, JsonObject *result)
+{
+  JsonObject *audio = derush_json_get_object (result, "audio");
+  gint64 rate = derush_json_get_int (audio, "rate", 0);
+
+  if (rate > G_MAXUINT16 && g_str_equal (derush_json_get_string (audio, "caps", ""), "audio/x-raw") &&
+      g_str_equal (derush_json_get_string (result, "container", ""), "video/quicktime"))
+    derush_media_job_warn (
+        job,
+        _ ("Sound of %d Hz without a codec can rarely be read from a file of this kind, so parts of it "
+           "may be missing; convert it to 48000 Hz first"),
+        (int)rate);
+}
+
 JsonObject *
 derush_action_probe (DerushMediaJob *job, GError **error)
 {
@@ -784,5 +802,7 @@ derush_action_probe (DerushMediaJob *job, GError **error)
                  job->source.display);
     return NULL;
   }
+  if (result)
+    warn_of_sound (job, result);
   return g_steal_pointer (&result);
 }

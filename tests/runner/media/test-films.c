@@ -186,6 +186,29 @@ assert_refused (const char *source, const char *mentions)
   g_assert_nonnull (strstr (answer->message, source));
 }
 
+/* That it is read as a whole cannot be promised. */
+static void
+sound_that_cannot_be_read_is_told (void)
+{
+  static const struct {
+    const char *name, *sound;
+    gboolean told;
+  } cases[] = {{"lpcm.mov", "-ar 96000 -c:a pcm_s24le", TRUE},
+               {"alac.mov", "-ar 96000 -c:a alac", FALSE},
+               {"sowt.mov", "-ar 48000 -c:a pcm_s16le", FALSE},
+               {"high.mkv", "-ar 96000 -c:a pcm_s24le", FALSE}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *arguments =
+        g_strconcat ("-f lavfi -i testsrc2=s=160x90:r=25:d=1 -f lavfi -i sine=d=1" X264, cases[i].sound, NULL);
+    g_autofree char *film = make (cases[i].name, arguments);
+    g_autoptr (TestAnswer) answer = test_worker_run (worker, "probe", NULL, NULL, film, directory, 0, 30);
+
+    g_assert_cmpstr (answer->message, ==, NULL);
+    g_assert_cmpint (strstr (answer->warnings->str, "96000 Hz") != NULL, ==, cases[i].told);
+  }
+}
+
 static void
 playlists_are_not_followed (void)
 {
@@ -792,6 +815,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/probe/a-plain-film-is-described", a_plain_film_is_described);
   g_test_add_func ("/media/probe/rotation-and-pixel-aspect-are-described", rotation_and_pixel_aspect_are_described);
   g_test_add_func ("/media/probe/limits-are-kept", limits_are_kept);
+  g_test_add_func ("/media/probe/sound-that-cannot-be-read-is-told", sound_that_cannot_be_read_is_told);
   g_test_add_func ("/media/probe/playlists-are-not-followed", playlists_are_not_followed);
   g_test_add_func ("/media/probe/what-is-no-film-is-refused", what_is_no_film_is_refused);
   g_test_add_func ("/media/probe/a-huge-picture-is-refused-before-it-is-decoded",
