@@ -132,6 +132,7 @@ JsonArray *derush_json_get_array (JsonObject *object, const char *name);
 
 gint64 derush_disk_floor (DerushConfig *config, gint64 size);
 gboolean derush_file_write_atomically (const char *path, const char *contents, gssize length, GError **error);
+gboolean derush_write_all (int fd, const void *data, gsize length);
 gboolean derush_file_publish (const char *source, const char *directory, const char *name, char **published,
                               GError **error);
 gboolean derush_directory_remove (const char *path, GError **error);

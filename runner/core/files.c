@@ -27,17 +27,27 @@ fail (GError **error, int number, const char *format, const char *path)
   return FALSE;
 }
 
-static gboolean
-write_all (int fd, const char *data, gsize length)
+/**
+ * derush_write_all:
+ * @fd: a blocking descriptor
+ * @data: what to write
+ * @length: bytes of it
+ *
+ * Returns: whether all of it was written; errno says why not
+ */
+gboolean
+derush_write_all (int fd, const void *data, gsize length)
 {
+  const char *left = data;
+
   while (length > 0) {
-    gssize written = write (fd, data, length);
+    gssize written = write (fd, left, length);
 
     if (written < 0 && errno == EINTR)
       continue;
     if (written < 0)
       return FALSE;
-    data += written;
+    left += written;
     length -= written;
   }
   return TRUE;
@@ -79,7 +89,7 @@ derush_file_write_atomically (const char *path, const char *contents, gssize len
     return FALSE;
   if (length < 0)
     length = strlen (contents);
-  if (write_all (fd, contents, length) && fsync (fd) == 0 && g_close (fd, NULL) && g_rename (partial, path) == 0)
+  if (derush_write_all (fd, contents, length) && fsync (fd) == 0 && g_close (fd, NULL) && g_rename (partial, path) == 0)
     return TRUE;
   number = errno;
   g_unlink (partial);
@@ -108,7 +118,7 @@ copy_contents (int from, int to)
       return TRUE;
     if (got < 0 && errno == EINTR)
       continue;
-    if (got < 0 || !write_all (to, chunk, got))
+    if (got < 0 || !derush_write_all (to, chunk, got))
       return FALSE;
   }
 }

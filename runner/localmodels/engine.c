@@ -42,22 +42,6 @@ read_all (int fd)
   return g_byte_array_free_to_bytes (g_steal_pointer (&all));
 }
 
-static gboolean
-write_all (int fd, const char *data, gsize length)
-{
-  while (length > 0) {
-    gssize n = write (fd, data, length);
-
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return FALSE;
-    data += n;
-    length -= (gsize)n;
-  }
-  return TRUE;
-}
-
 static JsonObject *
 describe_error (const GError *error)
 {
@@ -121,9 +105,9 @@ derush_local_engine_main (void)
     local_set_error (&error, DERUSH_ERROR_RESOURCE, NULL, NULL, _ ("The engine could not read its request"));
   json_object_set_object_member (answer, result ? "result" : "error", result ? result : describe_error (error));
   line = derush_json_object_to_string (answer);
-  if (!write_all (answers, line, strlen (line)) || !write_all (answers, "\n", 1))
+  if (!derush_write_all (answers, line, strlen (line)) || !derush_write_all (answers, "\n", 1))
     return 1;
-  if (output && !write_all (answers, g_bytes_get_data (output, NULL), g_bytes_get_size (output)))
+  if (output && !derush_write_all (answers, g_bytes_get_data (output, NULL), g_bytes_get_size (output)))
     return 1;
   close (answers);
   return 0;

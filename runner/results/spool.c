@@ -357,22 +357,6 @@ begin_file (Spool *spool, GError **error)
 }
 
 static gboolean
-write_all (int fd, const char *data, gsize length)
-{
-  while (length > 0) {
-    gssize written = write (fd, data, length);
-
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return FALSE;
-    data += written;
-    length -= written;
-  }
-  return TRUE;
-}
-
-static gboolean
 append (Spool *spool, GString *text, guint n_lines, guint64 *lost, GError **error)
 {
   File *file;
@@ -385,7 +369,7 @@ append (Spool *spool, GString *text, guint n_lines, guint64 *lost, GError **erro
   if (!begin_file (spool, error))
     return FALSE;
   file = g_queue_peek_tail (&spool->files);
-  if (write_all (spool->fd, text->str, text->len) && fdatasync (spool->fd) == 0) {
+  if (derush_write_all (spool->fd, text->str, text->len) && fdatasync (spool->fd) == 0) {
     file->bytes += text->len;
     file->lines += n_lines;
     update_size (spool);

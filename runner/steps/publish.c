@@ -279,22 +279,6 @@ fail_to_put (const char *path, int number, GError **error)
   return FALSE;
 }
 
-static gboolean
-write_whole (int fd, const guchar *data, gsize length)
-{
-  while (length > 0) {
-    gssize written = write (fd, data, length);
-
-    if (written < 0 && errno != EINTR)
-      return FALSE;
-    if (written > 0) {
-      data += written;
-      length -= written;
-    }
-  }
-  return TRUE;
-}
-
 /* Between file systems. By chunks, as a cancelled job must not go on copying for minutes. */
 static gboolean
 copy (int from, int folder, const char *partial, const char *path, GCancellable *cancellable, GError **error)
@@ -316,7 +300,7 @@ copy (int from, int folder, const char *partial, const char *path, GCancellable 
       done = TRUE;
       break;
     }
-    if (length <= 0 || !write_whole (to, chunk, length)) {
+    if (length <= 0 || !derush_write_all (to, chunk, length)) {
       fail_to_put (path, errno, error);
       break;
     }

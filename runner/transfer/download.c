@@ -62,20 +62,11 @@ check_space (Transfer *self, gint64 more, GError **error)
 static gboolean
 write_all (Transfer *self, const guchar *data, gsize length, GError **error)
 {
-  while (length > 0) {
-    gssize written = write (self->fd, data, length);
-
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0) {
-      g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE, _ ("The source cannot be written to %s: %s"),
-                   self->options->path, g_strerror (errno));
-      return FALSE;
-    }
-    data += written;
-    length -= written;
-  }
-  return TRUE;
+  if (derush_write_all (self->fd, data, length))
+    return TRUE;
+  g_set_error (error, DERUSH_TRANSFER_ERROR, DERUSH_ERROR_RESOURCE, _ ("The source cannot be written to %s: %s"),
+               self->options->path, g_strerror (errno));
+  return FALSE;
 }
 
 static gboolean
