@@ -104,6 +104,23 @@ check_parts (GStrv parts, const char *assignment, GError **error)
   return TRUE;
 }
 
+/* The members of @more go into the object @name of @data, whose other members stay. */
+static gboolean
+merge (JsonObject *data, const char *name, JsonObject *more, GError **error)
+{
+  JsonObjectIter iter;
+  const char *member;
+  JsonNode *value;
+  JsonObject *object = enter (data, name, error);
+
+  if (!object)
+    return FALSE;
+  json_object_iter_init (&iter, more);
+  while (json_object_iter_next (&iter, &member, &value))
+    json_object_set_member (object, member, json_node_copy (value));
+  return TRUE;
+}
+
 /**
  * derush_job_data_set:
  * @data: the job's data; must not be immutable
@@ -113,7 +130,7 @@ check_parts (GStrv parts, const char *assignment, GError **error)
  *
  * Sets one member of @data. A VALUE that is a JSON number, boolean, list or object is taken as such unless @job_type
  * wants a text there; everything else is text. What belongs into the request object of @job_type, such as
- * `thumbnailRequest`, may be named without it.
+ * `thumbnailRequest`, may be named without it; such an object given as a whole is added to what was set before.
  *
  * Returns: %FALSE if @assignment is none, or @data has something else where an object would have to be
  */
@@ -124,7 +141,9 @@ derush_job_data_set (JsonObject *data, const char *job_type, const char *assignm
   const JobType *type = job_type_find (job_type);
   g_autofree char *name = equals ? g_strndup (assignment, equals - assignment) : NULL, *quoted = NULL;
   g_auto (GStrv) parts = NULL;
+  g_autoptr (JsonNode) value = NULL;
   const Field *field;
+  gboolean is_container;
   guint last;
 
   if (!equals || equals == assignment || !g_utf8_validate (assignment, -1, NULL)) {
@@ -136,6 +155,7 @@ derush_job_data_set (JsonObject *data, const char *job_type, const char *assignm
   if (!check_parts (parts, assignment, error))
     return FALSE;
   last = g_strv_length (parts) - 1;
+  is_container = last == 0 && type && type->containers && g_strv_contains (type->containers, parts[0]);
   field = type ? field_find (type->fields, parts[0]) : NULL;
   if (field && type->containers && !(data = enter (data, type->containers[0], error)))
     return FALSE;
@@ -148,6 +168,9 @@ derush_job_data_set (JsonObject *data, const char *job_type, const char *assignm
   for (guint i = 0; i < last; i++)
     if (!(data = enter (data, parts[i], error)))
       return FALSE;
-  json_object_set_member (data, parts[last], value_of (field, equals + 1));
+  value = value_of (field, equals + 1);
+  if (is_container && JSON_NODE_HOLDS_OBJECT (value) && derush_json_get_object (data, parts[0]))
+    return merge (data, parts[0], json_node_get_object (value), error);
+  json_object_set_member (data, parts[last], g_steal_pointer (&value));
   return TRUE;
 }
