@@ -44,6 +44,22 @@ static const Field mix_fields[] = {
 
 static const char *const containers[] = {"voiceoverRequest", "options", NULL};
 
+/* Notes, dots and pictures are shown in subtitles, but no voice can say them. */
+static JsonArray *
+take_spoken (JsonArray *cues)
+{
+  JsonArray *spoken = json_array_new ();
+
+  for (guint i = 0; i < json_array_get_length (cues); i++) {
+    JsonObject *cue = json_array_get_object_element (cues, i);
+
+    if (count_words (derush_json_get_string (cue, "text", "")) > 0)
+      json_array_add_object_element (spoken, json_object_ref (cue));
+  }
+  json_array_unref (cues);
+  return spoken;
+}
+
 /* Exactly one of them; the times say more. */
 static void
 read_words (JsonObject *values, JsonObject *parameters, Checker *checker)
@@ -52,7 +68,7 @@ read_words (JsonObject *values, JsonObject *parameters, Checker *checker)
   JsonArray *cues;
 
   if (list) {
-    cues = cues_read (checker, list, checker_pointer (checker, "cues"));
+    cues = take_spoken (cues_read (checker, list, checker_pointer (checker, "cues")));
     for (guint i = 0; i < json_array_get_length (cues); i++)
       if (derush_json_get_number (json_array_get_object_element (cues, i), "end", 0) > MAX_TIME) {
         checker_fault (checker, checker_pointer (checker, "cues"),
@@ -60,14 +76,16 @@ read_words (JsonObject *values, JsonObject *parameters, Checker *checker)
         break;
       }
     if (json_array_get_length (cues) == 0 && checker->faults->len == 0)
-      checker_fault (checker, checker_pointer (checker, "cues"), _ ("is an empty list: there is nothing to be spoken"));
+      checker_fault (checker, checker_pointer (checker, "cues"), _ ("has no words: there is nothing to be spoken"));
     json_object_set_array_member (parameters, "cues", cues);
     if (json_object_has_member (values, "text"))
       checker_warn (checker, _ ("%s is ignored, because %s says something else"), checker_pointer (checker, "text"),
                     checker_pointer (checker, "cues"));
     return;
   }
-  if (json_object_has_member (values, "text"))
+  if (json_object_has_member (values, "text") && count_words (derush_json_get_string (values, "text", "")) == 0)
+    checker_fault (checker, checker_pointer (checker, "text"), _ ("has no words: there is nothing to be spoken"));
+  else if (json_object_has_member (values, "text"))
     copy_member (values, "text", parameters, NULL);
   else if (checker->faults->len == 0)
     checker_fault (checker, "/text", _ ("is missing: give the text or the cues that are to be spoken"));

@@ -160,6 +160,9 @@ test_faults (void)
        "/brandProfile is the text “warm”, must be an object"},
       {"CONTENT_GENERATION", "{'prompt':'a','brandProfile':{'keywords':[1]}}", "/brandProfile/keywords must be a list"},
       {"CONTENT_GENERATION", "{'transcript':{'language':'en'}}", "/transcript must be a text"},
+      {"VOICEOVER", "{'text':' ... '}", "/text has no words"},
+      {"VOICEOVER", "{'cues':[{'start':0,'end':1,'text':'...'}]}", "/cues has no words"},
+      {"VOICEOVER", "{'cues':[]}", "/cues has no words"},
       {"IMAGE_GENERATION", "{}", "/prompt is missing"},
       {"IMAGE_GENERATION", "{'prompt':'x','size':'huge'}", "/size is “huge”"},
       {"IMAGE_GENERATION", "{'prompt':'x','count':11}", "/count is 11"},
@@ -174,6 +177,19 @@ test_faults (void)
     if (!strstr (error->message, faults[i].says))
       g_error ("%s: “%s” does not say “%s”", faults[i].data, error->message, faults[i].says);
   }
+}
+
+/* Subtitles have notes and dots that no voice can say: the other cues are spoken all the same. */
+static void
+test_cues_without_words (void)
+{
+  g_autoptr (DerushPlan) plan = plan_from ("VOICEOVER", "{'cues':[{'start':0,'end':1,'text':'One.'},"
+                                                        "{'start':1,'end':2,'text':'♪ …'},"
+                                                        "{'start':2,'end':3,'text':'二'}]}");
+  JsonArray *cues = derush_json_get_array (parameters_of (plan, "speak"), "cues");
+
+  g_assert_cmpuint (json_array_get_length (cues), ==, 2);
+  g_assert_cmpstr (json_object_get_string_member (json_array_get_object_element (cues, 1), "text"), ==, "二");
 }
 
 /* ── Return values ──────────────────────────────────────────────────────── */
@@ -309,6 +325,7 @@ main (int argc, char *argv[])
     g_test_add_data_func (path, GUINT_TO_POINTER (i), test_shape);
   }
   g_test_add_func ("/jobs/texts/faults-name-their-member", test_faults);
+  g_test_add_func ("/jobs/texts/cues-without-words-are-not-spoken", test_cues_without_words);
   g_test_add_func ("/jobs/texts/a-translation-returns-every-language", test_translation_returns);
   g_test_add_func ("/jobs/texts/an-analysis-says-who-made-it", test_analysis_returns);
   g_test_add_func ("/jobs/texts/words-and-characters-of-content-are-counted", test_content_returns);
