@@ -127,6 +127,9 @@ void derush_output_free (DerushOutput *output);
 /* The files of all step results that are to be published, in order: (element-type DerushOutput) with file and role. */
 GPtrArray *derush_plan_get_outputs (DerushPlan *plan, JsonObject *results);
 
+/* The name of the file that keeps a whole return value of @plan: jobs that share a folder must not write over another's. */
+char *derush_plan_get_result_name (DerushPlan *plan);
+
 void derush_plan_assign_uploads (DerushPlan *plan, GPtrArray *outputs, GPtrArray *warnings);
 
 /* @results: step name → that step's result; @outputs: as published; @analysis_path: where the analysis is stored. */

@@ -69,3 +69,12 @@ plan_base_name (DerushPlan *plan)
     return file_name_from_id (plan->video_id);
   return plan->source ? file_name_from_source (plan->source) : g_strdup ("film");
 }
+
+char *
+derush_plan_get_result_name (DerushPlan *plan)
+{
+  g_autofree char *base = plan_base_name (plan), *type = g_ascii_strdown (plan->job_type ? plan->job_type : "job", -1);
+
+  g_strdelimit (type, "_", '-');
+  return g_strdup_printf ("%s-%s-result.json", base, type);
+}

@@ -20,7 +20,6 @@
 #define SPACE_MAX (G_GINT64_CONSTANT (1024) * 1024 * 1024)
 #define REPORT_INTERVAL (100 * 1000)
 #define ANALYSIS_STEP "analyse"
-#define RESULT_FILE "result.json"
 
 /* Goes up when plans or results change their meaning without a new version of Derush. */
 #define PLAN_VERSION 1
@@ -721,7 +720,7 @@ store_analysis (Run *run)
 static gboolean
 shorten (Run *run, JsonObject **value, GError **error)
 {
-  g_autofree char *whole = derush_json_object_to_string (*value), *path = NULL;
+  g_autofree char *whole = derush_json_object_to_string (*value), *name = NULL, *path = NULL;
   DerushOutput *output;
 
   g_autoptr (JsonObject) all = json_object_ref (*value);
@@ -731,11 +730,12 @@ shorten (Run *run, JsonObject **value, GError **error)
   run->whole = g_steal_pointer (&all);
   if (!run->folder || !run->directory)
     return TRUE;
-  path = g_build_filename (run->directory, RESULT_FILE, NULL);
+  name = derush_plan_get_result_name (run->plan);
+  path = g_build_filename (run->directory, name, NULL);
   if (!derush_file_write_atomically (path, whole, -1, error))
     return FALSE;
   output = g_new0 (DerushOutput, 1);
-  output->file = g_strdup (RESULT_FILE);
+  output->file = g_steal_pointer (&name);
   output->role = g_strdup ("data");
   g_ptr_array_add (run->outputs, output);
   if (!derush_outputs_measure (run->outputs, run->directory, run->folder->path, run->cancellable, error))

@@ -225,6 +225,26 @@ assert_engine (JsonObject *metadata)
   g_assert_cmpint (json_object_get_int_member (metadata, "processingTime"), ==, 7);
 }
 
+/* Steps of a workflow run at once and share a folder: what one of them refers to must not be the result of another. */
+static void
+test_names_of_results (void)
+{
+  static const struct {
+    const char *type, *data, *name;
+  } jobs[] = {
+      {"TRANSCRIPTION", "{'videoUrl':'/a/film.mp4'}", "film-transcription-result.json"},
+      {"AI_ANALYSIS", "{'videoUrl':'/a/film.mp4'}", "film-ai-analysis-result.json"},
+      {"AI_ANALYSIS", "{'videoUrl':'/a/film.mp4','videoId':'v1'}", "v1-ai-analysis-result.json"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (jobs); i++) {
+    g_autoptr (DerushPlan) plan = plan_from (jobs[i].type, jobs[i].data);
+    g_autofree char *name = derush_plan_get_result_name (plan);
+
+    g_assert_cmpstr (name, ==, jobs[i].name);
+  }
+}
+
 static void
 test_translation_returns (void)
 {
@@ -326,6 +346,7 @@ main (int argc, char *argv[])
   }
   g_test_add_func ("/jobs/texts/faults-name-their-member", test_faults);
   g_test_add_func ("/jobs/texts/cues-without-words-are-not-spoken", test_cues_without_words);
+  g_test_add_func ("/jobs/texts/whole-results-have-names-of-their-own", test_names_of_results);
   g_test_add_func ("/jobs/texts/a-translation-returns-every-language", test_translation_returns);
   g_test_add_func ("/jobs/texts/an-analysis-says-who-made-it", test_analysis_returns);
   g_test_add_func ("/jobs/texts/words-and-characters-of-content-are-counted", test_content_returns);

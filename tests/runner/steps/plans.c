@@ -115,3 +115,9 @@ void
 derush_plan_assign_uploads (DerushPlan *plan, GPtrArray *outputs, GPtrArray *warnings)
 {
 }
+
+char *
+derush_plan_get_result_name (DerushPlan *plan)
+{
+  return g_strconcat (plan->job_type, ".json", NULL);
+}

@@ -336,6 +336,8 @@ test_long_value (Fixture *fixture, gconstpointer data)
   g_assert_true (g_file_get_contents (derush_json_get_string (fixture->outcome->return_value, "resultFile", ""), &whole,
                                       NULL, NULL));
   g_assert_nonnull (strstr (whole, "4999"));
+  g_assert_true (
+      g_str_has_suffix (json_object_get_string_member (fixture->outcome->return_value, "resultFile"), "/TEST.json"));
 }
 
 static void
