@@ -20,6 +20,9 @@
 /* With more words than this only the file has them each: results are to be small. */
 #define MOST_LISTED_WORDS 4000
 
+/* Clear speech of an engine's own language is heard at 0.4 to 0.9, speech of another one below. */
+#define DOUBTFUL 0.4
+
 typedef struct {
   DerushModelJob *job;
   DerushSpeech *speech;
@@ -183,6 +186,22 @@ main_language (Transcription *self)
     }
   }
   return best;
+}
+
+/* An engine that knows one language takes every sound for it: what it then hears are words that it hardly believes itself. */
+static void
+warn_of_guesses (Transcription *self)
+{
+  const char *asked = derush_json_get_string (self->job->parameters, "language", "");
+  double confidence = derush_words_get_confidence (self->words);
+  g_autofree char *message = NULL;
+
+  if (*asked || confidence < 0 || confidence >= DOUBTFUL)
+    return;
+  message = g_strdup_printf (_ ("The words are doubtful, at a confidence of %.2f: they were taken for the language %s; "
+                                "give the job's language if it is another"),
+                             confidence, main_language (self));
+  derush_step_request_warn (self->job->request, message);
 }
 
 static void
@@ -355,7 +374,10 @@ derush_action_transcribe (DerushModelJob *job, GError **error)
   removed = derush_words_filter (self.words, self.speech);
   if (self.words->len == 0)
     derush_step_request_warn (job->request, _ ("No words were recognised in the sound"));
-  else if (derush_json_get_boolean (job->parameters, "speakers", FALSE) && !knows_speakers (self.words))
+  else
+    warn_of_guesses (&self);
+  if (self.words->len > 0 && derush_json_get_boolean (job->parameters, "speakers", FALSE) &&
+      !knows_speakers (self.words))
     derush_step_request_warn (job->request,
                               _ ("Who speaks is not known: no engine that was asked tells speakers apart"));
   return finish (&self, removed, error);

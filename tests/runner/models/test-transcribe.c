@@ -29,6 +29,7 @@ static struct {
   double longest;
   gboolean without_words;
   gboolean invents; /* says thanks wherever there is silence, as some do */
+  double confidence;
   GPtrArray *warnings;
 } ear;
 
@@ -57,7 +58,7 @@ answer_word (JsonArray *words, const char *text, double start, double end)
   json_object_set_string_member (word, "word", text);
   json_object_set_double_member (word, "start", start);
   json_object_set_double_member (word, "end", end);
-  json_object_set_double_member (word, "confidence", 0.9);
+  json_object_set_double_member (word, "confidence", ear.confidence);
   json_array_add_object_element (words, word);
 }
 
@@ -151,6 +152,7 @@ set_up (Fixture *fixture, gconstpointer data)
   fixture->directory = g_dir_make_tmp ("derush-transcribe-XXXXXX", NULL);
   fixture->samples = g_array_new (FALSE, TRUE, sizeof (gint16));
   memset (&ear, 0, sizeof ear);
+  ear.confidence = 0.9;
   ear.warnings = g_ptr_array_new_with_free_func (g_free);
 }
 
@@ -351,6 +353,26 @@ test_noise (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (derush_json_get_string (result, "text", NULL), ==, "");
   g_assert_cmpuint (json_array_get_length (derush_json_get_array (result, "segments")), ==, 0);
   g_assert_cmpuint (ear.warnings->len, ==, 1);
+}
+
+static void
+test_doubt (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    double confidence;
+    const char *parameters;
+    guint warnings;
+  } cases[] = {{0.9, "{}", 0}, {0.3, "{}", 1}, {0.3, "{\"language\":\"en\"}", 1}};
+
+  plant (fixture, 3, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (JsonObject) result = NULL;
+
+    ear.confidence = cases[i].confidence;
+    result = transcribe (fixture, cases[i].parameters);
+    g_assert_cmpuint (ear.warnings->len, ==, cases[i].warnings);
+  }
+  g_assert_nonnull (strstr (ear.warnings->pdata[0], "0.30"));
 }
 
 static char *
@@ -655,6 +677,7 @@ main (int argc, char **argv)
   ADD ("an-engine-without-times-loses-no-words", test_words_without_times);
   ADD ("words-in-silence-are-left-out", test_inventions);
   ADD ("long-silences-are-sent-to-nobody", test_long_silence);
+  ADD ("doubtful-words-of-a-language-nobody-named-are-a-warning", test_doubt);
   ADD ("noise-is-an-empty-text-with-a-warning", test_noise);
   ADD ("every-format-is-written", test_files);
   g_test_add_func ("/models/words/are-joined-at-a-word-that-both-parts-have", test_join);
