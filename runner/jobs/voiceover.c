@@ -147,6 +147,9 @@ plan_voiceover (DerushPlan *plan, JsonObject *values, Checker *checker)
   if (derush_json_get_number (values, "pitch", 0) != 0)
     checker_warn (checker, _ ("%s is ignored: voices are spoken at their own pitch"),
                   checker_pointer (checker, "pitch"));
+  if (json_object_has_member (values, "provider") && *derush_json_get_string (values, "provider", "?"))
+    checker_warn (checker, _ ("%s is ignored: DERUSH_MODEL_PROVIDERS_SPEAK says who speaks"),
+                  checker_pointer (checker, "provider"));
   if (json_object_has_member (values, "emotion"))
     checker_warn (checker, _ ("%s is ignored: choose another voice instead"), checker_pointer (checker, "emotion"));
   encoded = plan_add_step (plan, "voice-encode", DERUSH_STEP_MEDIA, 0.1);

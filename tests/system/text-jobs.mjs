@@ -103,13 +103,14 @@ async function local(redis, films) {
     assert.equal(result.result.shots.length, 1);
   });
   await test('content about two films and a wish', async () => {
-    const [museum, river, silent, title, tags, bare, untold] = await Promise.all([
+    const [museum, river, silent, title, tags, bare, untold, other] = await Promise.all([
       ...Object.entries(films).map(([name, film]) => run('CONTENT_GENERATION', { videoId: name, videoUrl: film, type: 'DESCRIPTION', platform: 'YOUTUBE' })),
       run('CONTENT_GENERATION', { videoId: 'v1', prompt: 'A film about a blue moon', options: { type: 'TITLE', tone: 'friendly', language: 'en', length: 'short',
         platform: 'YOUTUBE' }, brandProfile: { voice: 'warm', keywords: ['moon'], hashtags: ['#moon'] } }),
       run('CONTENT_GENERATION', { prompt: 'A walk along the river at night', type: 'HASHTAGS', platform: 'INSTAGRAM' }),
       run('CONTENT_GENERATION', { prompt: '…', type: 'HASHTAGS', platform: 'INSTAGRAM' }),
       run('CONTENT_GENERATION', { videoUrl: films.silent, type: 'TITLE' }),
+      run('CONTENT_GENERATION', { prompt: 'A walk along the river at night', type: 'TITLE', language: 'zu' }),
     ]);
 
     for (const one of [museum, river, silent, title, tags, bare, untold]) {
@@ -125,6 +126,9 @@ async function local(redis, films) {
     assert.ok(title.characterCount <= 100 && /moon/i.test(title.text));
     assert.equal(bare.text, '#Instagram');
     assert.match(bare.warnings.join(), /Nothing was found/);
+    assert.equal(other.language, 'en');
+    assert.match(other.warnings.join(), /in the language en, not in zu/);
+    assert.deepEqual(title.warnings, []);
     assert.equal(tags.text, tags.hashtags.join(' '));
     assert.equal(new Set(tags.hashtags.map(tag => tag.toLowerCase())).size, tags.hashtags.length);
     for (const tag of tags.hashtags) assert.match(tag, /^#[\p{L}\p{N}_]+$/u);

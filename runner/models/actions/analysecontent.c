@@ -287,6 +287,7 @@ derush_action_analyse_content (DerushModelJob *job, GError **error)
     return NULL;
   derush_text_tally_add (&tally, answer);
   json = derush_json_get_object (answer, "json");
+  derush_text_check_language (job, derush_json_get_string (json, "language", NULL));
   result = json_object_new ();
   json_object_set_object_member (result, "result", pick (job, json));
   json_object_set_array_member (result, "highlights",

@@ -404,8 +404,10 @@ derush_action_content (DerushModelJob *job, GError **error)
     return NULL;
   self.input = make_input (&self);
   answer = ask_for_fitting (&self, error);
-  if (answer)
+  if (answer) {
     result = make_result (&self, answer);
+    derush_text_check_language (job, derush_json_get_string (result, "language", NULL));
+  }
   derush_text_tally_clear (&self.tally);
   json_object_unref (self.input);
   return result;

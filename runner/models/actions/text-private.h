@@ -190,6 +190,7 @@ gboolean derush_text_chapters_check (const char *text, double duration, GError *
 /* derush_models_call() for @job: a DerushTextAsk. */
 JsonObject *derush_text_ask (const char *task, JsonObject *request, gpointer job, GError **error);
 void derush_text_warn (DerushModelJob *job, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void derush_text_check_language (DerushModelJob *job, const char *answered);
 
 JsonObject *derush_action_translate (DerushModelJob *job, GError **error);
 JsonObject *derush_action_analyse_content (DerushModelJob *job, GError **error);

@@ -344,3 +344,21 @@ derush_text_warn (DerushModelJob *job, const char *format, ...)
   if (job->context.warn)
     job->context.warn (message, job->context.warn_data);
 }
+
+static gboolean
+same_language (const char *one, const char *other)
+{
+  gsize length = strcspn (one, "-_");
+
+  return length == strcspn (other, "-_") && g_ascii_strncasecmp (one, other, length) == 0;
+}
+
+/* Rules, and some models, write in the language of what they were given, whatever they were asked for. */
+void
+derush_text_check_language (DerushModelJob *job, const char *answered)
+{
+  const char *asked = derush_json_get_string (job->parameters, "language", "");
+
+  if (*asked && strcmp (asked, "auto") != 0 && answered && *answered && !same_language (asked, answered))
+    derush_text_warn (job, _ ("The text is in the language %s, not in %s as asked"), answered, asked);
+}

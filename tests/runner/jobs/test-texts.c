@@ -192,6 +192,18 @@ test_cues_without_words (void)
   g_assert_cmpstr (json_object_get_string_member (json_array_get_object_element (cues, 1), "text"), ==, "二");
 }
 
+/* Who is asked is a matter of settings: a job that wants another one is told. */
+static void
+test_wished_provider (void)
+{
+  g_autoptr (DerushPlan) wish = plan_from ("VOICEOVER", "{'text':'One.','provider':'elevenlabs'}");
+  g_autoptr (DerushPlan) none = plan_from ("VOICEOVER", "{'text':'One.','provider':''}");
+
+  g_assert_cmpuint (wish->warnings->len, ==, 1);
+  g_assert_nonnull (strstr (wish->warnings->pdata[0], "/provider is ignored"));
+  g_assert_cmpuint (none->warnings->len, ==, 0);
+}
+
 /* ── Return values ──────────────────────────────────────────────────────── */
 
 static JsonObject *
@@ -347,6 +359,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/jobs/texts/faults-name-their-member", test_faults);
   g_test_add_func ("/jobs/texts/cues-without-words-are-not-spoken", test_cues_without_words);
   g_test_add_func ("/jobs/texts/whole-results-have-names-of-their-own", test_names_of_results);
+  g_test_add_func ("/jobs/texts/a-provider-that-a-job-wishes-is-a-warning", test_wished_provider);
   g_test_add_func ("/jobs/texts/a-translation-returns-every-language", test_translation_returns);
   g_test_add_func ("/jobs/texts/an-analysis-says-who-made-it", test_analysis_returns);
   g_test_add_func ("/jobs/texts/words-and-characters-of-content-are-counted", test_content_returns);
