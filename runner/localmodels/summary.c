@@ -15,6 +15,8 @@
 #define ROUNDS 40
 /* How much likeness to what was chosen already takes away. */
 #define AGAINST_REPEATS 0.5
+/* What is as like as this has been said. */
+#define SAME 0.98
 /* What a wish adds to the sentences that speak of it, beside their rank. */
 #define WISH 1.0
 
@@ -193,7 +195,7 @@ local_choose_sentences (const LocalText *text, const double *ranks, guint n, gui
         repeats = MAX (repeats, local_text_similarity (text, sentence->first, sentence->n, other->first, other->n));
       }
       value = ranks[i] - AGAINST_REPEATS * repeats;
-      if (value > best) {
+      if (repeats < SAME && value > best) {
         best = value;
         index = i;
       }

@@ -112,6 +112,15 @@ test_summary (void)
   g_assert_cmpstr (summary, !=, derush_json_get_string (two, "summary", ""));
 }
 
+static void
+test_summary_of_repeats (void)
+{
+  g_autoptr (JsonObject) said = gather ("The river carries old boats. The river carries old boats. "
+                                        "The river carries old boats. The river carries old boats.");
+
+  g_assert_cmpstr (derush_json_get_string (said, "summary", ""), ==, "The river carries old boats.");
+}
+
 /* Subjects change at the seventh and the thirteenth sentence. */
 static void
 test_chapters (void)
@@ -419,6 +428,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/localmodels/text/keywords-are-those-of-the-film", test_keywords);
   g_test_add_func ("/localmodels/text/a-summary-is-made-of-different-sentences", test_summary);
+  g_test_add_func ("/localmodels/text/what-is-said-again-is-in-a-summary-once", test_summary_of_repeats);
   g_test_add_func ("/localmodels/text/chapters-begin-where-the-subject-changes", test_chapters);
   g_test_add_func ("/localmodels/text/another-order-is-another-result", test_shuffled);
   g_test_add_func ("/localmodels/text/sentiment-is-that-of-the-words", test_sentiment);
