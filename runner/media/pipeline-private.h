@@ -17,6 +17,7 @@ typedef struct {
   gboolean ended; /* under the owner's lock */
   gboolean past;  /* under the owner's lock: the end of the clip has come by */
   gboolean begun; /* the first picture of the clip has passed */
+  GstBuffer *standing; /* (nullable): the last picture before the clip, which stands until the next one */
   double position;
 } Track;
 
@@ -84,6 +85,7 @@ gboolean derush_feeds_put (DerushMediaPipeline *self, const char *source, GStrv 
 
 /* Watches the sink pad of the named element, if there is one. */
 void derush_track_add (DerushMediaPipeline *self, const char *name);
+void derush_track_show_all (DerushMediaPipeline *self, GstElement *decoder);
 void derush_track_free (Track *track);
 
 /* Watches what the decoder of the picture is given. */

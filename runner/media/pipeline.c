@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
+#include <gst/video/video.h>
 #include <gst/pbutils/missing-plugins.h>
 
 #define POLL_INTERVAL (50 * GST_MSECOND)
@@ -63,6 +64,8 @@ deep_element_added (GstBin *bin, GstBin *sub_bin, GstElement *element, DerushMed
   if (factory && gst_element_factory_list_is_type (factory, GST_ELEMENT_FACTORY_TYPE_DECODER |
                                                                 GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO))
     derush_packets_watch (self, element);
+  if (GST_IS_VIDEO_DECODER (element))
+    derush_track_show_all (self, element);
   derush_media_name_colours (element);
 }
 

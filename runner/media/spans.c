@@ -44,8 +44,10 @@ typedef struct _Reader Reader;
 typedef struct {
   Reader *reader;
   int kind;
-  guint first;    /* under the lock: the branches before it are complete */
-  gboolean ended; /* under the lock: within this group of spans */
+  guint first;         /* under the lock: the branches before it are complete */
+  gboolean ended;      /* under the lock: within this group of spans */
+  GstSample *standing; /* (nullable): the picture that waits for the next one, until which it stands */
+  GstClockTime standing_start, standing_end;
 } Stream;
 
 struct _Reader {
@@ -76,13 +78,15 @@ complete (Branch *branch, int kind)
 }
 
 static void
-push (Reader *reader, Branch *branch, int kind, GstBuffer *buffer, GstCaps *caps, GstClockTime time)
+push (Reader *reader, Branch *branch, int kind, GstBuffer *buffer, GstCaps *caps, GstClockTime time, GstClockTime end)
 {
   g_autoptr (GstBuffer) copy = gst_buffer_copy (buffer);
   g_autoptr (GstSample) sample = NULL;
 
   GST_BUFFER_PTS (copy) = time;
   GST_BUFFER_DTS (copy) = GST_CLOCK_TIME_NONE;
+  if (kind == PICTURE)
+    GST_BUFFER_DURATION (copy) = end - time;
   sample = gst_sample_new (copy, caps, NULL, NULL);
   /* Waits while the encoder is busy. One that has failed is closed by the loop, which sees its error. */
   g_mutex_unlock (&reader->lock);
@@ -121,9 +125,18 @@ feed (Stream *stream, GstBuffer *buffer, GstCaps *caps, GstClockTime start, GstC
     }
     wait_until_open (reader, branch);
     if (branch->state == BRANCH_OPEN && branch->feeds[kind])
-      push (reader, branch, kind, buffer, caps, start);
+      push (reader, branch, kind, buffer, caps, start, end);
   }
   g_mutex_unlock (&reader->lock);
+}
+
+static void
+feed_standing (Stream *stream, GstClockTime end)
+{
+  if (stream->standing)
+    feed (stream, gst_sample_get_buffer (stream->standing), gst_sample_get_caps (stream->standing),
+          stream->standing_start, end);
+  g_clear_pointer (&stream->standing, gst_sample_unref);
 }
 
 static void
@@ -142,15 +155,34 @@ take_buffer (Stream *stream, GstPad *pad, GstBuffer *buffer)
     return;
   end = start +
         (GST_BUFFER_DURATION_IS_VALID (buffer) && GST_BUFFER_DURATION (buffer) > 0 ? GST_BUFFER_DURATION (buffer) : 1);
-  feed (stream, buffer, caps, start, end);
+  if (stream->kind == PICTURE) {
+    feed_standing (stream, MAX (start, stream->standing_start + 1));
+    stream->standing = gst_sample_new (buffer, caps, NULL, NULL);
+    stream->standing_start = start;
+    stream->standing_end = end;
+  } else {
+    feed (stream, buffer, caps, start, end);
+  }
 }
 
-/* Nothing more comes for this group. */
+static GstClockTime
+end_of_group (Reader *reader)
+{
+  GstClockTime end = 0;
+
+  for (guint i = 0; i < reader->group_end; i++)
+    end = MAX (end, reader->branches[i].span.end);
+  return MIN (end, (GstClockTime)(MAX (reader->info->duration, 0) * GST_SECOND));
+}
+
+/* Nothing more comes for this group. The last picture stands as long as somebody wants one: what is read ends with the
+ * group, not with the picture. */
 static void
 end_stream (Stream *stream)
 {
   Reader *reader = stream->reader;
 
+  feed_standing (stream, MAX (stream->standing_end, end_of_group (reader)));
   g_mutex_lock (&reader->lock);
   stream->ended = TRUE;
   for (guint i = stream->first; i < reader->group_end; i++)
@@ -463,6 +495,7 @@ reader_close (Reader *reader)
   for (guint i = 0; i < reader->n_branches; i++)
     for (int kind = 0; kind < N_STREAMS; kind++)
       g_clear_object (&reader->branches[i].feeds[kind]);
+  g_clear_pointer (&reader->streams[PICTURE].standing, gst_sample_unref);
   g_free (reader->branches);
   g_mutex_clear (&reader->lock);
   g_cond_clear (&reader->wanted);

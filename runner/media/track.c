@@ -9,10 +9,15 @@
 
 #define SLIVER GST_MSECOND
 
+/* A clip of one picture gets it twice, the second time for so long: muxers give the last picture the usual time, and a
+ * stream of one picture is taken for a cover. */
+#define LAST_PICTURE (40 * GST_MSECOND)
+
 void
 derush_track_free (Track *track)
 {
   gst_object_unref (track->pad);
+  g_clear_pointer (&track->standing, gst_buffer_unref);
   g_free (track);
 }
 
@@ -46,6 +51,30 @@ clip_picture (GstPadProbeInfo *info, const GstSegment *clip)
   return TRUE;
 }
 
+/* Passes on all of a picture but its end. Returns: (transfer full): the end */
+static GstBuffer *
+pass_on_twice (Track *track, GstBuffer *buffer)
+{
+  GstBuffer *first = gst_buffer_copy (buffer);
+
+  GST_BUFFER_DURATION (first) -= LAST_PICTURE;
+  buffer = gst_buffer_make_writable (buffer);
+  GST_BUFFER_PTS (buffer) += GST_BUFFER_DURATION (first);
+  GST_BUFFER_DURATION (buffer) = LAST_PICTURE;
+  gst_pad_chain (track->pad, first);
+  return buffer;
+}
+
+/* Whether nothing but @buffer is to be seen in the clip, and longer than a picture of a usual film. */
+static gboolean
+fills_clip (GstBuffer *buffer, const GstSegment *clip)
+{
+  return GST_CLOCK_TIME_IS_VALID (clip->stop) && GST_BUFFER_DURATION_IS_VALID (buffer) &&
+         GST_BUFFER_PTS (buffer) <= clip->start + SLIVER &&
+         GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer) + SLIVER >= clip->stop &&
+         GST_BUFFER_DURATION (buffer) > 2 * LAST_PICTURE;
+}
+
 /* A clip that is entered where a film of variable rate stands still has its first picture from its begin on. */
 static GstPadProbeReturn
 begin_with_picture (Track *track, GstPadProbeInfo *info, const GstSegment *clip)
@@ -56,6 +85,10 @@ begin_with_picture (Track *track, GstPadProbeInfo *info, const GstSegment *clip)
   if (track->begun || track->owner->clip_start <= 0)
     return GST_PAD_PROBE_OK;
   track->begun = TRUE;
+  if (fills_clip (buffer, clip)) {
+    GST_PAD_PROBE_INFO_DATA (info) = pass_on_twice (track, buffer);
+    return GST_PAD_PROBE_OK;
+  }
   if (GST_BUFFER_PTS (buffer) <= clip->start)
     return GST_PAD_PROBE_OK;
   end = GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_PTS (buffer) + GST_BUFFER_DURATION (buffer)
@@ -68,30 +101,86 @@ begin_with_picture (Track *track, GstPadProbeInfo *info, const GstSegment *clip)
   return GST_PAD_PROBE_OK;
 }
 
+/* Shows the picture that stands when the clip begins. @until: when the next one comes */
+static void
+show_standing (Track *track, const GstSegment *clip, GstClockTime until)
+{
+  GstBuffer *buffer = gst_buffer_make_writable (g_steal_pointer (&track->standing));
+
+  GST_BUFFER_PTS (buffer) = clip->start;
+  GST_BUFFER_DTS (buffer) = GST_CLOCK_TIME_NONE;
+  GST_BUFFER_DURATION (buffer) = GST_CLOCK_TIME_IS_VALID (until) ? until - clip->start : GST_CLOCK_TIME_NONE;
+  track->begun = TRUE;
+  if (fills_clip (buffer, clip))
+    buffer = pass_on_twice (track, buffer);
+  gst_pad_chain (track->pad, buffer);
+}
+
+/* How long a picture stands is known only from the next one: decoders give every picture the usual time. What is fed has
+ * its times from somebody who knows. Returns: whether the picture is one with which the clip may begin, and waits for the
+ * next one */
+static gboolean
+stands_before (Track *track, GstBuffer *buffer, const GstSegment *clip)
+{
+  if (track->begun || track->owner->fed || track->owner->clip_start <= 0)
+    return FALSE;
+  if (GST_BUFFER_PTS (buffer) < clip->start + SLIVER) {
+    gst_buffer_replace (&track->standing, buffer);
+    return TRUE;
+  }
+  if (track->standing)
+    show_standing (track, clip, MIN (GST_BUFFER_PTS (buffer), clip->stop));
+  return FALSE;
+}
+
+static void
+find_clip (DerushMediaPipeline *self, const GstSegment *segment, GstSegment *clip)
+{
+  *clip = *segment;
+  clip->stop = GST_CLOCK_TIME_NONE;
+  /* Where the film has nothing of this kind at first, the segment may begin when the clip has ended. */
+  if (self->clip_end >= 0 && gst_segment_position_from_stream_time_full (
+                                 segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end), &clip->stop) < 0)
+    clip->stop = 0;
+}
+
+/* Nothing comes after the picture that stands. */
+static void
+end_with_standing (Track *track, const GstSegment *segment)
+{
+  GstSegment clip;
+
+  if (!track->standing || track->begun)
+    return;
+  find_clip (track->owner, segment, &clip);
+  if (!GST_CLOCK_TIME_IS_VALID (clip.stop) || clip.stop > clip.start)
+    show_standing (track, &clip, clip.stop);
+}
+
 /* The demuxer is asked for a little more than the clip (see mp4edits.c), and cuts at packets; this cuts at samples. */
 static GstPadProbeReturn
 clip_buffer (Track *track, GstPad *pad, GstPadProbeInfo *info, const GstSegment *segment)
 {
   DerushMediaPipeline *self = track->owner;
-  GstSegment clip = *segment;
+  GstSegment clip;
   g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   GstAudioInfo audio;
 
-  clip.stop = GST_CLOCK_TIME_NONE;
-  /* Where the film has nothing of this kind at first, the segment may begin when the clip has ended. */
-  if (self->clip_end >= 0 && gst_segment_position_from_stream_time_full (
-                                 segment, GST_FORMAT_TIME, derush_seconds_to_time (self->clip_end), &clip.stop) < 0)
-    clip.stop = 0;
+  find_clip (self, segment, &clip);
   if (GST_CLOCK_TIME_IS_VALID (clip.stop) && GST_BUFFER_PTS (buffer) >= clip.stop) {
+    end_with_standing (track, segment);
     g_mutex_lock (&self->lock);
     track->past = TRUE;
     g_mutex_unlock (&self->lock);
     return GST_PAD_PROBE_DROP;
   }
   if (!caps || !g_str_has_prefix (gst_structure_get_name (gst_caps_get_structure (caps, 0)), "audio/x-raw") ||
-      !gst_audio_info_from_caps (&audio, caps))
+      !gst_audio_info_from_caps (&audio, caps)) {
+    if (stands_before (track, buffer, &clip))
+      return GST_PAD_PROBE_DROP;
     return clip_picture (info, &clip) ? begin_with_picture (track, info, &clip) : GST_PAD_PROBE_DROP;
+  }
   buffer = gst_audio_buffer_clip (buffer, &clip, GST_AUDIO_INFO_RATE (&audio), GST_AUDIO_INFO_BPF (&audio));
   /* The clipping function has taken the old buffer. */
   GST_PAD_PROBE_INFO_DATA (info) = buffer;
@@ -116,6 +205,51 @@ drop_pictures (GstPadProbeInfo *info)
   gst_event_unref (event);
 }
 
+/* A decoder drops what it believes to lie before its segment, so also a picture that still stands when a clip begins. So it
+ * is given a segment that begins with the film, in which everything keeps its running time (by the offset) and its stream
+ * time; what watches the track takes that back. */
+static GstPadProbeReturn
+widen_segment (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  DerushMediaPipeline *self = data;
+  GstEvent *event = GST_PAD_PROBE_INFO_EVENT (info), *widened;
+  GstSegment segment;
+  GstClockTime more;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_SEGMENT || self->through || self->key_frames_only || self->clip_start <= 0)
+    return GST_PAD_PROBE_OK;
+  gst_event_copy_segment (event, &segment);
+  if (segment.format != GST_FORMAT_TIME || segment.rate <= 0 || segment.offset != 0 ||
+      !GST_CLOCK_TIME_IS_VALID (segment.time))
+    return GST_PAD_PROBE_OK;
+  more = MIN (segment.start, segment.time);
+  segment.start -= more;
+  segment.time -= more;
+  segment.offset = more;
+  widened = gst_event_new_segment (&segment);
+  gst_event_set_seqnum (widened, gst_event_get_seqnum (event));
+  GST_PAD_PROBE_INFO_DATA (info) = widened;
+  gst_event_unref (event);
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+undo_show_all (GstSegment *segment)
+{
+  segment->start += segment->offset;
+  segment->time += segment->offset;
+  segment->position = MAX (segment->position, segment->start);
+  segment->offset = 0;
+}
+
+void
+derush_track_show_all (DerushMediaPipeline *self, GstElement *decoder)
+{
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (decoder, "sink");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, widen_segment, self, NULL);
+}
+
 /* So that the film begins at stream time 0, whatever its container says. */
 static void
 shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
@@ -127,6 +261,7 @@ shift_segment (DerushMediaPipeline *self, GstPadProbeInfo *info)
   gst_event_copy_segment (event, &segment);
   if (segment.format != GST_FORMAT_TIME || !GST_CLOCK_TIME_IS_VALID (segment.time))
     return;
+  undo_show_all (&segment);
   segment.time = segment.time > start ? segment.time - start : 0;
   if (self->through) {
     GstClockTime clip_start = derush_seconds_to_time (self->clip_start);
@@ -160,8 +295,14 @@ watch_track (GstPad *pad, GstPadProbeInfo *info, gpointer data)
       drop_pictures (info);
     if (type == GST_EVENT_SEGMENT)
       shift_segment (track->owner, info);
-    if (type == GST_EVENT_FLUSH_STOP)
+    if (type == GST_EVENT_FLUSH_STOP) {
       track->begun = FALSE;
+      g_clear_pointer (&track->standing, gst_buffer_unref);
+    }
+    if (type == GST_EVENT_EOS && (segment_event = gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0))) {
+      gst_event_parse_segment (segment_event, &segment);
+      end_with_standing (track, segment);
+    }
     if (type == GST_EVENT_EOS || type == GST_EVENT_FLUSH_STOP) {
       g_mutex_lock (&track->owner->lock);
       track->ended = type == GST_EVENT_EOS;
