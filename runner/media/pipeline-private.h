@@ -13,10 +13,10 @@ typedef struct {
   DerushMediaPipeline *owner;
   GstPad *pad;
   gulong block;
-  gboolean held;  /* under the owner's lock */
-  gboolean ended; /* under the owner's lock */
-  gboolean past;  /* under the owner's lock: the end of the clip has come by */
-  gboolean begun; /* the first picture of the clip has passed */
+  gboolean held;       /* under the owner's lock */
+  gboolean ended;      /* under the owner's lock */
+  gboolean past;       /* under the owner's lock: the end of the clip has come by */
+  gboolean begun;      /* the first picture of the clip has passed */
   GstBuffer *standing; /* (nullable): the last picture before the clip, which stands until the next one */
   double position;
 } Track;

@@ -70,6 +70,9 @@ void derush_runner_heard (DerushRunner *runner, DerushWorkerKind kind);
 void derush_runner_drop_processes (DerushRunner *runner);
 void derush_runner_clear (DerushRunner *runner);
 
+/* What is answered by the process that runs the plan. */
+JsonObject *derush_step_answer (DerushPlanStep *step, GError **error);
+
 DerushOutcome *derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOptions *options,
                                   GCancellable *cancellable, DerushRunReport report, gpointer user_data);
 

@@ -584,27 +584,6 @@ run_on_worker (Run *run, GError **error)
                                  &run->debug, error);
 }
 
-/* The self-test without a duration: whether jobs get through at all. */
-static JsonObject *
-run_here (DerushPlanStep *step, GError **error)
-{
-  const char *what = derush_json_get_string (step->parameters, "do", "fail");
-  JsonObject *result;
-
-  if (strcmp (step->action, "self-test") != 0) {
-    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL, _ ("The step “%s” is unknown here"), step->action);
-    return NULL;
-  }
-  if (strcmp (what, "ok") != 0) {
-    g_set_error_literal (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_INTERNAL,
-                         _ ("The self-test failed, as it was asked to; with \"do\": \"ok\" it succeeds"));
-    return NULL;
-  }
-  result = json_object_new ();
-  json_object_set_string_member (result, "done", "ok");
-  return result;
-}
-
 /* Whether the step has nothing to work on, as the speech of a film without sound. */
 static gboolean
 lacks_file (Run *run)
@@ -623,7 +602,7 @@ run_step (Run *run, GError **error)
     json_object_set_boolean_member (result, "skipped", TRUE);
     return result;
   }
-  return run->step->worker == DERUSH_STEP_DAEMON ? run_here (run->step, error) : run_on_worker (run, error);
+  return run->step->worker == DERUSH_STEP_DAEMON ? derush_step_answer (run->step, error) : run_on_worker (run, error);
 }
 
 /* A checkpoint spares the next attempt work; that it could not be written is no reason to fail this one. */
@@ -897,38 +876,5 @@ derush_runner_run (DerushRunner *runner, DerushPlan *plan, const DerushRunOption
   derush_runner_check_processes (runner);
   close_checkpoint (&run, outcome);
   clean_up (&run);
-  return outcome;
-}
-
-/**
- * derush_plan_answer:
- * @plan: a plan
- *
- * Returns: (transfer full) (nullable): the outcome, or %NULL if @plan needs a slot
- */
-DerushOutcome *
-derush_plan_answer (DerushPlan *plan)
-{
-  DerushPlanStep *step = plan->steps->len == 1 ? plan->steps->pdata[0] : NULL;
-  g_autoptr (JsonObject) result = NULL, results = NULL;
-  g_autoptr (GPtrArray) warnings = NULL;
-  g_autoptr (GError) error = NULL;
-  DerushOutcome *outcome;
-
-  if (!step || step->worker != DERUSH_STEP_DAEMON || plan->source)
-    return NULL;
-  outcome = g_new0 (DerushOutcome, 1);
-  outcome->outputs = g_ptr_array_new_with_free_func ((GDestroyNotify)derush_output_free);
-  result = run_here (step, &error);
-  if (!result) {
-    outcome->error_class = derush_error_get_class (error);
-    outcome->message = g_strdup (error->message);
-    outcome->step = g_strdup (step->name);
-    return outcome;
-  }
-  results = json_object_new ();
-  json_object_set_object_member (results, step->name, g_steal_pointer (&result));
-  warnings = plan->warnings ? g_ptr_array_ref (plan->warnings) : g_ptr_array_new ();
-  outcome->return_value = derush_plan_return_value (plan, results, outcome->outputs, warnings, NULL, 0);
   return outcome;
 }

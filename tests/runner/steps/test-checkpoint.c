@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "fixture.h"
 #include "plans.h"
-#include "steps/steps.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -15,11 +15,8 @@
  * @gate is there. */
 
 typedef struct {
-  char *top, *out, *scratch, *film, *gate;
-  DerushConfig *config;
-  DerushSlot *slot;
-  DerushOutcome *outcome;
-  GCancellable *cancellable;
+  TestSlot test;
+  char *gate;
   GString *steps;
   double begun; /* the first progress of the last run */
   gboolean cancel, keep;
@@ -28,56 +25,22 @@ typedef struct {
 } Fixture;
 
 static void
-open_slot (Fixture *fixture)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->config, derush_config_unref);
-  fixture->config = derush_config_load (&error);
-  g_assert_no_error (error);
-  fixture->slot = derush_slot_new (fixture->config, "test");
-}
-
-static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *cache = NULL, *settings = NULL;
-
-  fixture->top = g_dir_make_tmp ("derush-checkpoint-XXXXXX", NULL);
-  fixture->out = g_build_filename (fixture->top, "out", NULL);
-  fixture->scratch = g_build_filename (fixture->top, "scratch", NULL);
-  fixture->film = g_build_filename (fixture->top, "film.mp4", NULL);
-  fixture->gate = g_build_filename (fixture->top, "gate", NULL);
-  cache = g_build_filename (fixture->top, "cache", NULL);
-  settings = g_build_filename (fixture->top, "derush.conf", NULL);
-  g_assert_true (g_file_set_contents (fixture->film, "a film", -1, NULL));
-  g_assert_true (g_file_set_contents (settings, "", -1, NULL));
-  g_setenv ("DERUSH_CONFIG", settings, TRUE);
-  g_setenv ("DERUSH_SCRATCH", fixture->scratch, TRUE);
-  g_setenv ("DERUSH_CACHE", cache, TRUE);
-  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
-  g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
+  test_slot_set_up (&fixture->test, g_getenv ("DERUSH_TEST_WORKER"));
+  fixture->gate = g_build_filename (fixture->test.top, "gate", NULL);
   g_unsetenv ("DERUSH_CHECKPOINT_AGE");
   fixture->steps = g_string_new (NULL);
   fixture->first_action = "write";
   fixture->job_id = "7";
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  g_clear_object (&fixture->cancellable);
-  derush_config_unref (fixture->config);
+  test_slot_tear_down (&fixture->test);
   g_string_free (fixture->steps, TRUE);
-  derush_directory_remove (fixture->top, NULL);
-  g_free (fixture->top);
-  g_free (fixture->out);
-  g_free (fixture->scratch);
-  g_free (fixture->film);
   g_free (fixture->gate);
 }
 
@@ -92,23 +55,15 @@ on_progress (const char *step, double progress, gpointer user_data)
     g_string_append_printf (fixture->steps, " %s", step);
   if (progress > 0.5 && fixture->cancel) {
     if (fixture->keep)
-      derush_slot_keep_checkpoint (fixture->slot);
-    g_cancellable_cancel (fixture->cancellable);
+      derush_slot_keep_checkpoint (fixture->test.slot);
+    g_cancellable_cancel (fixture->test.cancellable);
   }
-}
-
-static void
-on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Fixture *fixture = user_data;
-
-  fixture->outcome = derush_slot_run_finish (fixture->slot, result);
 }
 
 static DerushPlan *
 make_plan (Fixture *fixture)
 {
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
   g_autofree char *gate =
       g_strdup_printf ("{\"path\":\"%s\",\"class\":\"%s\",\"hang\":%s}", fixture->gate,
                        fixture->gate_class ? fixture->gate_class : "resource", fixture->hang ? "true" : "false");
@@ -131,15 +86,9 @@ run_plan (Fixture *fixture, DerushPlan *plan, guint attempt, guint attempts, gbo
                               .progress = on_progress,
                               .user_data = fixture};
 
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  g_clear_object (&fixture->cancellable);
-  fixture->cancellable = g_cancellable_new ();
   fixture->begun = -1;
   g_string_truncate (fixture->steps, 0);
-  derush_slot_run_async (fixture->slot, plan, &options, fixture->cancellable, on_ended, fixture);
-  derush_plan_unref (plan);
-  while (!fixture->outcome)
-    g_main_context_iteration (NULL, TRUE);
+  test_slot_run (&fixture->test, plan, &options);
 }
 
 static void
@@ -157,12 +106,12 @@ open_gate (Fixture *fixture)
 static char *
 find_folder (Fixture *fixture, const char *prefix)
 {
-  g_autoptr (GDir) dir = g_dir_open (fixture->scratch, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (fixture->test.scratch, 0, NULL);
   const char *name;
 
   while (dir && (name = g_dir_read_name (dir)))
     if (g_str_has_prefix (name, prefix))
-      return g_build_filename (fixture->scratch, name, NULL);
+      return g_build_filename (fixture->test.scratch, name, NULL);
   return NULL;
 }
 
@@ -178,8 +127,8 @@ assert_kept (Fixture *fixture, gboolean kept)
 static void
 assert_completed (Fixture *fixture, const char *steps)
 {
-  if (!fixture->outcome->return_value)
-    g_error ("%s", fixture->outcome->message);
+  if (!fixture->test.outcome->return_value)
+    g_error ("%s", fixture->test.outcome->message);
   g_assert_cmpstr (fixture->steps->str, ==, steps);
   assert_kept (fixture, FALSE);
 }
@@ -187,8 +136,8 @@ assert_completed (Fixture *fixture, const char *steps)
 static void
 assert_failed (Fixture *fixture, DerushErrorClass error_class)
 {
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_cmpstr (derush_error_class_to_string (fixture->outcome->error_class), ==,
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_cmpstr (derush_error_class_to_string (fixture->test.outcome->error_class), ==,
                    derush_error_class_to_string (error_class));
 }
 
@@ -207,21 +156,21 @@ interrupt (Fixture *fixture)
 static void
 test_resumes (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *path = g_build_filename (fixture->out, "a.txt", NULL), *text = NULL;
+  g_autofree char *path = g_build_filename (fixture->test.out, "a.txt", NULL), *text = NULL;
   JsonArray *resumed;
 
   interrupt (fixture);
   /* Another process would find no less. */
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   open_gate (fixture);
   run (fixture, 2, 2);
   assert_completed (fixture, " second");
   g_assert_cmpfloat (fixture->begun, ==, 0.5);
-  resumed = derush_json_get_array (fixture->outcome->return_value, "resumedSteps");
+  resumed = derush_json_get_array (fixture->test.outcome->return_value, "resumedSteps");
   g_assert_cmpuint (json_array_get_length (resumed), ==, 1);
   g_assert_cmpstr (json_array_get_string_element (resumed, 0), ==, "first");
-  g_assert_cmpint (derush_json_get_int (fixture->outcome->return_value, "warnings", 0), ==, 1);
-  g_assert_cmpuint (fixture->outcome->outputs->len, ==, 1);
+  g_assert_cmpint (derush_json_get_int (fixture->test.outcome->return_value, "warnings", 0), ==, 1);
+  g_assert_cmpuint (fixture->test.outcome->outputs->len, ==, 1);
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "hello");
 }
@@ -232,7 +181,7 @@ test_says_nothing_else (Fixture *fixture, gconstpointer data)
   open_gate (fixture);
   run (fixture, 1, 2);
   assert_completed (fixture, " first second");
-  g_assert_false (json_object_has_member (fixture->outcome->return_value, "resumedSteps"));
+  g_assert_false (json_object_has_member (fixture->test.outcome->return_value, "resumedSteps"));
 }
 
 static void
@@ -263,7 +212,7 @@ test_half_files (Fixture *fixture, gconstpointer data)
   open_gate (fixture);
   run (fixture, 2, 2);
   assert_completed (fixture, " second");
-  g_assert_cmpuint (fixture->outcome->outputs->len, ==, 1);
+  g_assert_cmpuint (fixture->test.outcome->outputs->len, ==, 1);
 }
 
 static void
@@ -289,7 +238,7 @@ test_analysis (Fixture *fixture, gconstpointer data)
   open_gate (fixture);
   run (fixture, 2, 2);
   assert_completed (fixture, " second");
-  path = g_strdup (derush_json_get_string (fixture->outcome->return_value, "analysisPath", NULL));
+  path = g_strdup (derush_json_get_string (fixture->test.outcome->return_value, "analysisPath", NULL));
   g_assert_true (g_file_test (path, G_FILE_TEST_IS_REGULAR));
 
   /* Another job takes what is stored, which is cleared away before its second attempt. */
@@ -312,12 +261,12 @@ change_source (Fixture *fixture)
   struct timespec times[2];
 
   /* Of the same length, and as old as before. */
-  g_assert_cmpint (g_stat (fixture->film, &before), ==, 0);
+  g_assert_cmpint (g_stat (fixture->test.film, &before), ==, 0);
   times[0] = before.st_atim;
   times[1] = before.st_mtim;
   g_usleep (20000);
-  g_assert_true (g_file_set_contents (fixture->film, "b film", -1, NULL));
-  g_assert_cmpint (utimensat (AT_FDCWD, fixture->film, times, 0), ==, 0);
+  g_assert_true (g_file_set_contents (fixture->test.film, "b film", -1, NULL));
+  g_assert_cmpint (utimensat (AT_FDCWD, fixture->test.film, times, 0), ==, 0);
 }
 
 static void
@@ -362,7 +311,7 @@ replace_by_link (Fixture *fixture)
   g_autofree char *path = path_in_folder (fixture, "files/a.txt");
 
   g_assert_cmpint (g_unlink (path), ==, 0);
-  g_assert_cmpint (symlink (fixture->film, path), ==, 0);
+  g_assert_cmpint (symlink (fixture->test.film, path), ==, 0);
 }
 
 static void
@@ -417,7 +366,7 @@ static void
 test_change (Fixture *fixture, gconstpointer data)
 {
   guint i = GPOINTER_TO_UINT (data);
-  g_autofree char *path = g_build_filename (fixture->out, "a.txt", NULL), *text = NULL;
+  g_autofree char *path = g_build_filename (fixture->test.out, "a.txt", NULL), *text = NULL;
 
   interrupt (fixture);
   changes[i].change (fixture);
@@ -435,7 +384,7 @@ test_other_job (Fixture *fixture, gconstpointer data)
   change_job (fixture);
   open_gate (fixture);
   run (fixture, 1, 2);
-  g_assert_nonnull (fixture->outcome->return_value);
+  g_assert_nonnull (fixture->test.outcome->return_value);
   g_assert_cmpstr (fixture->steps->str, ==, " first second");
   /* The first one's steps are still its own. */
   assert_kept (fixture, TRUE);
@@ -475,7 +424,7 @@ static void
 test_fails_before_its_folder (Fixture *fixture, gconstpointer data)
 {
   interrupt (fixture);
-  g_assert_cmpint (g_unlink (fixture->film), ==, 0);
+  g_assert_cmpint (g_unlink (fixture->test.film), ==, 0);
   run (fixture, 2, 5);
   assert_failed (fixture, DERUSH_ERROR_BAD_INPUT);
   assert_kept (fixture, FALSE);
@@ -488,7 +437,7 @@ test_off (Fixture *fixture, gconstpointer data)
   assert_failed (fixture, DERUSH_ERROR_RESOURCE);
   assert_kept (fixture, FALSE);
   g_setenv ("DERUSH_CHECKPOINT_AGE", "0", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, 1, 2);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE);
   assert_kept (fixture, FALSE);
@@ -518,12 +467,12 @@ test_folder_is_a_file (Fixture *fixture, gconstpointer data)
   interrupt (fixture);
   folder = find_folder (fixture, "job-");
   g_assert_true (derush_directory_remove (folder, NULL));
-  g_assert_cmpint (symlink (fixture->top, folder), ==, 0);
+  g_assert_cmpint (symlink (fixture->test.top, folder), ==, 0);
   open_gate (fixture);
   run (fixture, 2, 2);
-  g_assert_nonnull (fixture->outcome->return_value);
+  g_assert_nonnull (fixture->test.outcome->return_value);
   g_assert_cmpstr (fixture->steps->str, ==, " first second");
-  g_assert_true (g_file_test (fixture->film, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (fixture->test.film, G_FILE_TEST_EXISTS));
   g_unlink (folder);
 }
 
@@ -540,7 +489,7 @@ test_locked (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (flock (lock, LOCK_EX | LOCK_NB), ==, 0);
   open_gate (fixture);
   run (fixture, 2, 2);
-  g_assert_nonnull (fixture->outcome->return_value);
+  g_assert_nonnull (fixture->test.outcome->return_value);
   g_assert_cmpstr (fixture->steps->str, ==, " first second");
   /* What another attempt is using is as it was. */
   g_assert_true (g_file_test (kept, G_FILE_TEST_EXISTS));
@@ -565,21 +514,21 @@ make_old (Fixture *fixture)
 static void
 test_sweep (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *gone = g_build_filename (fixture->scratch, "gone-1", "files", NULL), *path = NULL;
+  g_autofree char *gone = g_build_filename (fixture->test.scratch, "gone-1", "files", NULL), *path = NULL;
   int lock;
 
   interrupt (fixture);
   g_mkdir_with_parents (gone, 0700);
-  derush_checkpoints_sweep (fixture->config);
+  derush_checkpoints_sweep (fixture->test.config);
   assert_kept (fixture, TRUE);
   make_old (fixture);
   path = path_in_folder (fixture, "lock");
   lock = open (path, O_RDWR | O_CLOEXEC);
   g_assert_cmpint (flock (lock, LOCK_EX | LOCK_NB), ==, 0);
-  derush_checkpoints_sweep (fixture->config);
+  derush_checkpoints_sweep (fixture->test.config);
   assert_kept (fixture, TRUE);
   close (lock);
-  derush_checkpoints_sweep (fixture->config);
+  derush_checkpoints_sweep (fixture->test.config);
   assert_kept (fixture, FALSE);
 }
 
@@ -588,7 +537,7 @@ test_makes_room (Fixture *fixture, gconstpointer data)
 {
   interrupt (fixture);
   g_setenv ("DERUSH_MIN_FREE_SPACE", "9000000000000000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   fixture->job_id = "8";
   run (fixture, 1, 2);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "fixture.h"
 #include "plans.h"
 #include "steps/cgroup-private.h"
-#include "steps/steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,85 +14,37 @@
  * may get through it. */
 
 typedef struct {
-  char *top, *out, *scratch, *film, *outside;
-  DerushConfig *config;
-  DerushSlot *slot;
-  DerushOutcome *outcome;
+  TestSlot test;
+  char *outside;
 } Fixture;
-
-static void
-open_slot (Fixture *fixture)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->config, derush_config_unref);
-  fixture->config = derush_config_load (&error);
-  g_assert_no_error (error);
-  fixture->slot = derush_slot_new (fixture->config, "test");
-}
 
 static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *cache = NULL, *settings = NULL;
-
-  fixture->top = g_dir_make_tmp ("derush-containment-XXXXXX", NULL);
-  fixture->out = g_build_filename (fixture->top, "out", NULL);
-  fixture->scratch = g_build_filename (fixture->top, "scratch", NULL);
-  fixture->film = g_build_filename (fixture->top, "film.mp4", NULL);
-  fixture->outside = g_build_filename (fixture->top, "outside", NULL);
-  cache = g_build_filename (fixture->top, "cache", NULL);
-  settings = g_build_filename (fixture->top, "derush.conf", NULL);
-  g_assert_true (g_file_set_contents (fixture->film, "a film", -1, NULL));
+  test_slot_set_up (&fixture->test, g_getenv ("DERUSH_CONTAINED_WORKER"));
+  fixture->outside = g_build_filename (fixture->test.top, "outside", NULL);
   g_assert_true (g_file_set_contents (fixture->outside, "of another job", -1, NULL));
-  g_assert_true (g_file_set_contents (settings, "", -1, NULL));
-  g_setenv ("DERUSH_CONFIG", settings, TRUE);
-  g_setenv ("DERUSH_SCRATCH", fixture->scratch, TRUE);
-  g_setenv ("DERUSH_CACHE", cache, TRUE);
-  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_CONTAINED_WORKER"), TRUE);
-  g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
   g_unsetenv ("DERUSH_SANDBOX");
   g_unsetenv ("DERUSH_WORKER_MEMORY_LIMIT");
   g_unsetenv ("DERUSH_WORKER_CPU_LIMIT");
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  derush_config_unref (fixture->config);
-  derush_directory_remove (fixture->top, NULL);
-  g_free (fixture->top);
-  g_free (fixture->out);
-  g_free (fixture->scratch);
-  g_free (fixture->film);
+  test_slot_tear_down (&fixture->test);
   g_free (fixture->outside);
-}
-
-static void
-on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Fixture *fixture = user_data;
-
-  fixture->outcome = derush_slot_run_finish (fixture->slot, result);
 }
 
 static DerushOutcome *
 run (Fixture *fixture, const char *action, const char *parameters)
 {
   DerushRunOptions options = {.job_id = "1", .attempt = 1};
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
 
   plan_add (plan, action, action, parameters);
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  derush_slot_run_async (fixture->slot, plan, &options, NULL, on_ended, fixture);
-  derush_plan_unref (plan);
-  while (!fixture->outcome)
-    g_main_context_iteration (NULL, TRUE);
-  return fixture->outcome;
+  return test_slot_run (&fixture->test, plan, &options);
 }
 
 static int
@@ -102,9 +54,9 @@ attempt (Fixture *fixture, const char *action)
   JsonObject *results;
 
   run (fixture, action, parameters);
-  if (!fixture->outcome->return_value)
-    g_error ("%s: %s", action, fixture->outcome->message);
-  results = derush_json_get_object (fixture->outcome->return_value, "results");
+  if (!fixture->test.outcome->return_value)
+    g_error ("%s: %s", action, fixture->test.outcome->message);
+  results = derush_json_get_object (fixture->test.outcome->return_value, "results");
   return derush_json_get_int (derush_json_get_object (results, action), "error", -1);
 }
 
@@ -216,22 +168,22 @@ static void
 test_named (Fixture *fixture, gconstpointer data)
 {
   run (fixture, "socket", "{\"fail\":true}");
-  g_assert_null (fixture->outcome->return_value);
+  g_assert_null (fixture->test.outcome->return_value);
   if (layer_holds ("seccomp"))
-    g_assert_nonnull (strstr (fixture->outcome->message, "system call “socket”"));
+    g_assert_nonnull (strstr (fixture->test.outcome->message, "system call “socket”"));
   /* The next request starts with a clean slate. */
   run (fixture, "thread", "{\"fail\":true}");
-  g_assert_cmpstr (fixture->outcome->message, ==, "It failed");
+  g_assert_cmpstr (fixture->test.outcome->message, ==, "It failed");
 }
 
 static void
 test_memory (Fixture *fixture, gconstpointer data)
 {
   g_setenv ("DERUSH_WORKER_MEMORY_LIMIT", "300000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "grow", NULL);
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "more memory than it may"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "more memory than it may"));
   g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
 }
 
@@ -242,14 +194,14 @@ test_memory_at_once (Fixture *fixture, gconstpointer data)
   g_autofree char *path = NULL, *groups = NULL;
 
   g_setenv ("DERUSH_WORKER_MEMORY_LIMIT", "300000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
-  path = g_strdup_printf ("/proc/%d/cgroup", (int)derush_slot_get_media_pid (fixture->slot));
+  path = g_strdup_printf ("/proc/%d/cgroup", (int)derush_slot_get_media_pid (fixture->test.slot));
   g_assert_true (g_file_get_contents (path, &groups, NULL, NULL));
   g_assert_cmpint (strstr (groups, "/derush-") != NULL, ==, layer_holds ("cgroup"));
   run (fixture, "burst", NULL);
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "more memory than it may"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "more memory than it may"));
   g_assert_cmpint (attempt (fixture, "thread"), ==, 0);
 }
 
@@ -259,16 +211,16 @@ test_cpu (Fixture *fixture, gconstpointer data)
   GPid first;
 
   g_setenv ("DERUSH_WORKER_CPU_LIMIT", "1", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "spin", NULL);
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_cmpint (fixture->outcome->error_class, ==, DERUSH_ERROR_STALLED);
-  g_assert_nonnull (strstr (fixture->outcome->message, "DERUSH_WORKER_CPU_LIMIT: 1 s"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_cmpint (fixture->test.outcome->error_class, ==, DERUSH_ERROR_STALLED);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "DERUSH_WORKER_CPU_LIMIT: 1 s"));
   /* The limit is that of a step, not of the worker's life. */
   g_assert_cmpint (attempt (fixture, "busy"), ==, 0);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   g_assert_cmpint (attempt (fixture, "busy"), ==, 0);
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, first);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), ==, first);
 }
 
 static void
@@ -313,26 +265,26 @@ test_required (Fixture *fixture, gconstpointer data)
 
   g_setenv ("DERUSH_SANDBOX", "required", TRUE);
   g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
-  open_slot (fixture);
-  refused = derush_containment_probe (fixture->config, &error);
+  test_slot_open (&fixture->test);
+  refused = derush_containment_probe (fixture->test.config, &error);
   g_assert_null (refused);
   g_assert_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE);
   for (guint i = 0; derush_containment_layers[i]; i++)
     g_assert_nonnull (strstr (error->message, derush_containment_layers[i]));
   run (fixture, "ok", NULL);
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "DERUSH_SANDBOX"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "DERUSH_SANDBOX"));
   g_setenv ("DERUSH_SANDBOX", "auto", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "ok", NULL);
-  g_assert_nonnull (fixture->outcome->return_value);
+  g_assert_nonnull (fixture->test.outcome->return_value);
 }
 
 static void
 test_off (Fixture *fixture, gconstpointer data)
 {
   g_setenv ("DERUSH_SANDBOX", "off", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   g_assert_cmpint (attempt (fixture, "read-outside"), ==, 0);
   g_assert_cmpint (attempt (fixture, "unix-socket"), ==, 0);
   for (guint i = 0; derush_containment_layers[i]; i++)
@@ -350,14 +302,14 @@ test_media_worker (Fixture *fixture, gconstpointer data)
   attempt (fixture, "thread");
   report = derush_containment_get ();
   g_setenv ("DERUSH_MEDIA_WORKER", data, TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "no-such-action", NULL);
-  g_assert_cmpint (fixture->outcome->error_class, ==, DERUSH_ERROR_UNSUPPORTED);
+  g_assert_cmpint (fixture->test.outcome->error_class, ==, DERUSH_ERROR_UNSUPPORTED);
   for (guint i = 0; derush_containment_layers[i]; i++)
     g_assert_cmpint (
         layer_holds (derush_containment_layers[i]), ==,
         derush_json_get_boolean (derush_json_get_object (report, derush_containment_layers[i]), "holds", FALSE));
-  path = g_strdup_printf ("/proc/%d/status", (int)derush_slot_get_media_pid (fixture->slot));
+  path = g_strdup_printf ("/proc/%d/status", (int)derush_slot_get_media_pid (fixture->test.slot));
   g_assert_true (g_file_get_contents (path, &status, NULL, NULL));
   g_assert_nonnull (strstr (status, "NoNewPrivs:\t1"));
   if (layer_holds ("capabilities"))

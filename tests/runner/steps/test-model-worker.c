@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "fixture.h"
 #include "plans.h"
-#include "steps/steps.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,10 +13,8 @@
 /* Steps of models run in a process of their own, and derush-models beside it where it is needed. */
 
 typedef struct {
-  char *top, *out, *started;
-  DerushConfig *config;
-  DerushSlot *slot;
-  DerushOutcome *outcome;
+  TestSlot test;
+  char *started;
 } Fixture;
 
 /* A server that says where it listens, and writes its process id as one more line of the file `started`. */
@@ -31,7 +29,7 @@ typedef struct {
 static void
 write_server (Fixture *fixture, const char *text)
 {
-  g_autofree char *path = g_build_filename (fixture->top, "derush-models", NULL);
+  g_autofree char *path = g_build_filename (fixture->test.top, "derush-models", NULL);
 
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
   g_assert_cmpint (g_chmod (path, 0755), ==, 0);
@@ -39,34 +37,12 @@ write_server (Fixture *fixture, const char *text)
 }
 
 static void
-open_slot (Fixture *fixture)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->config, derush_config_unref);
-  fixture->config = derush_config_load (&error);
-  g_assert_no_error (error);
-  fixture->slot = derush_slot_new (fixture->config, "test");
-}
-
-static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *scratch = NULL, *cache = NULL, *settings = NULL, *server = NULL;
+  g_autofree char *server = NULL;
 
-  fixture->top = g_dir_make_tmp ("derush-model-XXXXXX", NULL);
-  fixture->out = g_build_filename (fixture->top, "out", NULL);
-  fixture->started = g_build_filename (fixture->top, "started", NULL);
-  scratch = g_build_filename (fixture->top, "scratch", NULL);
-  cache = g_build_filename (fixture->top, "cache", NULL);
-  settings = g_build_filename (fixture->top, "derush.conf", NULL);
-  g_assert_true (g_file_set_contents (settings, "", -1, NULL));
-  g_setenv ("DERUSH_CONFIG", settings, TRUE);
-  g_setenv ("DERUSH_SCRATCH", scratch, TRUE);
-  g_setenv ("DERUSH_CACHE", cache, TRUE);
-  g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
-  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
+  test_slot_set_up (&fixture->test, g_getenv ("DERUSH_TEST_WORKER"));
+  fixture->started = g_build_filename (fixture->test.top, "started", NULL);
   g_setenv ("DERUSH_MODEL_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
   g_setenv ("REDIS_PASSWORD", "hidden-1", TRUE);
   g_setenv ("DATABASE_URL", "postgresql://me:hidden-2@host/db", TRUE);
@@ -76,27 +52,14 @@ set_up (Fixture *fixture, gconstpointer data)
   g_unsetenv ("DERUSH_LOCAL_MODELS_URL");
   server = g_strdup_printf (SERVER, fixture->started, fixture->started);
   write_server (fixture, server);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  derush_config_unref (fixture->config);
-  derush_directory_remove (fixture->top, NULL);
-  g_free (fixture->top);
-  g_free (fixture->out);
+  test_slot_tear_down (&fixture->test);
   g_free (fixture->started);
-}
-
-static void
-on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Fixture *fixture = user_data;
-
-  fixture->outcome = derush_slot_run_finish (fixture->slot, result);
 }
 
 /* Takes over @plan. */
@@ -105,17 +68,13 @@ run (Fixture *fixture, DerushPlan *plan)
 {
   DerushRunOptions options = {.job_id = "job 7", .attempt = 1};
 
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  derush_slot_run_async (fixture->slot, plan, &options, NULL, on_ended, fixture);
-  derush_plan_unref (plan);
-  while (!fixture->outcome)
-    g_main_context_iteration (NULL, TRUE);
+  test_slot_run (&fixture->test, plan, &options);
 }
 
 static void
 run_model_step (Fixture *fixture, const char *action)
 {
-  DerushPlan *plan = plan_new (NULL, fixture->out);
+  DerushPlan *plan = plan_new (NULL, fixture->test.out);
 
   plan_add (plan, "model", action, NULL);
   ((DerushPlanStep *)plan->steps->pdata[0])->worker = DERUSH_STEP_MODEL;
@@ -125,9 +84,9 @@ run_model_step (Fixture *fixture, const char *action)
 static JsonObject *
 result_of (Fixture *fixture, const char *step)
 {
-  if (!fixture->outcome->return_value)
-    g_error ("%s", fixture->outcome->message);
-  return derush_json_get_object (derush_json_get_object (fixture->outcome->return_value, "results"), step);
+  if (!fixture->test.outcome->return_value)
+    g_error ("%s", fixture->test.outcome->message);
+  return derush_json_get_object (derush_json_get_object (fixture->test.outcome->return_value, "results"), step);
 }
 
 static const char *
@@ -184,13 +143,13 @@ wait_until_dead (GPid pid)
 static void
 test_two_processes (Fixture *fixture, gconstpointer data)
 {
-  DerushPlan *plan = plan_new (NULL, fixture->out);
+  DerushPlan *plan = plan_new (NULL, fixture->test.out);
   JsonObject *media, *model;
   DerushSlotStatus status;
 
   g_setenv ("OPENAI_API_KEY", "sk-of-openai", TRUE);
   g_setenv ("HUGGINGFACE_API_KEY", "hf-of-the-other", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   plan_add (plan, "media", "environment", NULL);
   plan_add (plan, "model", "environment", NULL);
   ((DerushPlanStep *)plan->steps->pdata[1])->worker = DERUSH_STEP_MODEL;
@@ -205,7 +164,7 @@ test_two_processes (Fixture *fixture, gconstpointer data)
   g_assert_false (mentions (model, "hidden"));
   g_assert_cmpint (derush_json_get_int (model, "noNewPrivileges", 0), ==, 1);
   g_assert_cmpint (derush_json_get_int (model, "coreLimit", 1), ==, 0);
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   g_assert_cmpint (status.pid, ==, derush_json_get_int (media, "pid", 0));
   g_assert_cmpint (status.model_pid, ==, derush_json_get_int (model, "pid", 0));
   g_assert_cmpint (status.memory, >, 0);
@@ -223,7 +182,7 @@ test_only_models (Fixture *fixture, gconstpointer data)
   run_model_step (fixture, "environment");
   pid = derush_json_get_int (result_of (fixture, "model"), "pid", 0);
   g_assert_cmpstr (derush_json_get_string (result_of (fixture, "model"), "job", NULL), ==, "job 7");
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   g_assert_cmpint (status.pid, ==, 0);
   g_assert_cmpint (status.model_pid, ==, pid);
   run_model_step (fixture, "environment");
@@ -235,7 +194,7 @@ static void
 test_nothing_to_do (Fixture *fixture, gconstpointer data)
 {
   for (int made = 0; made < 2; made++) {
-    DerushPlan *plan = plan_new (NULL, fixture->out);
+    DerushPlan *plan = plan_new (NULL, fixture->test.out);
     DerushPlanStep *step;
 
     plan_add (plan, "first", made ? "write" : "ok", NULL);
@@ -245,7 +204,7 @@ test_nothing_to_do (Fixture *fixture, gconstpointer data)
     step->needs = g_strdup ("first");
     run (fixture, plan);
     g_assert_cmpint (derush_json_get_boolean (result_of (fixture, "model"), "skipped", FALSE), ==, !made);
-    g_assert_cmpint (derush_slot_get_model_pid (fixture->slot) != 0, ==, made);
+    g_assert_cmpint (derush_slot_get_model_pid (fixture->test.slot) != 0, ==, made);
   }
 }
 
@@ -253,8 +212,8 @@ static void
 test_crash (Fixture *fixture, gconstpointer data)
 {
   run_model_step (fixture, "crash");
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "The model worker was killed by signal 11"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "The model worker was killed by signal 11"));
   run_model_step (fixture, "ok");
   g_assert_nonnull (result_of (fixture, "model"));
 }
@@ -264,9 +223,9 @@ test_no_worker (Fixture *fixture, gconstpointer data)
 {
   g_setenv ("DERUSH_MODEL_WORKER", "/nowhere/derush-model-worker", TRUE);
   run_model_step (fixture, "ok");
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "The model worker cannot be started"));
-  g_assert_nonnull (strstr (fixture->outcome->message, "/nowhere/derush-model-worker"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "The model worker cannot be started"));
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "/nowhere/derush-model-worker"));
 }
 
 static void
@@ -288,7 +247,7 @@ test_local_server (Fixture *fixture, gconstpointer data)
   g_assert_true (g_file_get_contents (path, &environment, NULL, NULL));
   g_assert_nonnull (strstr (environment, token));
   g_assert_null (strstr (environment, "hidden"));
-  g_clear_pointer (&fixture->slot, derush_slot_free);
+  g_clear_pointer (&fixture->test.slot, derush_slot_free);
   g_assert_false (is_alive (pid));
 }
 
@@ -297,10 +256,10 @@ test_local_beside_a_key (Fixture *fixture, gconstpointer data)
 {
   g_setenv ("OPENAI_API_KEY", "sk-of-openai", TRUE);
   run_model_step (fixture, "ok");
-  g_clear_pointer (&fixture->slot, derush_slot_free);
+  g_clear_pointer (&fixture->test.slot, derush_slot_free);
   g_assert_cmpint (server_pid (fixture, 0), >, 0);
   g_assert_true (g_remove (fixture->started) == 0);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run_model_step (fixture, "ok");
   g_assert_cmpint (server_pid (fixture, 0), ==, 0);
 }
@@ -322,14 +281,14 @@ test_who_wants_it (Fixture *fixture, gconstpointer data)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_setenv (cases[i].name, cases[i].value, TRUE);
-    open_slot (fixture);
+    test_slot_open (&fixture->test);
     run_model_step (fixture, "environment");
     g_assert_cmpstr (variable (result_of (fixture, "model"), cases[i].name), ==, cases[i].value);
     g_assert_cmpint (variable (result_of (fixture, "model"), "DERUSH_MODELS_TOKEN") != NULL, ==, cases[i].wanted);
     g_unsetenv (cases[i].name);
   }
   /* What nobody has set is not set there either. */
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run_model_step (fixture, "environment");
   g_assert_null (variable (result_of (fixture, "model"), "OPENAI_BASE_URL"));
 }
@@ -356,9 +315,9 @@ test_restart (Fixture *fixture, gconstpointer data)
 static void
 test_two_slots (Fixture *fixture, gconstpointer data)
 {
-  DerushSlot *first = g_steal_pointer (&fixture->slot);
+  DerushSlot *first = g_steal_pointer (&fixture->test.slot);
 
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run_model_step (fixture, "ok");
   derush_slot_free (first);
   g_assert_true (is_alive (server_pid (fixture, 0)));
@@ -372,10 +331,10 @@ test_no_server (Fixture *fixture, gconstpointer data)
   write_server (fixture, "#!/bin/sh\necho 'there is no voice' >&2\nexit 1\n");
   for (int i = 0; i < 2; i++) {
     run_model_step (fixture, "ok");
-    g_assert_null (fixture->outcome->return_value);
+    g_assert_null (fixture->test.outcome->return_value);
     g_assert_nonnull (
-        strstr (fixture->outcome->message, "The server of local models does not start: there is no voice"));
-    g_assert_cmpstr (derush_error_class_to_string (fixture->outcome->error_class), ==, "resource");
+        strstr (fixture->test.outcome->message, "The server of local models does not start: there is no voice"));
+    g_assert_cmpstr (derush_error_class_to_string (fixture->test.outcome->error_class), ==, "resource");
   }
 }
 
@@ -386,14 +345,14 @@ test_new_key (Fixture *fixture, gconstpointer data)
   gint64 first;
 
   g_setenv ("OPENAI_API_KEY", "key-before", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run_model_step (fixture, "environment");
   first = derush_json_get_int (result_of (fixture, "model"), "pid", 0);
   g_assert_cmpstr (variable (result_of (fixture, "model"), "OPENAI_API_KEY"), ==, "key-before");
   g_setenv ("OPENAI_API_KEY", "key-after", TRUE);
   fresh = derush_config_load (NULL);
   g_assert_nonnull (fresh);
-  derush_slot_set_config (fixture->slot, fresh);
+  derush_slot_set_config (fixture->test.slot, fresh);
   run_model_step (fixture, "environment");
   g_assert_cmpstr (variable (result_of (fixture, "model"), "OPENAI_API_KEY"), ==, "key-after");
   g_assert_cmpint (derush_json_get_int (result_of (fixture, "model"), "pid", 0), !=, first);
@@ -405,7 +364,7 @@ test_no_server_but_others (Fixture *fixture, gconstpointer data)
   write_server (fixture, "#!/bin/sh\nexit 1\n");
   g_setenv ("OPENAI_API_KEY", "sk-of-openai", TRUE);
   g_setenv ("DERUSH_MODEL_PROVIDERS", "openai,local", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run_model_step (fixture, "environment");
   g_assert_null (variable (result_of (fixture, "model"), "DERUSH_LOCAL_MODELS_URL"));
 }

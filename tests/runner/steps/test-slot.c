@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include "fixture.h"
 #include "plans.h"
-#include "steps/steps.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,13 +14,10 @@
 #include <glib/gstdio.h>
 
 typedef struct {
-  char *top, *films, *out, *scratch, *film;
-  DerushConfig *config;
-  DerushSlot *slot;
+  TestSlot test;
+  char *films;
 
   /* of the last run */
-  DerushOutcome *outcome;
-  GCancellable *cancellable;
   GString *steps;
   double progress;
   gboolean cancel_at_progress;
@@ -38,62 +35,33 @@ write_film (Fixture *fixture, const char *name, const char *text)
 }
 
 static void
-open_slot (Fixture *fixture)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->config, derush_config_unref);
-  fixture->config = derush_config_load (&error);
-  g_assert_no_error (error);
-  fixture->slot = derush_slot_new (fixture->config, "test");
-}
-
-static void
 set_up (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *cache = NULL, *state = NULL, *settings = NULL;
+  g_autofree char *outputs = NULL;
 
-  fixture->top = g_dir_make_tmp ("derush-slot-XXXXXX", NULL);
-  fixture->films = g_build_filename (fixture->top, "films", NULL);
-  fixture->out = g_build_filename (fixture->top, "out", NULL);
-  fixture->scratch = g_build_filename (fixture->top, "scratch", NULL);
-  cache = g_build_filename (fixture->top, "cache", NULL);
-  state = g_build_filename (fixture->top, "outputs", NULL);
+  test_slot_set_up (&fixture->test, g_getenv ("DERUSH_TEST_WORKER"));
+  fixture->films = g_build_filename (fixture->test.top, "films", NULL);
+  outputs = g_build_filename (fixture->test.top, "outputs", NULL);
   g_mkdir (fixture->films, 0755);
-  g_mkdir (fixture->out, 0755);
-  fixture->film = write_film (fixture, "film.mp4", "a film");
-  settings = g_build_filename (fixture->top, "derush.conf", NULL);
-  g_assert_true (g_file_set_contents (settings, "", -1, NULL));
-  g_setenv ("DERUSH_CONFIG", settings, TRUE);
-  g_setenv ("DERUSH_SCRATCH", fixture->scratch, TRUE);
-  g_setenv ("DERUSH_CACHE", cache, TRUE);
-  g_setenv ("DERUSH_OUTPUT_DIR", state, TRUE);
-  g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
-  g_setenv ("DERUSH_MIN_FREE_SPACE", "0", TRUE);
+  g_mkdir (fixture->test.out, 0755);
+  g_free (fixture->test.film);
+  fixture->test.film = write_film (fixture, "film.mp4", "a film");
+  g_setenv ("DERUSH_OUTPUT_DIR", outputs, TRUE);
   g_unsetenv ("DERUSH_STALL_TIMEOUT");
   g_unsetenv ("DERUSH_HEARTBEAT_TIMEOUT");
   g_unsetenv ("DERUSH_WORKER_MEMORY_LIMIT");
   g_unsetenv ("WORKER_MEMORY_THRESHOLD");
   g_unsetenv ("WORKER_UPTIME_THRESHOLD");
   fixture->steps = g_string_new (NULL);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
 }
 
 static void
 tear_down (Fixture *fixture, gconstpointer data)
 {
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  g_clear_object (&fixture->cancellable);
-  derush_config_unref (fixture->config);
+  test_slot_tear_down (&fixture->test);
   g_string_free (fixture->steps, TRUE);
-  derush_directory_remove (fixture->top, NULL);
-  g_free (fixture->top);
   g_free (fixture->films);
-  g_free (fixture->out);
-  g_free (fixture->scratch);
-  g_free (fixture->film);
 }
 
 static void
@@ -106,21 +74,13 @@ on_progress (const char *step, double progress, gpointer user_data)
   if (!g_str_has_suffix (fixture->steps->str, step))
     g_string_append_printf (fixture->steps, " %s", step);
   if (progress > 0 && fixture->cancel_at_progress)
-    g_cancellable_cancel (fixture->cancellable);
+    g_cancellable_cancel (fixture->test.cancellable);
   if (progress > 0 && fixture->remove_at_progress)
     g_rmdir (fixture->remove_at_progress);
   if (progress > 0 && fixture->kill_at_progress) {
-    kill (derush_slot_get_media_pid (fixture->slot), fixture->kill_at_progress);
+    kill (derush_slot_get_media_pid (fixture->test.slot), fixture->kill_at_progress);
     fixture->kill_at_progress = 0;
   }
-}
-
-static void
-on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Fixture *fixture = user_data;
-
-  fixture->outcome = derush_slot_run_finish (fixture->slot, result);
 }
 
 /* Takes over @plan. */
@@ -130,23 +90,17 @@ run_within (Fixture *fixture, DerushPlan *plan, const char *const *roots)
   DerushRunOptions options = {
       .job_id = "1", .attempt = 1, .roots = roots, .progress = on_progress, .user_data = fixture};
 
-  g_clear_pointer (&fixture->outcome, derush_outcome_free);
-  g_clear_object (&fixture->cancellable);
-  fixture->cancellable = g_cancellable_new ();
   fixture->progress = 0;
   g_string_truncate (fixture->steps, 0);
-  derush_slot_run_async (fixture->slot, plan, &options, fixture->cancellable, on_ended, fixture);
-  derush_plan_unref (plan);
-  while (!fixture->outcome)
-    g_main_context_iteration (NULL, TRUE);
-  g_assert_false (derush_slot_is_busy (fixture->slot));
-  return fixture->outcome;
+  test_slot_run (&fixture->test, plan, &options);
+  g_assert_false (derush_slot_is_busy (fixture->test.slot));
+  return fixture->test.outcome;
 }
 
 static DerushOutcome *
 run (Fixture *fixture, const char *action, const char *parameters)
 {
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
 
   plan_add (plan, action, action, parameters);
   return run_within (fixture, plan, NULL);
@@ -155,9 +109,9 @@ run (Fixture *fixture, const char *action, const char *parameters)
 static JsonObject *
 result_of (Fixture *fixture, const char *step)
 {
-  if (!fixture->outcome->return_value)
-    g_error ("%s", fixture->outcome->message);
-  return derush_json_get_object (derush_json_get_object (fixture->outcome->return_value, "results"), step);
+  if (!fixture->test.outcome->return_value)
+    g_error ("%s", fixture->test.outcome->message);
+  return derush_json_get_object (derush_json_get_object (fixture->test.outcome->return_value, "results"), step);
 }
 
 static guint
@@ -175,12 +129,12 @@ count_files (const char *path)
 static void
 assert_nothing_left (Fixture *fixture)
 {
-  g_autoptr (GDir) dir = g_dir_open (fixture->scratch, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (fixture->test.scratch, 0, NULL);
   const char *name;
 
-  g_assert_cmpuint (count_files (fixture->out), ==, 0);
+  g_assert_cmpuint (count_files (fixture->test.out), ==, 0);
   while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *slot = g_build_filename (fixture->scratch, name, NULL);
+    g_autofree char *slot = g_build_filename (fixture->test.scratch, name, NULL);
 
     g_assert_cmpuint (count_files (slot), ==, 2);
   }
@@ -189,11 +143,11 @@ assert_nothing_left (Fixture *fixture)
 static void
 assert_failed (Fixture *fixture, DerushErrorClass error_class, const char *part)
 {
-  g_assert_null (fixture->outcome->return_value);
-  if (!strstr (fixture->outcome->message, part))
-    g_error ("“%s” does not mention “%s”", fixture->outcome->message, part);
-  g_assert_null (strchr (fixture->outcome->message, '\n'));
-  g_assert_cmpstr (derush_error_class_to_string (fixture->outcome->error_class), ==,
+  g_assert_null (fixture->test.outcome->return_value);
+  if (!strstr (fixture->test.outcome->message, part))
+    g_error ("“%s” does not mention “%s”", fixture->test.outcome->message, part);
+  g_assert_null (strchr (fixture->test.outcome->message, '\n'));
+  g_assert_cmpstr (derush_error_class_to_string (fixture->test.outcome->error_class), ==,
                    derush_error_class_to_string (error_class));
   assert_nothing_left (fixture);
 }
@@ -210,18 +164,18 @@ assert_next_job_completes (Fixture *fixture)
 static void
 test_publishes (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *folder = g_build_filename (fixture->out, "new", "folder", NULL);
+  g_autofree char *folder = g_build_filename (fixture->test.out, "new", "folder", NULL);
   g_autofree char *path = g_build_filename (folder, "a.txt", NULL);
   g_autofree char *text = NULL;
-  DerushPlan *plan = plan_new (fixture->film, folder);
+  DerushPlan *plan = plan_new (fixture->test.film, folder);
   DerushOutput *output;
 
   plan_add (plan, "first", "write", "{\"file\":\"a.txt\",\"text\":\"hello\",\"warn\":true}");
   plan_add (plan, "second", "slow", "{\"file\":\"b.txt\",\"seconds\":0.5}");
   run_within (fixture, plan, NULL);
   g_assert_nonnull (result_of (fixture, "second"));
-  g_assert_cmpuint (fixture->outcome->outputs->len, ==, 2);
-  output = fixture->outcome->outputs->pdata[0];
+  g_assert_cmpuint (fixture->test.outcome->outputs->len, ==, 2);
+  output = fixture->test.outcome->outputs->pdata[0];
   g_assert_cmpstr (output->path, ==, path);
   g_assert_cmpint (output->size, ==, 5);
   g_assert_cmpstr (output->sha256, ==, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
@@ -230,47 +184,47 @@ test_publishes (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (count_files (folder), ==, 2);
   g_assert_cmpstr (fixture->steps->str, ==, " first second");
   g_assert_cmpfloat (fixture->progress, ==, 1);
-  g_assert_cmpint (derush_json_get_int (fixture->outcome->return_value, "warnings", 0), ==, 1);
+  g_assert_cmpint (derush_json_get_int (fixture->test.outcome->return_value, "warnings", 0), ==, 1);
 }
 
 static void
 test_default_folder (Fixture *fixture, gconstpointer data)
 {
-  DerushPlan *plan = plan_new (fixture->film, NULL);
+  DerushPlan *plan = plan_new (fixture->test.film, NULL);
   g_autofree char *expected = g_build_filename (g_getenv ("DERUSH_OUTPUT_DIR"), "_.._.._etc_passwd", "out.txt", NULL);
 
   plan->video_id = g_strdup ("/../../etc/passwd");
   plan_add (plan, "write", "write", NULL);
   run_within (fixture, plan, NULL);
-  g_assert_cmpuint (fixture->outcome->outputs->len, ==, 1);
-  g_assert_cmpstr (((DerushOutput *)fixture->outcome->outputs->pdata[0])->path, ==, expected);
+  g_assert_cmpuint (fixture->test.outcome->outputs->len, ==, 1);
+  g_assert_cmpstr (((DerushOutput *)fixture->test.outcome->outputs->pdata[0])->path, ==, expected);
 }
 
 static void
 test_publish_fails (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *old = g_build_filename (fixture->out, "a.txt", NULL);
-  g_autofree char *blocked = g_build_filename (fixture->out, "b.txt", NULL);
+  g_autofree char *old = g_build_filename (fixture->test.out, "a.txt", NULL);
+  g_autofree char *blocked = g_build_filename (fixture->test.out, "b.txt", NULL);
   g_autofree char *text = NULL;
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
 
   g_assert_true (g_file_set_contents (old, "old", -1, NULL));
   g_assert_cmpint (g_mkdir (blocked, 0755), ==, 0);
   plan_add (plan, "first", "write", "{\"file\":\"a.txt\"}");
   plan_add (plan, "second", "write", "{\"file\":\"b.txt\"}");
   run_within (fixture, plan, NULL);
-  g_assert_null (fixture->outcome->return_value);
-  g_assert_nonnull (strstr (fixture->outcome->message, "b.txt"));
+  g_assert_null (fixture->test.outcome->return_value);
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "b.txt"));
   g_assert_true (g_file_get_contents (old, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "old");
-  g_assert_cmpuint (count_files (fixture->out), ==, 2);
+  g_assert_cmpuint (count_files (fixture->test.out), ==, 2);
 }
 
 static void
 test_folder_vanishes (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *folder = g_build_filename (fixture->out, "shared", NULL);
-  DerushPlan *plan = plan_new (fixture->film, folder);
+  g_autofree char *folder = g_build_filename (fixture->test.out, "shared", NULL);
+  DerushPlan *plan = plan_new (fixture->test.film, folder);
 
   plan_add (plan, "slow", "slow", NULL);
   fixture->remove_at_progress = folder;
@@ -282,15 +236,15 @@ test_folder_vanishes (Fixture *fixture, gconstpointer data)
 static void
 test_failure_unmakes_folder (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *folder = g_build_filename (fixture->out, "new", "folder", NULL);
-  DerushPlan *plan = plan_new (fixture->film, folder);
+  g_autofree char *folder = g_build_filename (fixture->test.out, "new", "folder", NULL);
+  DerushPlan *plan = plan_new (fixture->test.film, folder);
 
   plan_add (plan, "fail", "fail", "{\"class\":\"resource\"}");
   run_within (fixture, plan, NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "on purpose");
-  g_assert_cmpstr (fixture->outcome->step, ==, "fail");
-  g_assert_cmpstr (fixture->outcome->input, ==, fixture->film);
-  g_assert_cmpstr (fixture->outcome->debug, ==, "element0: 42");
+  g_assert_cmpstr (fixture->test.outcome->step, ==, "fail");
+  g_assert_cmpstr (fixture->test.outcome->input, ==, fixture->test.film);
+  g_assert_cmpstr (fixture->test.outcome->debug, ==, "element0: 42");
 }
 
 static void
@@ -303,13 +257,13 @@ test_link_as_output (Fixture *fixture, gconstpointer data)
 static void
 test_spares_source (Fixture *fixture, gconstpointer data)
 {
-  DerushPlan *plan = plan_new (fixture->film, fixture->films);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->films);
   g_autofree char *text = NULL;
 
   plan_add (plan, "write", "write", "{\"file\":\"film.mp4\"}");
   run_within (fixture, plan, NULL);
   assert_failed (fixture, DERUSH_ERROR_BAD_INPUT, "its own source");
-  g_assert_true (g_file_get_contents (fixture->film, &text, NULL, NULL));
+  g_assert_true (g_file_get_contents (fixture->test.film, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "a film");
 }
 
@@ -319,7 +273,7 @@ test_full_disk (Fixture *fixture, gconstpointer data)
   run (fixture, "full", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "No space left");
   g_setenv ("DERUSH_MIN_FREE_SPACE", "9000000000000000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "write", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "too little space");
 }
@@ -330,14 +284,14 @@ test_long_value (Fixture *fixture, gconstpointer data)
   g_autofree char *text = NULL, *whole = NULL;
 
   run (fixture, "list", NULL);
-  g_assert_nonnull (fixture->outcome->return_value);
-  text = derush_json_object_to_string (fixture->outcome->return_value);
+  g_assert_nonnull (fixture->test.outcome->return_value);
+  text = derush_json_object_to_string (fixture->test.outcome->return_value);
   g_assert_cmpuint (strlen (text), <=, 16384);
-  g_assert_true (g_file_get_contents (derush_json_get_string (fixture->outcome->return_value, "resultFile", ""), &whole,
-                                      NULL, NULL));
+  g_assert_true (g_file_get_contents (derush_json_get_string (fixture->test.outcome->return_value, "resultFile", ""),
+                                      &whole, NULL, NULL));
   g_assert_nonnull (strstr (whole, "4999"));
-  g_assert_true (
-      g_str_has_suffix (json_object_get_string_member (fixture->outcome->return_value, "resultFile"), "/TEST.json"));
+  g_assert_true (g_str_has_suffix (json_object_get_string_member (fixture->test.outcome->return_value, "resultFile"),
+                                   "/TEST.json"));
 }
 
 static void
@@ -346,14 +300,14 @@ test_analysis (Fixture *fixture, gconstpointer data)
   g_autofree char *path = NULL, *text = NULL;
 
   for (int round = 0; round < 2; round++) {
-    DerushPlan *plan = plan_new (fixture->film, fixture->out);
+    DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
 
     plan->needs_analysis = TRUE;
     plan_add (plan, "analyse", round == 0 ? "write" : "ok", "{\"file\":\"analysis.derush\",\"text\":\"measured\"}");
     run_within (fixture, plan, NULL);
     g_assert_cmpint (derush_json_get_boolean (result_of (fixture, "analyse"), "analysis", FALSE), ==, round == 1);
     g_free (path);
-    path = g_strdup (derush_json_get_string (fixture->outcome->return_value, "analysisPath", NULL));
+    path = g_strdup (derush_json_get_string (fixture->test.outcome->return_value, "analysisPath", NULL));
     g_assert_nonnull (path);
   }
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
@@ -364,8 +318,8 @@ test_analysis (Fixture *fixture, gconstpointer data)
 static void
 test_sweep (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *dead = g_build_filename (fixture->scratch, "slot-dead", "job", NULL);
-  g_autofree char *alive = g_build_filename (fixture->scratch, "slot-alive", NULL);
+  g_autofree char *dead = g_build_filename (fixture->test.scratch, "slot-dead", "job", NULL);
+  g_autofree char *alive = g_build_filename (fixture->test.scratch, "slot-alive", NULL);
   g_autofree char *lock_path = g_build_filename (alive, "lock", NULL);
   int lock;
 
@@ -378,8 +332,8 @@ test_sweep (Fixture *fixture, gconstpointer data)
   g_assert_true (g_file_test (alive, G_FILE_TEST_EXISTS));
   close (lock);
   derush_directory_remove (alive, NULL);
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  g_assert_cmpuint (count_files (fixture->scratch), ==, 0);
+  g_clear_pointer (&fixture->test.slot, derush_slot_free);
+  g_assert_cmpuint (count_files (fixture->test.scratch), ==, 0);
 }
 
 /* ── Sources ────────────────────────────────────────────────────────────── */
@@ -389,11 +343,11 @@ test_bad_sources (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *fifo = g_build_filename (fixture->films, "pipe.mp4", NULL);
   g_autofree char *empty = write_film (fixture, "empty.mp4", "");
-  g_autofree char *outside = g_build_filename (fixture->top, "secret.mp4", NULL);
+  g_autofree char *outside = g_build_filename (fixture->test.top, "secret.mp4", NULL);
   g_autofree char *link = g_build_filename (fixture->films, "link.mp4", NULL);
   g_autofree char *dangling = g_build_filename (fixture->films, "dangling.mp4", NULL);
   g_autofree char *climbing = g_build_filename (fixture->films, "..", "secret.mp4", NULL);
-  const char *const roots[] = {fixture->films, fixture->out, NULL};
+  const char *const roots[] = {fixture->films, fixture->test.out, NULL};
   const struct {
     const char *source, *part;
     DerushErrorClass error_class;
@@ -420,21 +374,21 @@ test_bad_sources (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (symlink (outside, link), ==, 0);
   g_assert_cmpint (symlink ("/nowhere", dangling), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    DerushPlan *plan = plan_new (cases[i].source, fixture->out);
+    DerushPlan *plan = plan_new (cases[i].source, fixture->test.out);
 
     plan_add (plan, "read", "read", NULL);
     run_within (fixture, plan, cases[i].confined ? roots : NULL);
     assert_failed (fixture, cases[i].error_class, cases[i].part);
-    g_assert_null (fixture->outcome->step);
+    g_assert_null (fixture->test.outcome->step);
   }
 }
 
 static void
 test_output_outside (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *outside = g_build_filename (fixture->top, "elsewhere", "deep", NULL);
+  g_autofree char *outside = g_build_filename (fixture->test.top, "elsewhere", "deep", NULL);
   const char *const roots[] = {fixture->films, NULL};
-  DerushPlan *plan = plan_new (fixture->film, outside);
+  DerushPlan *plan = plan_new (fixture->test.film, outside);
 
   plan_add (plan, "write", "write", NULL);
   run_within (fixture, plan, roots);
@@ -455,7 +409,7 @@ test_odd_names (Fixture *fixture, gconstpointer data)
     const char *const sources[] = {path, escaped, plain};
 
     for (guint k = 0; k < G_N_ELEMENTS (sources); k++) {
-      DerushPlan *plan = plan_new (sources[k], fixture->out);
+      DerushPlan *plan = plan_new (sources[k], fixture->test.out);
 
       plan_add (plan, "read", "read", NULL);
       run_within (fixture, plan, NULL);
@@ -471,7 +425,7 @@ test_crash (Fixture *fixture, gconstpointer data)
 {
   run (fixture, "crash", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "killed by signal 11 (Segmentation fault)");
-  g_assert_nonnull (strstr (fixture->outcome->debug, "about to crash"));
+  g_assert_nonnull (strstr (fixture->test.outcome->debug, "about to crash"));
   assert_next_job_completes (fixture);
   run (fixture, "exit", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "status 3");
@@ -487,9 +441,9 @@ test_killed (Fixture *fixture, gconstpointer data)
   run (fixture, "slow", "{\"seconds\":600}");
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "killed by signal 9 (Killed)");
   assert_next_job_completes (fixture);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   assert_next_job_completes (fixture);
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, first);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), ==, first);
 }
 
 static void
@@ -498,19 +452,19 @@ test_cancel (Fixture *fixture, gconstpointer data)
   GPid first;
 
   assert_next_job_completes (fixture);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   fixture->cancel_at_progress = TRUE;
   run (fixture, "slow", "{\"seconds\":600}");
   assert_failed (fixture, DERUSH_ERROR_CANCELLED, "cancelled");
   fixture->cancel_at_progress = FALSE;
   assert_next_job_completes (fixture);
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, first);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), ==, first);
 }
 
 static void
 test_cancel_hanging (Fixture *fixture, gconstpointer data)
 {
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
 
   plan_add (plan, "write", "write", NULL);
   plan_add (plan, "hang", "hang", NULL);
@@ -524,17 +478,16 @@ test_cancel_hanging (Fixture *fixture, gconstpointer data)
 static void
 test_slot_freed_while_running (Fixture *fixture, gconstpointer data)
 {
-  DerushPlan *plan = plan_new (fixture->film, fixture->out);
+  DerushPlan *plan = plan_new (fixture->test.film, fixture->test.out);
   DerushRunOptions options = {.job_id = "1", .attempt = 1};
 
   plan_add (plan, "hang", "hang", NULL);
-  derush_slot_run_async (fixture->slot, plan, &options, NULL, on_ended, fixture);
-  derush_plan_unref (plan);
-  g_clear_pointer (&fixture->slot, derush_slot_free);
-  while (!fixture->outcome)
+  test_slot_start (&fixture->test, plan, &options);
+  g_clear_pointer (&fixture->test.slot, derush_slot_free);
+  while (!fixture->test.outcome)
     g_main_context_iteration (NULL, TRUE);
   assert_failed (fixture, DERUSH_ERROR_CANCELLED, "cancelled");
-  g_assert_cmpuint (count_files (fixture->scratch), ==, 0);
+  g_assert_cmpuint (count_files (fixture->test.scratch), ==, 0);
 }
 
 static void
@@ -543,18 +496,18 @@ test_stalled (Fixture *fixture, gconstpointer data)
   DerushPlan *plan;
 
   g_setenv ("DERUSH_STALL_TIMEOUT", "1", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "silent", "{\"seconds\":600}");
   assert_failed (fixture, DERUSH_ERROR_STALLED, "No progress for 1 s");
   assert_next_job_completes (fixture);
-  plan = plan_new (fixture->film, fixture->out);
+  plan = plan_new (fixture->test.film, fixture->test.out);
   plan->timeout = 1;
   plan_add (plan, "slow", "slow", "{\"seconds\":600}");
   run_within (fixture, plan, NULL);
   assert_failed (fixture, DERUSH_ERROR_STALLED, "longer than it may");
   g_setenv ("DERUSH_STALL_TIMEOUT", "600", TRUE);
-  open_slot (fixture);
-  plan = plan_new (fixture->film, fixture->out);
+  test_slot_open (&fixture->test);
+  plan = plan_new (fixture->test.film, fixture->test.out);
   plan->no_progress = 1000;
   plan_add (plan, "silent", "silent", "{\"seconds\":600}");
   run_within (fixture, plan, NULL);
@@ -565,7 +518,7 @@ static void
 test_stopped_worker (Fixture *fixture, gconstpointer data)
 {
   g_setenv ("DERUSH_HEARTBEAT_TIMEOUT", "1", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "stop", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "did not answer");
   assert_next_job_completes (fixture);
@@ -577,31 +530,31 @@ test_status (Fixture *fixture, gconstpointer data)
   DerushSlotStatus status;
   GPid first;
 
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   g_assert_false (status.busy);
   g_assert_cmpint (status.pid, ==, 0);
   g_assert_cmpint (status.heartbeat, ==, 0);
   assert_next_job_completes (fixture);
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   first = status.pid;
-  g_assert_cmpint (first, ==, derush_slot_get_media_pid (fixture->slot));
+  g_assert_cmpint (first, ==, derush_slot_get_media_pid (fixture->test.slot));
   g_assert_cmpint (status.memory, >, 100000);
   g_assert_cmpint (status.heartbeat, >, derush_time_now_ms () - 3600000);
   g_assert_cmpint (status.heartbeat, <=, derush_time_now_ms ());
   g_assert_cmpuint (status.restarts, ==, 0);
-  derush_slot_restart (fixture->slot, TRUE);
+  derush_slot_restart (fixture->test.slot, TRUE);
   do {
     g_usleep (5000);
-    derush_slot_get_status (fixture->slot, &status);
+    derush_slot_get_status (fixture->test.slot, &status);
   } while (status.pid == 0 || status.pid == first);
   g_assert_cmpuint (status.restarts, ==, 1);
-  derush_slot_restart (fixture->slot, FALSE);
+  derush_slot_restart (fixture->test.slot, FALSE);
   do {
     g_usleep (5000);
-    derush_slot_get_status (fixture->slot, &status);
+    derush_slot_get_status (fixture->test.slot, &status);
   } while (status.pid != 0);
   assert_next_job_completes (fixture);
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   g_assert_cmpuint (status.restarts, ==, 2);
 }
 
@@ -612,7 +565,7 @@ wait_for_worker (Fixture *fixture, guint restarts)
 
   do {
     g_usleep (5000);
-    derush_slot_get_status (fixture->slot, &status);
+    derush_slot_get_status (fixture->test.slot, &status);
   } while (status.restarts < restarts || status.pid == 0);
   return status;
 }
@@ -623,25 +576,25 @@ test_lasting (Fixture *fixture, gconstpointer data)
   GPid first;
   DerushSlotStatus status;
 
-  derush_slot_set_lasting (fixture->slot, TRUE);
+  derush_slot_set_lasting (fixture->test.slot, TRUE);
   assert_next_job_completes (fixture);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   kill (first, SIGKILL);
   status = wait_for_worker (fixture, 1);
   g_assert_cmpint (status.pid, !=, first);
   g_assert_cmpuint (status.restarts, ==, 1);
   g_assert_false (status.busy);
   run (fixture, "crash", NULL);
-  g_assert_null (fixture->outcome->return_value);
+  g_assert_null (fixture->test.outcome->return_value);
   g_assert_cmpuint (wait_for_worker (fixture, 2).restarts, ==, 2);
   /* What an operator ends stays away. */
-  derush_slot_restart (fixture->slot, FALSE);
+  derush_slot_restart (fixture->test.slot, FALSE);
   do {
     g_usleep (5000);
-    derush_slot_get_status (fixture->slot, &status);
+    derush_slot_get_status (fixture->test.slot, &status);
   } while (status.pid != 0);
   g_usleep (300000);
-  derush_slot_get_status (fixture->slot, &status);
+  derush_slot_get_status (fixture->test.slot, &status);
   g_assert_cmpint (status.pid, ==, 0);
   g_assert_cmpuint (status.restarts, ==, 2);
 }
@@ -665,17 +618,17 @@ test_memory (Fixture *fixture, gconstpointer data)
   GPid first;
 
   g_setenv ("DERUSH_WORKER_MEMORY_LIMIT", "200000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "grow", "{\"bytes\":300000000,\"seconds\":600}");
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "more memory than it may");
   g_setenv ("WORKER_MEMORY_THRESHOLD", "50000000", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   assert_next_job_completes (fixture);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   run (fixture, "grow", "{\"bytes\":100000000,\"seconds\":0}");
   g_assert_nonnull (result_of (fixture, "grow"));
   assert_next_job_completes (fixture);
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), !=, first);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), !=, first);
 }
 
 static void
@@ -684,32 +637,32 @@ test_age (Fixture *fixture, gconstpointer data)
   GPid first;
 
   g_setenv ("WORKER_UPTIME_THRESHOLD", "1", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   assert_next_job_completes (fixture);
-  first = derush_slot_get_media_pid (fixture->slot);
+  first = derush_slot_get_media_pid (fixture->test.slot);
   run (fixture, "silent", "{\"seconds\":2.1}");
   g_assert_cmpint (derush_json_get_int (result_of (fixture, "silent"), "pid", 0), ==, first);
   assert_next_job_completes (fixture);
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), !=, first);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), !=, first);
 }
 
 static void
 test_no_start (Fixture *fixture, gconstpointer data)
 {
-  g_autofree char *script = g_build_filename (fixture->top, "worker", NULL);
+  g_autofree char *script = g_build_filename (fixture->test.top, "worker", NULL);
 
   g_assert_true (g_file_set_contents (script, "#!/bin/sh\necho 'a library is missing' >&2\nexit 127\n", -1, NULL));
   g_chmod (script, 0755);
   g_setenv ("DERUSH_MEDIA_WORKER", script, TRUE);
   run (fixture, "ok", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "a library is missing");
-  g_assert_nonnull (strstr (fixture->outcome->message, "status 127"));
+  g_assert_nonnull (strstr (fixture->test.outcome->message, "status 127"));
   g_setenv ("DERUSH_MEDIA_WORKER", "/nowhere/worker", TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   run (fixture, "ok", NULL);
   assert_failed (fixture, DERUSH_ERROR_RESOURCE, "/nowhere/worker");
   g_setenv ("DERUSH_MEDIA_WORKER", g_getenv ("DERUSH_TEST_WORKER"), TRUE);
-  open_slot (fixture);
+  test_slot_open (&fixture->test);
   assert_next_job_completes (fixture);
 }
 
@@ -745,7 +698,7 @@ test_environment (Fixture *fixture, gconstpointer data)
   /* stdin, output twice, the socket, two of GLib's main loop, the film */
   g_assert_true (g_str_equal (json_array_get_string_element (fds, 0), "/dev/null"));
   g_assert_cmpuint (json_array_get_length (fds), <=, 8);
-  g_assert_true (g_str_has_prefix (derush_json_get_string (result, "cwd", ""), fixture->scratch));
+  g_assert_true (g_str_has_prefix (derush_json_get_string (result, "cwd", ""), fixture->test.scratch));
   g_assert_cmpint (derush_json_get_int (result, "group", 0), ==, derush_json_get_int (result, "pid", 1));
   close (extra);
 }
@@ -763,10 +716,10 @@ test_self_test (Fixture *fixture, gconstpointer data)
     g_assert_nonnull (answer);
     run_within (fixture, plan, NULL);
     g_assert_cmpint (answer->return_value != NULL, ==, ok);
-    g_assert_cmpint (fixture->outcome->return_value != NULL, ==, ok);
-    g_assert_cmpstr (fixture->outcome->message, ==, answer->message);
+    g_assert_cmpint (fixture->test.outcome->return_value != NULL, ==, ok);
+    g_assert_cmpstr (fixture->test.outcome->message, ==, answer->message);
   }
-  g_assert_cmpint (derush_slot_get_media_pid (fixture->slot), ==, 0);
+  g_assert_cmpint (derush_slot_get_media_pid (fixture->test.slot), ==, 0);
 }
 
 static void
