@@ -359,7 +359,7 @@ def bench_service(options, folders):
 def bench_storm(options, folders):
     """1,000 jobs over three daemons that are killed at random, with PostgreSQL away for 60 s"""
     storm = os.path.join(HERE, '../system/storm.mjs')
-    return [{'what': 'three daemons', 'figures': node_figures(storm, '--jobs', '1000', '--kill-every', '4000', '--outage', '60')}]
+    return [{'what': 'three daemons', 'figures': node_figures(storm, '--jobs', '1000', '--kill-every', '1500', '--outage', '60')}]
 
 
 def bench_accuracy(options, folders):
