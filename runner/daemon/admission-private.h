@@ -47,11 +47,12 @@ typedef struct {
 /* @proc: where procfs is mounted */
 void derush_readings_take (const char *proc, DerushReadings *readings);
 
-/* In bytes; @floor: what is to stay free. */
+/* In bytes; @floor: what is to stay free; @writable: whether anything can be put there. */
 typedef struct {
   gint64 free;
   gint64 total;
   gint64 floor;
+  gboolean writable;
 } DerushDiskReading;
 
 /* The disk of @folder, or of where it will be made; may hang as long as the disk does. */

@@ -263,8 +263,12 @@ describe_disk (Verdict *verdict, DerushDaemonDisk *disk)
     json_object_set_int_member (folder, "total", space->reading.total);
     json_object_set_int_member (folder, "floor", space->reading.floor);
     json_object_set_boolean_member (folder, "belowFloor", space->reading.free < space->reading.floor);
+    json_object_set_boolean_member (folder, "writable", space->reading.writable);
     json_object_set_object_member (said, folders[i].name, folder);
-    if (space->reading.free < space->reading.floor)
+    if (!space->reading.writable)
+      find_fault (verdict, TRUE, _ ("%s cannot be written; is its disk read-only, or does it belong to somebody else?"),
+                  path);
+    else if (space->reading.free < space->reading.floor)
       find_fault (verdict, TRUE, _ ("%s has only %" PRId64 " MiB free, less than DERUSH_DISK_FLOOR"), path,
                   (int64_t)(space->reading.free >> 20));
   }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 /* Limits above this are none: version 1 of control groups says a very large number instead. */
 #define NO_LIMIT (G_GINT64_CONSTANT (1) << 60)
@@ -170,9 +171,9 @@ derush_readings_take (const char *proc, DerushReadings *readings)
 
 /* ── Disks ──────────────────────────────────────────────────────────────── */
 
-/* Of the folder, or of where it will be made. */
+/* Of the folder, or of where it will be made. @writable: (out): whether anything can be put there */
 static gboolean
-look_at (const char *folder, struct statvfs *status)
+look_at (const char *folder, struct statvfs *status, gboolean *writable)
 {
   g_autofree char *path = g_strdup (folder);
 
@@ -185,6 +186,7 @@ look_at (const char *folder, struct statvfs *status)
     if (top)
       return FALSE;
   }
+  *writable = access (path, W_OK | X_OK) == 0;
   return status->f_blocks > 0;
 }
 
@@ -193,7 +195,7 @@ derush_readings_look_at_disk (DerushConfig *config, const char *folder, DerushDi
 {
   struct statvfs status;
 
-  if (!look_at (folder, &status))
+  if (!look_at (folder, &status, &reading->writable))
     return FALSE;
   reading->total = (gint64)status.f_blocks * status.f_frsize;
   reading->free = (gint64)status.f_bavail * status.f_frsize;
@@ -215,6 +217,9 @@ derush_readings_take_disk (DerushConfig *config, DerushReadings *readings)
 
     if (!derush_readings_look_at_disk (config, folder, &reading))
       continue;
+    /* No room at all, rather than jobs that fail one after the other. */
+    if (!reading.writable)
+      reading.free = 0;
     if (readings->disk && reading.free - reading.floor >= readings->disk_free - readings->disk_floor)
       continue;
     readings->disk = folder;

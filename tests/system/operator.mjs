@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ask, post } from './api.mjs';
-import { isAlive, main, openQueue, run, sleep, start, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
+import { diagnose, isAlive, main, need, openQueue, run, sleep, start, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
 
 const folder = temporaryFolder('operator');
 const job = (durationMs, more = {}) => ['SELF_TEST', { do: 'ok', durationMs, ...more }];
@@ -228,6 +228,37 @@ async function health(redis) {
     assert.deepEqual([mended.status, mended.failedStarts, mended.error], ['idle', 0, undefined]);
     await queue.finished(await queue.add(...job(10)));
     assert.equal((await daemon.stop()).status, 0);
+  });
+
+  await test('while a folder cannot be written health says so and jobs wait; they run when it can be', async () => {
+    const locked = path.join(folder, 'locked');
+    const isRoot = process.getuid() === 0;
+    const unlock = () => isRoot ? need('mount', ['-o', 'remount,rw', locked]) : fs.chmodSync(locked, 0o755);
+    fs.mkdirSync(locked);
+    if (isRoot && (await run('mount', ['-t', 'tmpfs', '-o', 'ro,size=64m', 'tmpfs', locked])).status !== 0) {
+      diagnose('not tried: root may write everywhere, and mount nothing');
+      return;
+    }
+    if (!isRoot) fs.chmodSync(locked, 0o555);
+    try {
+      const daemon = await startServed(redis, { queues: ['health'], wait: false,
+        environment: { DERUSH_SCRATCH: path.join(locked, 'scratch'), DERUSH_DISK_FLOOR: '1048576' } });
+      const sick = await until(async () => { const answer = await daemon.health(); return answer.status === 503 && answer; }, 'the disk');
+
+      assert.match(sick.error, /locked\/scratch cannot be written/);
+      assert.equal(sick.data.details.disk.scratch.writable, false);
+      assert.equal(sick.data.details.disk.outputs.writable, true);
+      await until(async () => /^health .* held back: disk$/m.test((await daemon.derush('status')).stdout), 'the status to say why');
+      const waiting = await queue.add(...job(10));
+      await sleep(1500);
+      assert.equal(await waiting.getState(), 'waiting');
+      await unlock();
+      await queue.finished(waiting);
+      await until(async () => (await daemon.health()).status === 200, 'health');
+      assert.equal((await daemon.stop()).status, 0);
+    } finally {
+      if (isRoot) await run('umount', ['-l', locked]);
+    }
   });
 
   await test('a disk under its floor is unhealthy, a database that is away is not', async () => {
