@@ -3,7 +3,11 @@
 
 #include "fake.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #define KEY "sk-planted-0123456789abcdef"
 
@@ -174,33 +178,104 @@ cancel_soon (gpointer cancellable)
   return NULL;
 }
 
+/* Where a call hangs when it is told to end. */
+typedef struct {
+  const char *name;
+  const char *task;
+  const char *faults; /* of the fake; NULL: it is a socket that nobody reads from */
+  const char *scheme; /* of that socket */
+  gboolean full;      /* nobody is let in there any more */
+  gboolean second;    /* the call before has been answered */
+} Hang;
+
+static const Hang hangs[] = {
+    {"connecting-can-be-cancelled", "chat", NULL, "http", TRUE},
+    {"a-greeting-that-nobody-answers-can-be-cancelled", "chat", NULL, "https", FALSE},
+    {"an-upload-that-nobody-reads-can-be-cancelled", "transcribe", NULL, "http", FALSE},
+    {"silence-can-be-cancelled", "chat", "[{\"fault\":\"silent\"}]"},
+    {"a-drip-can-be-cancelled", "chat", "[{\"fault\":\"drip\"}]"},
+    {"a-wait-for-another-attempt-can-be-cancelled", "chat",
+     "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"30\"}}]"},
+    {"a-wait-for-the-rate-that-is-allowed-can-be-cancelled", "chat",
+     "[{\"headers\":{\"x-ratelimit-remaining-requests\":\"0\",\"x-ratelimit-reset-requests\":\"60s\"}}]",
+     .second = TRUE},
+};
+
+/* A socket whose connections are never read from; @others: those that wait to be let in. */
+static int
+open_hole (gboolean full, int others[2], char **base_url, const char *scheme)
+{
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (fd, 0), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *)&address, &length), ==, 0);
+  for (guint i = 0; i < 2; i++) {
+    others[i] = full ? socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    if (full && connect (others[i], (struct sockaddr *)&address, sizeof address) != 0)
+      g_assert_cmpint (errno, ==, EINPROGRESS);
+  }
+  *base_url = g_strdup_printf ("%s://127.0.0.1:%d/v1", scheme, ntohs (address.sin_port));
+  return fd;
+}
+
+static DerushModels *
+models_at (const char *base_url)
+{
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_BASE_URL", base_url, "OPENAI_API_KEY", KEY, "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
+  g_autoptr (GError) error = NULL;
+  DerushModels *models = derush_models_new (config, &error);
+
+  g_assert_no_error (error);
+  return models;
+}
+
 /* One who waits for an answer that never ends is no burden to others, and is gone soon after it is told to. */
 static void
-test_cancelling (gconstpointer fault)
+test_cancelling (gconstpointer data)
 {
-  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_BASE_URL", fake->base_url, "OPENAI_API_KEY", KEY,
-                                                 "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
+  const Hang *hang = data;
+  int others[2] = {-1, -1}, hole = -1;
+  g_autofree char *base_url = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (DerushModels) models = derush_models_new (config, &error);
-  g_autoptr (JsonObject) request = request_for (fake, "chat"), answer = NULL;
+  g_autoptr (DerushModels) models = NULL;
+  g_autoptr (JsonObject) request = request_for (fake, hang->task), answer = NULL;
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   GThread *thread;
   gint64 started;
 
+  if (hang->faults)
+    fake_plan (fake, hang->faults);
+  else
+    hole = open_hole (hang->full, others, &base_url, hang->scheme);
+  if (strcmp (hang->task, "transcribe") == 0)
+    /* More than lies between two ends of a connection. */
+    g_free (fake_make_sparse_speech (fake, 24 << 20));
+  models = models_at (hang->faults ? fake->base_url : base_url);
+  if (hang->second)
+    json_object_unref (derush_models_call (models, hang->task, request, NULL, NULL, &error));
   g_assert_no_error (error);
-  fake_plan (fake, fault);
   thread = g_thread_new ("cancel", cancel_soon, cancellable);
   started = g_get_monotonic_time ();
-  answer = derush_models_call (models, "chat", request, NULL, cancellable, &error);
-  g_test_message ("ended after %d ms", (int)((g_get_monotonic_time () - started) / 1000));
+  answer = derush_models_call (models, hang->task, request, NULL, cancellable, &error);
+  g_test_message ("ended %.1f ms after it was told to", (g_get_monotonic_time () - started) / 1e3 - 150);
   g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED);
   g_clear_error (&error);
   g_thread_join (thread);
+  if (hole >= 0)
+    close (hole);
+  for (guint i = 0; i < 2; i++)
+    if (others[i] >= 0)
+      close (others[i]);
+  if (!hang->faults || hang->second)
+    return;
   /* The thread of the network has to be free again: this would wait for it. */
   fake_plan (fake, "[]");
-  answer = derush_models_call (models, "chat", request, NULL, NULL, &error);
+  answer = derush_models_call (models, hang->task, request, NULL, NULL, &error);
   g_assert_no_error (error);
-  g_test_message ("answered after %d ms", (int)((g_get_monotonic_time () - started) / 1000));
 }
 
 /* ── Memory ─────────────────────────────────────────────────────────────── */
@@ -256,11 +331,11 @@ main (int argc, char **argv)
 
     g_test_add_data_func (name, &cases[i], test_case);
   }
-  g_test_add_data_func ("/models/faults/a-drip-can-be-cancelled", "[{\"fault\":\"drip\"}]", test_cancelling);
-  g_test_add_data_func ("/models/faults/silence-can-be-cancelled", "[{\"fault\":\"silent\"}]", test_cancelling);
-  g_test_add_data_func ("/models/faults/a-wait-for-another-attempt-can-be-cancelled",
-                        "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"30\"}}]",
-                        test_cancelling);
+  for (guint i = 0; i < G_N_ELEMENTS (hangs); i++) {
+    g_autofree char *name = g_strconcat ("/models/faults/", hangs[i].name, NULL);
+
+    g_test_add_data_func (name, &hangs[i], test_cancelling);
+  }
   fake = fake_start ("openai.mjs", "--key", KEY, NULL);
   status = g_test_run ();
   fake_stop (fake);
