@@ -155,6 +155,15 @@ is_left_to_chance (ModelCall *call)
          (g_str_equal (call->task, "chat") && derush_json_get_number (call->request, "temperature", 1) > 0);
 }
 
+/* What is said to the model besides the request. */
+static void
+add_prompt (JsonObject *all, const char *name)
+{
+  g_autofree char *prompt = model_data_read (name, NULL);
+
+  json_object_set_string_member (all, "prompt", prompt ? prompt : "");
+}
+
 /* Returns: (transfer full): what the answer is kept under */
 char *
 model_cache_key (ModelCall *call)
@@ -169,6 +178,8 @@ model_cache_key (ModelCall *call)
   json_object_set_string_member (all, "task", call->task);
   json_object_set_string_member (all, "model", call->model);
   json_object_set_object_member (all, "request", request_by_content (call));
+  if (g_str_equal (call->task, "translate") && !call->provider->local)
+    add_prompt (all, "models/prompts/translate-texts.txt");
   if (is_left_to_chance (call) && call->context && call->context->job_id)
     json_object_set_string_member (all, "job", call->context->job_id);
   text = model_canonical_json (all);
@@ -376,4 +387,54 @@ model_cache_put (ModelCache *cache, const char *key, ModelCall *call, JsonObject
   if (cache->puts++ % PUTS_BETWEEN_SWEEPS == 0 || cache->size > cache->limit)
     sweep (cache);
   g_mutex_unlock (&cache->lock);
+}
+
+/* ── Pictures that are asked for one by one ─────────────────────────────── */
+
+static char *
+part_key (ModelCall *call, guint first)
+{
+  g_autofree char *text = g_strdup_printf ("%s/%u", call->key, first);
+
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1);
+}
+
+/*
+ * model_call_take_kept_pictures:
+ * @images: those that there are already; gets more
+ *
+ * Takes what an attempt that failed later has paid for.
+ *
+ * Returns: whether there was something
+ */
+gboolean
+model_call_take_kept_pictures (ModelCall *call, JsonArray *images)
+{
+  g_autofree char *key = call->cache ? part_key (call, json_array_get_length (images)) : NULL;
+  g_autoptr (JsonObject) part = key ? model_cache_get (call->cache, key, call) : NULL;
+  JsonArray *kept = part ? derush_json_get_array (part, "images") : NULL;
+  guint n = kept ? json_array_get_length (kept) : 0;
+
+  for (guint i = 0; i < n; i++)
+    json_array_add_element (images, json_node_copy (json_array_get_element (kept, i)));
+  return n > 0;
+}
+
+/*
+ * model_call_keep_pictures_made:
+ * @images: those that there are
+ * @first: which of them the last answer begins with
+ */
+void
+model_call_keep_pictures_made (ModelCall *call, JsonArray *images, guint first)
+{
+  g_autofree char *key = call->cache ? part_key (call, first) : NULL;
+  g_autoptr (JsonObject) part = json_object_new ();
+  JsonArray *made = json_array_new ();
+
+  for (guint i = first; i < json_array_get_length (images); i++)
+    json_array_add_element (made, json_node_copy (json_array_get_element (images, i)));
+  json_object_set_array_member (part, "images", made);
+  if (key)
+    model_cache_put (call->cache, key, call, part);
 }

@@ -10,6 +10,8 @@
 
 /* A form as large as this may be cut off by a server that does not want it, which then looks like trouble of the network. */
 #define LARGE_FORM (1 << 20)
+/* How long something that an answer names may take, in ms. */
+#define LONGEST_FETCH (60 * 1000)
 /* How long a provider is left alone that has refused the key, in ms. */
 #define REFUSAL (300 * 1000)
 
@@ -36,6 +38,20 @@ model_client_free (ModelClient *client)
   g_clear_pointer (&client->transport, model_transport_free);
   g_clear_pointer (&client->recorder, model_recorder_free);
   g_free (client);
+}
+
+/* Returns: whether answers come from files, and nobody is asked or paid */
+gboolean
+model_client_replays (ModelClient *client)
+{
+  return model_recorder_replays (client->recorder);
+}
+
+/* Returns: for pictures of which nobody has named a seed: left to chance, but for requests that have to be found again */
+guint32
+model_client_seed (ModelClient *client)
+{
+  return model_recorder_is_used (client->recorder) ? 0 : (guint32)g_random_int_range (0, G_MAXINT32);
 }
 
 void
@@ -112,13 +128,13 @@ may_send (ModelCall *call, const char *endpoint, GError **error)
     return FALSE;
   }
   while ((wait = model_limits_wait (limits, call->tokens, derush_time_now_ms ())) > 0) {
-    if (now_ms () + wait > call->deadline / 1000) {
+    if (now_ms () + wait >= call->deadline / 1000) {
       g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                    _ ("%s takes no more requests for a while; try again later: %" PRId64 " s"), call->provider->name,
                    wait / 1000);
       return FALSE;
     }
-    if (!wait_for (call, wait, error))
+    if (!wait_for (call, model_retry_spread (wait, g_random_double ()), error))
       return FALSE;
   }
   if (model_limits_may_send (limits, endpoint, now_ms (), &again))
@@ -189,9 +205,12 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
   if (response->status >= 200 && response->status <= 299 && model_fault_hidden (response) != 0)
     response->status = model_fault_hidden (response);
   if (response->status >= 200 && response->status <= 299) {
-    if (!complete || complete (call, response, error))
+    if (!complete || complete (call, response, error)) {
+      call->paid++;
       return response;
+    }
     outcome->retry = outcome->trouble = !call->hopeless;
+    call->lost++;
   } else {
     model_fault_read (&call->fault, response);
     outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry"));
@@ -225,6 +244,8 @@ send_once (ModelCall *call, ModelRequest *request, ModelComplete complete, Outco
   log_attempt (call, request, response, cause, started);
   if (response)
     return judge_response (call, response, complete, outcome, error);
+  if (request->sent)
+    call->lost++;
   judge_transport (call, request, cause, outcome);
   set_transport_error (call, cause, error);
   return NULL;
@@ -235,7 +256,8 @@ send_once (ModelCall *call, ModelRequest *request, ModelComplete complete, Outco
 static gboolean
 wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **error)
 {
-  gint64 delay = outcome->delay >= 0 ? outcome->delay : model_retry_own_delay (attempt, g_random_double ());
+  double random = g_random_double ();
+  gint64 delay = outcome->delay >= 0 ? outcome->delay : model_retry_own_delay (attempt, random);
 
   if (!outcome->retry || attempt >= call->client->attempts)
     return FALSE;
@@ -249,7 +271,7 @@ wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **
   }
   if (delay == 0)
     return TRUE;
-  return wait_for (call, delay, error);
+  return wait_for (call, outcome->told ? model_retry_spread (delay, random) : delay, error);
 }
 
 static char *
@@ -290,6 +312,8 @@ model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complet
     }
     if (outcome.trouble)
       model_limits_failed (limits, endpoint, now_ms ());
+    else if (call->fault.status != 0)
+      model_limits_answered (limits, endpoint);
     else
       model_limits_gave_up (limits, endpoint);
     if (wait_for_next (call, attempt, &outcome, &stopped))
@@ -367,6 +391,15 @@ model_client_is_https_or_loopback (const char *url)
          (strcmp (g_uri_get_host (uri), "localhost") == 0 || (address && g_inet_address_get_is_loopback (address)));
 }
 
+static gboolean
+may_fetch_again (ModelCall *call, guint attempt, ModelResponse *response, const GError *cause)
+{
+  const ModelFault fault = {.status = response ? response->status : 0};
+
+  return attempt < call->client->attempts && now_ms () < call->deadline / 1000 &&
+         (response ? model_retry_status (&fault, NULL) : model_retry_transport (cause));
+}
+
 /*
  * model_client_fetch:
  * @url: an address that an answer named
@@ -390,8 +423,18 @@ model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **erro
   request->public_only = !near;
   request->accept = "*/*";
   request->limit = limit;
-  request->deadline = 60000;
-  response = model_recorder_send (call->client->recorder, call->client->transport, request, call->cancellable, &cause);
+  /* What is fetched is paid for already: it is not given up at the first trouble. */
+  for (guint attempt = 1;; attempt++) {
+    g_clear_error (&cause);
+    g_clear_pointer (&response, model_response_free);
+    request->deadline = CLAMP (call->deadline / 1000 - now_ms (), 1, LONGEST_FETCH);
+    response =
+        model_recorder_send (call->client->recorder, call->client->transport, request, call->cancellable, &cause);
+    if (!may_fetch_again (call, attempt, response, cause))
+      break;
+    if (!wait_for (call, model_retry_own_delay (attempt, g_random_double ()), error))
+      return NULL;
+  }
   if (!response) {
     set_transport_error (call, cause, error);
     return NULL;

@@ -296,10 +296,13 @@ draw (ModelCall *call, GError **error)
 
   json_object_set_array_member (result, "images", images);
   for (gint64 i = 0; i < n; i++) {
-    JsonObject *parameters = json_object_new ();
+    JsonObject *parameters;
     g_autoptr (ModelRequest) request = NULL;
     g_autoptr (ModelResponse) response = NULL;
 
+    if (model_call_take_kept_pictures (call, images))
+      continue;
+    parameters = json_object_new ();
     /* What models make of sizes that are no multiple of 16 differs. */
     json_object_set_int_member (parameters, "width",
                                 CLAMP (derush_json_get_int (call->request, "width", 1024) / 16 * 16, 256, 2048));
@@ -307,13 +310,15 @@ draw (ModelCall *call, GError **error)
                                 CLAMP (derush_json_get_int (call->request, "height", 1024) / 16 * 16, 256, 2048));
     /* The same words and seed are the same picture. */
     json_object_set_int_member (parameters, "seed",
-                                derush_json_get_int (call->request, "seed", g_random_int_range (0, G_MAXINT32)) + i);
+                                derush_json_get_int (call->request, "seed", model_client_seed (call->client)) + i);
     request = request_with_inputs (call, "inputs", string_node (derush_json_get_string (call->request, "prompt", "")),
                                    parameters);
     request->accept = "image/*, application/json";
     response = model_client_send (call, request, is_picture, error);
     if (!response || !model_call_keep_picture (call, response->body, images, error))
       return NULL;
+    if (i + 1 < n)
+      model_call_keep_pictures_made (call, images, (guint)i);
     model_call_take_account (call, result, none);
   }
   return g_steal_pointer (&result);
@@ -362,6 +367,8 @@ translate_by_chat (ModelCall *call, GError **error)
   call->attempts = chat.attempts;
   call->fault = chat.fault;
   call->request_id = chat.request_id;
+  call->paid = chat.paid;
+  call->lost = chat.lost;
   return result;
 }
 

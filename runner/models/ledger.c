@@ -103,7 +103,7 @@ count_line (ModelLedger *ledger, const char *text, gsize length, double weight)
 {
   g_autoptr (JsonObject) json = derush_json_parse_object (text, length, NULL);
   const char *id = derush_json_get_string (json, "id", NULL), *job = derush_json_get_string (json, "jobId", "");
-  double amount = derush_json_get_number (json, "amount", 0);
+  double amount = derush_json_get_number (json, "amount", 0) + derush_json_get_number (json, "possiblyBilled", 0);
   Line *line;
 
   if (!id)
@@ -215,15 +215,24 @@ write_line (int fd, JsonObject *json, GError **error)
   g_autofree char *text = derush_json_object_to_string (json), *redacted = model_redact (text);
   g_autofree char *line = g_strconcat (redacted, "\n", NULL);
   gsize length = strlen (line);
+  off_t end = lseek (fd, 0, SEEK_END);
   gssize written;
+  char last = '\n';
+  int cause;
 
+  /* What a process that was killed has left must not spoil the next line. */
+  if (end > 0 && pread (fd, &last, 1, end - 1) == 1 && last != '\n' && write (fd, "\n", 1) == 1)
+    end++;
   do {
     written = write (fd, line, length);
   } while (written < 0 && errno == EINTR);
   if (written == (gssize)length)
     return TRUE;
+  cause = written < 0 ? errno : ENOSPC;
+  if (written > 0 && ftruncate (fd, end) != 0)
+    g_debug ("%s", g_strerror (errno));
   g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE, _ ("What models cost cannot be written: %s"),
-               written < 0 ? g_strerror (errno) : g_strerror (ENOSPC));
+               g_strerror (cause));
   return FALSE;
 }
 
@@ -316,6 +325,8 @@ model_ledger_settle (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, co
 
   set_amount (line, "amount", cost);
   json_object_set_int_member (line, "attempts", call->attempts);
+  if (call->lost > 0 && entry->estimate > 0)
+    json_object_set_double_member (line, "possiblyBilled", call->lost * entry->estimate);
   if (call->request_id)
     json_object_set_string_member (line, "requestId", call->request_id);
   if (usage)

@@ -123,7 +123,16 @@ model_limits_failed (ModelLimits *limits, const char *endpoint, gint64 now)
   g_mutex_unlock (&limits->lock);
 }
 
-/* The request ended without saying anything of the endpoint: it was cancelled, or refused for its own sake. */
+/* The request was refused for its own sake, or came too early: the endpoint is well. */
+void
+model_limits_answered (ModelLimits *limits, const char *endpoint)
+{
+  g_mutex_lock (&limits->lock);
+  memset (circuit_of (limits, endpoint), 0, sizeof (Circuit));
+  g_mutex_unlock (&limits->lock);
+}
+
+/* The request ended without saying anything of the endpoint: it was cancelled. */
 void
 model_limits_gave_up (ModelLimits *limits, const char *endpoint)
 {

@@ -178,7 +178,7 @@ is_free (DerushModels *models, ModelCall *call)
 {
   const ModelProvider *provider = call->provider;
 
-  return provider->local ||
+  return provider->local || model_client_replays (call->client) ||
          (!g_str_has_prefix (provider->base_url, "https:") && model_client_is_https_or_loopback (provider->base_url) &&
           !model_prices_know (models->prices, provider->base_url, call->model));
 }
@@ -194,10 +194,12 @@ settle (DerushModels *models, ModelCall *call, ModelEntry *entry, JsonObject *re
     if (cost >= 0)
       json_object_set_double_member (result, "cost", cost);
     model_ledger_settle (models->ledger, call, entry, "answered", cost, usage);
-  } else if (call->attempts == 0 || call->fault.status != 0) {
+  } else if (call->paid == 0 && call->lost == 0) {
     model_ledger_settle (models->ledger, call, entry, "refused", 0, NULL);
   } else {
-    model_ledger_settle (models->ledger, call, entry, "unknown", entry->estimate, NULL);
+    /* Answers that were of no use are paid for, too. */
+    model_ledger_settle (models->ledger, call, entry, "unknown",
+                         entry->estimate >= 0 ? entry->estimate * call->paid : -1, NULL);
   }
 }
 
@@ -212,7 +214,7 @@ pay_and_ask (DerushModels *models, ModelCall *call, GError **error)
     result = call->provider->tasks[model_task_find (call->task)](call, error);
     if (!free_of_charge)
       settle (models, call, &entry, result);
-    else if (result && call->provider->local)
+    else if (result && (call->provider->local || model_client_replays (call->client)))
       json_object_set_double_member (result, "cost", 0);
   }
   g_free (entry.id);
@@ -239,6 +241,8 @@ ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObjec
   call.model = g_strdup (model && *model ? model : provider->models[task]);
   call.deadline = g_get_monotonic_time () + timeout * G_USEC_PER_SEC;
   key = model_cache_key (&call);
+  call.cache = models->cache;
+  call.key = key;
   result = model_cache_get (models->cache, key, &call);
   if (result) {
     json_object_set_double_member (result, "cost", 0);

@@ -453,6 +453,8 @@ model_openai_translate (ModelCall *call, GError **error)
   chat.request = question;
   answer = model_openai_chat (&chat, error);
   call->attempts = chat.attempts;
+  call->paid = chat.paid;
+  call->lost = chat.lost;
   call->fault = chat.fault;
   call->request_id = chat.request_id;
   if (!answer)

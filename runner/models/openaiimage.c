@@ -269,11 +269,17 @@ model_openai_image (ModelCall *call, GError **error)
   json_object_set_array_member (result, "images", images);
   while ((int)json_array_get_length (images) < n) {
     /* This one makes a single picture at a time; servers that heed no n are asked again as well. */
-    int wanted = g_str_equal (call->model, "dall-e-3") ? 1 : n - (int)json_array_get_length (images);
-    g_autoptr (JsonObject) answer = ask (call, wanted, width, height, error);
+    guint before = json_array_get_length (images);
+    int wanted = g_str_equal (call->model, "dall-e-3") ? 1 : n - (int)before;
+    g_autoptr (JsonObject) answer = NULL;
 
+    if (model_call_take_kept_pictures (call, images))
+      continue;
+    answer = ask (call, wanted, width, height, error);
     if (!answer || !model_call_keep_pictures (call, derush_json_get_array (answer, "data"), images, error))
       return NULL;
+    if ((int)json_array_get_length (images) < n)
+      model_call_keep_pictures_made (call, images, before);
     model_call_take_account (call, result, answer);
   }
   /* Some make more than they are asked for. */

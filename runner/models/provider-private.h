@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 typedef struct _ModelProvider ModelProvider;
 typedef struct _ModelClient ModelClient;
 typedef struct _ModelLimits ModelLimits;
+typedef struct _ModelCache ModelCache;
 
 /**
  * ModelFault:
@@ -43,8 +44,12 @@ typedef struct {
  * @deadline: when the call has to have ended, in monotonic µs
  * @fault: what the last answer that was no success said
  * @attempts: how many requests were sent
+ * @paid: how many of them were answered
+ * @lost: how many were sent whole and not answered, or not to the end: they may have been paid for
  * @request_id: (nullable): of the last answer
  * @tokens: what the request is estimated to take
+ * @cache: (nullable): keeps pictures of which more are to come
+ * @key: (nullable): what the answer is kept under
  * @hopeless: the answer would be the same again
  *
  * One task for one provider.
@@ -60,8 +65,12 @@ typedef struct {
   gint64 deadline;
   ModelFault fault;
   guint attempts;
+  guint paid;
+  guint lost;
   char *request_id;
   guint64 tokens;
+  ModelCache *cache;
+  const char *key;
   gboolean hopeless;
 } ModelCall;
 
@@ -142,6 +151,8 @@ void model_limits_free (ModelLimits *limits);
 typedef struct _ModelRecorder ModelRecorder;
 ModelRecorder *model_recorder_new (DerushConfig *config, GError **error);
 void model_recorder_free (ModelRecorder *recorder);
+gboolean model_recorder_replays (ModelRecorder *recorder);
+gboolean model_recorder_is_used (ModelRecorder *recorder);
 ModelResponse *model_recorder_send (ModelRecorder *recorder, ModelTransport *transport, ModelRequest *request,
                                     GCancellable *cancellable, GError **error);
 
@@ -150,6 +161,8 @@ void model_client_free (ModelClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ModelClient, model_client_free)
 ModelResponse *model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complete, GError **error);
 JsonObject *model_client_send_for_json (ModelCall *call, ModelRequest *request, GError **error);
+gboolean model_client_replays (ModelClient *client);
+guint32 model_client_seed (ModelClient *client);
 ModelResponse *model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **error);
 gboolean model_client_is_https_or_loopback (const char *url);
 
@@ -172,6 +185,8 @@ const char *model_response_describe (ModelResponse *response);
 
 gboolean model_call_keep_picture (ModelCall *call, GBytes *bytes, JsonArray *images, GError **error);
 gboolean model_call_keep_pictures (ModelCall *call, JsonArray *data, JsonArray *images, GError **error);
+gboolean model_call_take_kept_pictures (ModelCall *call, JsonArray *images);
+void model_call_keep_pictures_made (ModelCall *call, JsonArray *images, guint first);
 char *model_chat_strip (const char *content);
 const char *model_call_chat_url (ModelCall *call);
 

@@ -55,6 +55,20 @@ model_recorder_free (ModelRecorder *recorder)
   g_free (recorder);
 }
 
+/* Returns: whether answers come from files, and nobody is asked or paid */
+gboolean
+model_recorder_replays (ModelRecorder *recorder)
+{
+  return recorder->replay != NULL;
+}
+
+/* Returns: whether the same request has to be the same again */
+gboolean
+model_recorder_is_used (ModelRecorder *recorder)
+{
+  return recorder->replay || recorder->record;
+}
+
 /* ── What was asked ─────────────────────────────────────────────────────── */
 
 /*

@@ -199,3 +199,16 @@ model_retry_own_delay (guint attempt, double random)
 {
   return (gint64)(random * MIN (30000.0, 500.0 * pow (2, attempt)));
 }
+
+/*
+ * model_retry_spread:
+ * @delay: after which the server takes requests again, in ms
+ * @random: from 0 to 1
+ *
+ * Returns: in ms: never earlier, and up to a tenth and a second later: several processes have been told the same
+ */
+gint64
+model_retry_spread (gint64 delay, double random)
+{
+  return delay + (gint64)(random * MIN (1000.0, (double)delay / 10));
+}

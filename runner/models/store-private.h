@@ -8,7 +8,6 @@
 
 G_BEGIN_DECLS
 
-typedef struct _ModelCache ModelCache;
 typedef struct _ModelPrices ModelPrices;
 typedef struct _ModelLedger ModelLedger;
 

@@ -39,6 +39,7 @@ typedef struct {
  * @limit: how long an answer may be, in bytes
  * @deadline: for the whole exchange, in ms
  * @public_only: only addresses that everybody may see are connected to: for addresses that an answer names
+ * @sent: (out): whether all of it has gone out, so that the server may have done what it asks for
  */
 typedef struct {
   const char *method;
@@ -52,6 +53,7 @@ typedef struct {
   gsize limit;
   guint deadline;
   gboolean public_only;
+  gboolean sent;
 } ModelRequest;
 
 /**
@@ -73,6 +75,8 @@ void model_transport_free (ModelTransport *transport);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ModelTransport, model_transport_free)
 ModelResponse *model_transport_send (ModelTransport *transport, ModelRequest *request, GCancellable *cancellable,
                                      GError **error);
+
+gboolean model_address_is_public (GInetAddress *address);
 
 ModelRequest *model_request_new (const char *method, const char *base_url, const char *path);
 void model_request_set_json (ModelRequest *request, JsonObject *json);

@@ -270,8 +270,9 @@ on_sent (GObject *session, GAsyncResult *result, gpointer user_data)
   read_more (exchange);
 }
 
-static gboolean
-is_public (GInetAddress *address)
+/* Returns: whether everybody sees the same machine at the address */
+gboolean
+model_address_is_public (GInetAddress *address)
 {
   const guint8 *bytes = g_inet_address_to_bytes (address);
 
@@ -300,7 +301,7 @@ on_network_event (SoupMessage *message, GSocketClientEvent event, GIOStream *con
     return;
   address = g_socket_connection_get_remote_address (G_SOCKET_CONNECTION (connection), NULL);
   if (G_IS_INET_SOCKET_ADDRESS (address) &&
-      is_public (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address))))
+      model_address_is_public (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address))))
     return;
   exchange->refused_address = TRUE;
   g_cancellable_cancel (exchange->cancellable);
@@ -386,6 +387,12 @@ on_restarted (SoupMessage *message, gpointer user_data)
     g_cancellable_cancel (exchange->cancellable);
 }
 
+static void
+on_wrote_body (SoupMessage *message, gpointer user_data)
+{
+  ((Exchange *)user_data)->request->sent = TRUE;
+}
+
 static gboolean
 start_exchange (gpointer user_data)
 {
@@ -418,6 +425,7 @@ start_exchange (gpointer user_data)
     return G_SOURCE_REMOVE;
   }
   g_signal_connect (exchange->message, "restarted", G_CALLBACK (on_restarted), exchange);
+  g_signal_connect (exchange->message, "wrote-body", G_CALLBACK (on_wrote_body), exchange);
   if (request->public_only && !exchange->transport->proxy)
     g_signal_connect (exchange->message, "network-event", G_CALLBACK (on_network_event), exchange);
   exchange->deadline = g_timeout_source_new (request->deadline ? request->deadline : G_MAXINT32);
@@ -473,6 +481,7 @@ model_transport_send (ModelTransport *transport, ModelRequest *request, GCancell
   exchange = g_atomic_rc_box_new0 (Exchange);
   exchange->transport = transport;
   exchange->request = request;
+  request->sent = FALSE;
   exchange->cancellable = g_cancellable_new ();
   g_mutex_init (&exchange->lock);
   g_cond_init (&exchange->ended);

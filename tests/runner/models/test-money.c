@@ -221,7 +221,7 @@ test_cap_of_day (void)
 }
 
 typedef struct {
-  DerushModels *models;
+  DerushModels *models[3]; /* as three workers have them */
   int next;
   int answered;
 } Crowd;
@@ -234,7 +234,7 @@ ask_in_crowd (gpointer user_data)
   g_autofree char *request =
       g_strdup_printf ("{\"name\":\"answer\",\"content\":\"Number %d.\",\"temperature\":0,\"maxTokens\":20}", n);
   g_autoptr (GError) error = NULL;
-  g_autoptr (JsonObject) answer = call (crowd->models, "job-1", "chat", request, &error);
+  g_autoptr (JsonObject) answer = call (crowd->models[n % 3], "job-1", "chat", request, &error);
 
   if (answer)
     g_atomic_int_inc (&crowd->answered);
@@ -248,7 +248,11 @@ static void
 test_crowd (void)
 {
   g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_DAY", "1.1");
-  Crowd crowd = {.models = models};
+  g_autofree char *prices = write_prices ();
+  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", fake->base_url,
+                                                 "DERUSH_PRICES", prices, "DERUSH_MODEL_COST_DAY", "1.1", NULL);
+  g_autoptr (DerushModels) second = derush_models_new (config, NULL), third = derush_models_new (config, NULL);
+  Crowd crowd = {.models = {models, second, third}};
   GThread *threads[10];
 
   fake_plan (fake, "[{\"fault\":\"delay\",\"delay\":100,\"always\":true}]");
@@ -303,6 +307,137 @@ test_lost_answer_counts (void)
   answer = call (models, "job-1", "chat", CHAT, &error);
   g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_COST_JOB"));
+}
+
+static double
+sum_of (const char *ledger, const char *state, const char *member)
+{
+  g_auto (GStrv) lines = g_strsplit (ledger, "\n", -1);
+  double sum = 0;
+
+  for (guint i = 0; lines[i] && *lines[i]; i++) {
+    g_autoptr (JsonObject) line = derush_json_parse_object (lines[i], -1, NULL);
+
+    if (line && g_str_equal (derush_json_get_string (line, "state", ""), state))
+      sum += derush_json_get_number (line, member, 0);
+  }
+  return sum;
+}
+
+/* The first answer came half, the second request was refused: the first may be on the bill all the same. */
+static void
+test_lost_then_refused (void)
+{
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_JOB", "0.15");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = NULL;
+  g_autofree char *ledger = NULL;
+
+  fake_plan (fake, "[{\"fault\":\"truncate\"},{\"fault\":\"status\",\"status\":400}]");
+  answer = call (models, "job-1", "chat", CHAT, &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_clear_error (&error);
+  ledger = read_ledger ();
+  g_assert_cmpfloat_with_epsilon (sum_of (ledger, "unknown", "possiblyBilled"), 0.1, 0.01);
+  answer = call (models, "job-1", "chat", CHAT, &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_COST_JOB"));
+}
+
+/* What is known to have been paid is the cost; what may have been paid besides is on the account as well. */
+static void
+test_lost_then_answered (void)
+{
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_JOB", "5");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = NULL;
+  g_autofree char *ledger = NULL;
+
+  fake_plan (fake, "[{\"fault\":\"reset\"}]");
+  answer = call (models, "job-1", "chat", CHAT, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat_with_epsilon (derush_json_get_number (answer, "cost", 0), 0.2, 0.01);
+  ledger = read_ledger ();
+  g_assert_cmpfloat_with_epsilon (sum_of (ledger, "answered", "amount"), 0.2, 0.01);
+  g_assert_cmpfloat_with_epsilon (sum_of (ledger, "answered", "possiblyBilled"), 0.1, 0.01);
+}
+
+/* Of a correction that fails, the answer that was to be corrected was paid. */
+static void
+test_useless_answer_counts (void)
+{
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_JOB", "5");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = NULL;
+  g_autofree char *ledger = NULL;
+
+  fake_plan (fake, "[{\"content\":\"no JSON\"},{\"fault\":\"status\",\"status\":400}]");
+  answer = call (models, "job-1", "chat",
+                 "{\"name\":\"answer\",\"content\":\"Hello.\",\"maxTokens\":10,\"schema\":{\"type\":\"object\","
+                 "\"properties\":{},\"required\":[],\"additionalProperties\":false}}",
+                 &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  ledger = read_ledger ();
+  g_assert_cmpfloat_with_epsilon (sum_of (ledger, "unknown", "amount"), 0.1, 0.01);
+}
+
+/* A process that is killed while it writes leaves half a line: neither it nor the next one spoils the account. */
+static void
+test_half_line (void)
+{
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_DAY", "1");
+  g_autofree char *folder = g_build_filename (fake->folder, "state", "models", NULL);
+  g_autofree char *command = g_strdup_printf ("sh -c 'printf \"{\\\"id\\\":\" >> \"%s\"/*.jsonl'", folder);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = call (models, "job-1", "chat", CHAT, &error);
+  int status;
+
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, &status, NULL) && status == 0);
+  g_clear_pointer (&answer, json_object_unref);
+  answer = call (models, "job-1", "speak", SPEAK, &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_clear_error (&error);
+  for (int i = 0; i < 4; i++) {
+    g_autofree char *text =
+        g_strdup_printf ("{\"name\":\"answer\",\"content\":\"Number %d.\",\"temperature\":0,\"maxTokens\":10}", i);
+
+    g_clear_pointer (&answer, json_object_unref);
+    answer = call (models, "job-1", "chat", text, &error);
+    g_assert_no_error (error);
+  }
+  g_clear_pointer (&answer, json_object_unref);
+  answer =
+      call (models, "job-1", "chat", "{\"name\":\"answer\",\"content\":\"One too many.\",\"maxTokens\":10}", &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+}
+
+/* Of pictures that are made one by one, those that were paid for are not asked for again. */
+static void
+test_pictures_one_by_one (void)
+{
+  static const char request[] =
+      "{\"prompt\":\"a drill\",\"n\":3,\"width\":1024,\"height\":1024,\"model\":\"dall-e-3\"}";
+  g_autoptr (DerushModels) models = models_with ("DERUSH_MODEL_COST_DAY", "");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonObject) answer = NULL;
+
+  fake_plan (fake, "[{},{},{\"fault\":\"status\",\"status\":500,\"headers\":{\"x-should-retry\":\"false\"}}]");
+  answer = call (models, "job-1", "image", request, &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_clear_error (&error);
+  g_assert_cmpuint (count_requests (), ==, 3);
+  fake_plan (fake, "[]");
+  answer = call (models, "job-1", "image", request, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (count_requests (), ==, 1);
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (answer, "images")), ==, 3);
+  for (guint i = 0; i < 3; i++) {
+    JsonObject *image = json_array_get_object_element (derush_json_get_array (answer, "images"), i);
+    g_autofree char *path = g_build_filename (fake->folder, derush_json_get_string (image, "file", ""), NULL);
+
+    g_assert_true (g_file_test (path, G_FILE_TEST_IS_REGULAR));
+  }
 }
 
 /* ── Fallback ───────────────────────────────────────────────────────────── */
@@ -377,6 +512,7 @@ test_replay (void)
   second = call (replaying, "job-2", "chat", CHAT, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (derush_json_get_string (second, "text", NULL), ==, derush_json_get_string (first, "text", ""));
+  g_assert_cmpfloat (derush_json_get_number (second, "cost", 1), ==, 0);
   third = call (replaying, "job-2", "chat", "{\"name\":\"answer\",\"content\":\"Never asked.\"}", &error);
   g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_REPLAY"));
@@ -399,6 +535,11 @@ main (int argc, char **argv)
       {"a-server-on-this-machine-is-free-unless-it-has-a-price", test_unknown_price},
       {"a-refused-call-costs-nothing", test_refused_costs_nothing},
       {"an-answer-that-was-lost-counts", test_lost_answer_counts},
+      {"an-answer-that-was-lost-counts-though-another-attempt-was-refused", test_lost_then_refused},
+      {"an-answer-that-was-lost-counts-besides-the-one-that-came", test_lost_then_answered},
+      {"an-answer-that-was-of-no-use-counts", test_useless_answer_counts},
+      {"half-a-line-does-not-spoil-the-account", test_half_line},
+      {"pictures-that-were-paid-for-are-not-asked-for-again", test_pictures_one_by_one},
       {"another-provider-answers-and-says-so", test_fallback},
       {"a-provider-alone-is-not-replaced", test_no_fallback},
       {"recorded-answers-are-given-again-without-a-server", test_replay},

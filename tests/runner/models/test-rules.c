@@ -285,6 +285,11 @@ test_circuit (void)
   g_assert_true (model_limits_may_send (limits, "/a", now, &again));
   model_limits_gave_up (limits, "/a");
   g_assert_true (model_limits_may_send (limits, "/a", now, &again));
+  g_assert_false (model_limits_may_send (limits, "/a", now, &again));
+  /* A refusal is a sign of life as well. */
+  model_limits_answered (limits, "/a");
+  g_assert_true (model_limits_may_send (limits, "/a", now, &again));
+  g_assert_true (model_limits_may_send (limits, "/a", now, &again));
   model_limits_succeeded (limits, "/a");
   g_assert_true (model_limits_may_send (limits, "/a", now, &again));
   g_assert_true (model_limits_may_send (limits, "/a", now, &again));
@@ -362,7 +367,7 @@ test_faults (void)
 
     response.body = g_bytes_new_static (cases[i].body, strlen (cases[i].body));
     model_fault_read (&fault, &response);
-    g_test_message ("%s", cases[i].body);
+    g_test_message ("case %u", i);
     g_assert_cmpstr (fault.message, ==, cases[i].message);
     g_assert_cmpstr (fault.code, ==, cases[i].code);
     g_assert_cmpstr (fault.parameter, ==, cases[i].parameter);
@@ -605,6 +610,62 @@ test_addresses (void)
   }
 }
 
+/* What an answer names is fetched from where everybody may fetch it, not from the network that we are in. */
+static void
+test_public_addresses (void)
+{
+  static const struct {
+    const char *address;
+    gboolean is_public;
+  } cases[] = {
+      {"8.8.8.8", TRUE},
+      {"104.18.7.192", TRUE},
+      {"2606:4700::6812:7c0", TRUE},
+      {"0.0.0.0", FALSE},
+      {"127.0.0.1", FALSE},
+      {"127.9.9.9", FALSE},
+      {"10.0.0.1", FALSE},
+      {"172.16.0.1", FALSE},
+      {"172.31.255.255", FALSE},
+      {"172.32.0.1", TRUE},
+      {"192.168.1.1", FALSE},
+      {"169.254.169.254", FALSE},
+      {"100.64.0.1", FALSE},
+      {"100.128.0.1", TRUE},
+      {"192.0.0.8", FALSE},
+      {"198.18.0.1", FALSE},
+      {"224.0.0.1", FALSE},
+      {"255.255.255.255", FALSE},
+      {"::", FALSE},
+      {"::1", FALSE},
+      {"::ffff:10.0.0.1", FALSE},
+      {"::ffff:8.8.8.8", FALSE},
+      {"fe80::1", FALSE},
+      {"fd00::1", FALSE},
+      {"ff02::1", FALSE},
+      {"64:ff9b::a00:1", FALSE},
+      {"2002:a00:1::", FALSE},
+      {"2001:0:1::", FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GInetAddress) address = g_inet_address_new_from_string (cases[i].address);
+
+    g_test_message ("%s", cases[i].address);
+    g_assert_true (model_address_is_public (address) == cases[i].is_public);
+  }
+}
+
+/* Nobody comes back early, and not all at once. */
+static void
+test_spread (void)
+{
+  g_assert_cmpint (model_retry_spread (0, 0.9), ==, 0);
+  g_assert_cmpint (model_retry_spread (2000, 0), ==, 2000);
+  g_assert_cmpint (model_retry_spread (2000, 0.5), ==, 2100);
+  g_assert_cmpint (model_retry_spread (60000, 0.5), ==, 60500);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -620,6 +681,7 @@ main (int argc, char **argv)
       {"retry/statuses-that-may-pass", test_statuses},
       {"retry/transport-errors-that-may-pass", test_transport},
       {"retry/own-delays-double-up-to-30-s", test_own_delay},
+      {"retry/delays-of-the-server-are-spread", test_spread},
       {"limits/a-circuit-opens-after-five-failures-and-one-request-probes-it", test_circuit},
       {"limits/retries-have-a-budget", test_budget},
       {"limits/requests-wait-for-what-the-server-takes", test_buckets},
@@ -632,6 +694,7 @@ main (int argc, char **argv)
       {"texts/the-order-of-members-does-not-matter", test_canonical_json},
       {"texts/languages-have-codes", test_languages},
       {"addresses/keys-go-to-https-and-this-machine", test_addresses},
+      {"addresses/what-an-answer-names-is-public", test_public_addresses},
   };
 
   g_test_init (&argc, &argv, NULL);
