@@ -14,11 +14,13 @@ G_BEGIN_DECLS
 /**
  * DerushSilences:
  * @floor: what is there between the words, in dBFS: the tenth part of the levels is below
+ * @loud: what is there in the words, in dBFS: the twentieth part of the levels is above
  * @threshold: below this nobody speaks, in dBFS
  * @quiet: whether nothing at all can be heard
  */
 typedef struct {
   int floor;
+  int loud;
   int threshold;
   gboolean quiet;
 } DerushSilences;

@@ -44,15 +44,14 @@ derush_silences_find (const gint8 *levels, gsize n_levels, gsize shortest, Derus
 {
   gsize histogram[1 - DERUSH_SILENCE_FLOOR] = {0};
   GArray *found = g_array_new (FALSE, FALSE, sizeof (DerushSilence));
-  int loud;
   gsize start = 0;
 
   for (gsize i = 0; i < n_levels; i++)
     histogram[CLAMP (levels[i], DERUSH_SILENCE_FLOOR, 0) - DERUSH_SILENCE_FLOOR]++;
   silences->floor = n_levels > 0 ? quantile (histogram, n_levels, 0.10) : DERUSH_SILENCE_FLOOR;
-  loud = n_levels > 0 ? quantile (histogram, n_levels, 0.95) : DERUSH_SILENCE_FLOOR;
+  silences->loud = n_levels > 0 ? quantile (histogram, n_levels, 0.95) : DERUSH_SILENCE_FLOOR;
   silences->threshold = AUDIBLE;
-  if (loud - silences->floor >= RANGE)
+  if (silences->loud - silences->floor >= RANGE)
     silences->threshold = CLAMP (silences->floor + ABOVE_FLOOR, AUDIBLE, MOST);
   silences->quiet = TRUE;
   for (gsize i = 0; i <= n_levels; i++) {

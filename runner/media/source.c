@@ -21,6 +21,7 @@ G_DECLARE_FINAL_TYPE (DerushFdSource, derush_fd_source, DERUSH, FD_SOURCE, GstBa
 struct _DerushFdSource {
   GstBaseSrc parent;
   int fd;
+  guint64 end; /* what lies behind it is not shown to anybody; 0: unknown */
   guint64 overlay_offset;
   gsize overlay_length;
   guint8 overlay[8];
@@ -35,11 +36,14 @@ static GstStaticPadTemplate src_template =
 static gboolean
 derush_fd_source_get_size (GstBaseSrc *base, guint64 *size)
 {
+  DerushFdSource *self = DERUSH_FD_SOURCE (base);
   struct stat status;
 
-  if (fstat (DERUSH_FD_SOURCE (base)->fd, &status) < 0 || !S_ISREG (status.st_mode))
+  if (fstat (self->fd, &status) < 0 || !S_ISREG (status.st_mode))
     return FALSE;
-  *size = status.st_size;
+  *size = (guint64)status.st_size;
+  if (self->end > 0)
+    *size = MIN (*size, self->end);
   return TRUE;
 }
 
@@ -134,8 +138,11 @@ GstElement *
 derush_fd_source_new (const char *name, int fd)
 {
   DerushFdSource *self = g_object_new (DERUSH_TYPE_FD_SOURCE, "name", name, NULL);
+  guint64 size;
 
   self->fd = fd;
+  if (derush_fd_source_get_size (GST_BASE_SRC (self), &size))
+    self->end = derush_wav_end (fd, size);
   return GST_ELEMENT (self);
 }
 

@@ -155,6 +155,83 @@ test_without_sound (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* The level in dBFS @at seconds. */
+static int
+level_at (Fixture *fixture, double at)
+{
+  g_autofree char *path = g_build_filename (fixture->directory, "speech.json", NULL), *text = NULL;
+  g_autoptr (JsonObject) json = NULL;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  json = derush_json_parse_object (text, -1, NULL);
+  g_assert_nonnull (json);
+  return (int)json_array_get_int_element (derush_json_get_array (json, "levels"), (guint)(at * 20));
+}
+
+/* Tones at 1 s and 3 s, as the words of a film. */
+#define WORDS "0.5*sin(2*PI*440*t)*(between(t\\,1\\,1.5)+between(t\\,3\\,3.5))"
+#define MUSIC "0.1*sin(2*PI*330*t)"
+
+static void
+test_channels (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *file, *expressions, *layout;
+    int pause; /* dBFS between the words, at most */
+  } cases[] = {
+      {"one-side.wav", WORDS "|0", "stereo", -60},
+      {"inverted.wav", WORDS "|-" WORDS, "stereo", -60},
+      {"stereo.wav", WORDS "+" MUSIC "|" WORDS "-" MUSIC, "stereo", -60},
+      {"centre.wav", MUSIC "|" MUSIC "|" WORDS "|0|" MUSIC "|" MUSIC, "5.1", -60},
+      {"no-centre.wav", WORDS "|" WORDS "|0|0|0|0", "5.1", -60},
+      {"offset.wav", "0.3+" WORDS, "mono", -50},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TestAnswer) answer = NULL;
+
+    g_test_message ("%s", cases[i].file);
+    shell (fixture->films, "ffmpeg -v error -f lavfi -i \"aevalsrc=%s:s=44100:c=%s:d=4\" %s", cases[i].expressions,
+           cases[i].layout, cases[i].file);
+    answer = run (fixture, cases[i].file);
+    if (!answer->result)
+      g_error ("%s: %s", cases[i].file, answer->message);
+    g_assert_cmpstr (answer->warnings->str, ==, "");
+    g_assert_cmpint (level_at (fixture, 1.25), >, -25);
+    g_assert_cmpint (level_at (fixture, 3.25), >, -25);
+    g_assert_cmpint (level_at (fixture, 2.25), <=, cases[i].pause);
+  }
+}
+
+/* One channel of 8 or 24 bits and an odd number of samples: a byte fills up the chunk, and others may follow. */
+static void
+test_odd_wav (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *file, *codec;
+    const char *tail;
+  } cases[] = {{"odd8.wav", "pcm_u8", ""},
+               {"odd24.wav", "pcm_s24le", ""},
+               {"tail.wav", "pcm_u8", "LIST\\004\\000\\000\\000INFO"},
+               {"half-a-chunk.wav", "pcm_s16le", "LIST\\377\\000\\000\\000INFO"}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TestAnswer) answer = NULL;
+
+    g_test_message ("%s", cases[i].file);
+    shell (fixture->films,
+           "ffmpeg -v error -f lavfi -i \"aevalsrc=" WORDS ":s=11025:d=4\" -af atrim=end_sample=44099 -c:a %s "
+           "-fflags +bitexact %s && printf '%s' >> %s",
+           cases[i].codec, cases[i].file, cases[i].tail, cases[i].file);
+    answer = run (fixture, cases[i].file);
+    if (!answer->result)
+      g_error ("%s: %s", cases[i].file, answer->message);
+    g_assert_cmpfloat_with_epsilon (onset (fixture, 0), 1, 0.02);
+    g_assert_cmpfloat_with_epsilon (onset (fixture, 2.5), 3, 0.02);
+    g_assert_cmpfloat_with_epsilon (derush_json_get_number (answer->result, "duration", 0), 4, 0.02);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -163,5 +240,9 @@ main (int argc, char **argv)
   g_test_add ("/media/speech/has-the-times-of-the-film", Fixture, NULL, set_up, test_times, tear_down);
   g_test_add ("/media/speech/a-film-without-sound-has-none-which-is-no-fault", Fixture, NULL, set_up,
               test_without_sound, tear_down);
+  g_test_add ("/media/speech/is-what-is-said-whatever-channels-it-is-in", Fixture, NULL, set_up, test_channels,
+              tear_down);
+  g_test_add ("/media/speech/is-read-from-files-with-an-odd-number-of-bytes", Fixture, NULL, set_up, test_odd_wav,
+              tear_down);
   return g_test_run ();
 }
