@@ -10,7 +10,6 @@
 #include <glib/gi18n-lib.h>
 
 #define MAX_PROMPT 20000
-#define MAX_TRANSCRIPT 500000
 #define MAX_WORDS 50
 #define MAX_WORD 100
 
@@ -126,49 +125,17 @@ read_brand (JsonObject *values, JsonObject *parameters, Checker *checker)
   json_object_set_object_member (parameters, "brandProfile", brand);
 }
 
-/* A text, or what TRANSCRIPTION returns: an object with text and, maybe, timestamps or segments. */
-static gboolean
-read_transcript (JsonObject *values, JsonObject *parameters, Checker *checker)
-{
-  JsonNode *node = json_object_get_member (values, "transcript");
-  const char *pointer = checker_pointer (checker, "transcript");
-  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL, *transcript;
-  const char *text =
-      object ? derush_json_get_string (object, "text", NULL) : derush_json_get_string (values, "transcript", NULL);
-  JsonNode *segments = json_object_get_member (object ? object : values, "timestamps");
-
-  if (!node || (!object && text && !*text))
-    return FALSE;
-  if (!text || g_utf8_strlen (text, -1) > MAX_TRANSCRIPT) {
-    checker_fault (checker, pointer,
-                   _ ("must be a text of at most %d characters, or an object with text and timestamps as "
-                      "TRANSCRIPTION returns"),
-                   MAX_TRANSCRIPT);
-    return FALSE;
-  }
-  transcript = json_object_new ();
-  json_object_set_string_member (transcript, "text", text);
-  if (object && !segments)
-    segments = json_object_get_member (object, "segments");
-  if (object && segments && !JSON_NODE_HOLDS_NULL (segments)) {
-    g_autofree char *place = g_strconcat (pointer, "/timestamps", NULL);
-
-    json_object_set_array_member (transcript, "segments", cues_read (checker, segments, place));
-  }
-  if (object && derush_json_get_string (object, "language", NULL))
-    copy_member (object, "language", transcript, NULL);
-  json_object_set_object_member (parameters, "transcript", transcript);
-  return TRUE;
-}
-
 static void
 plan_content_generation (DerushPlan *plan, JsonObject *values, Checker *checker)
 {
   g_autofree char *language = language_read (checker, values, "language"),
                   *spoken = language_read (checker, values, "sourceLanguage");
   g_autoptr (JsonObject) parameters = json_object_new ();
-  gboolean has_transcript = read_transcript (values, parameters, checker);
+  JsonObject *transcript = transcript_read (checker, values, "transcript");
+  gboolean has_transcript = transcript != NULL;
 
+  if (transcript)
+    json_object_set_object_member (parameters, "transcript", transcript);
   if (!json_object_has_member (values, "prompt") && !has_transcript && !plan->source && checker->faults->len == 0)
     checker_fault (checker, "/prompt",
                    _ ("is missing: give a prompt, a transcript or a film (videoUrl) to write about"));

@@ -150,6 +150,7 @@ image_row (DerushPlan *plan, JsonObject *made, const Finished *finished, JsonObj
   json_object_set_int_member (row, "size", output ? output->size : 0);
   copy_members (metadata, own);
   json_object_set_string_member (own, "prompt", derush_json_get_string (parameters, "prompt", ""));
+  json_object_set_string_member (own, "style", "");
   for (guint i = 0; i < G_N_ELEMENTS (echoed); i++)
     copy_member (parameters, echoed[i], own, NULL);
   copy_member (made, "revisedPrompt", own, NULL);

@@ -111,6 +111,7 @@ JsonArray *languages_read (Checker *checker, JsonObject *values, const char *nam
 
 /* A list of `{start, end, text}`; what is wrong is among the faults. */
 JsonArray *cues_read (Checker *checker, JsonNode *list, const char *pointer);
+JsonObject *transcript_read (Checker *checker, JsonObject *values, const char *name);
 
 guint count_words (const char *text);
 void set_counts (JsonObject *object, const char *text);

@@ -12,6 +12,7 @@
 #define MAX_CUES 20000
 #define MAX_CUE_TEXT 5000
 #define MAX_TIME 604800 /* a week */
+#define MAX_TRANSCRIPT 500000
 
 /* `es_ES` → `es-ES`, `EN` → `en`: a BCP 47 code as far as anybody needs one; NULL if it is none */
 static char *
@@ -155,6 +156,70 @@ cues_read (Checker *checker, JsonNode *list, const char *pointer)
     read_cue (checker, json_array_get_element (items, i), place, cues);
   }
   return cues;
+}
+
+static char *
+join_cues (JsonArray *cues)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < json_array_get_length (cues); i++)
+    g_string_append_printf (text, "%s%s", i > 0 ? " " : "",
+                            derush_json_get_string (json_array_get_object_element (cues, i), "text", ""));
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* The first of them that has items. */
+static const char *
+find_times (JsonObject *object)
+{
+  static const char *const names[] = {"timestamps", "segments", "cues"};
+
+  for (guint i = 0; object && i < G_N_ELEMENTS (names); i++) {
+    JsonNode *node = json_object_get_member (object, names[i]);
+
+    if (node && !JSON_NODE_HOLDS_NULL (node) &&
+        (!JSON_NODE_HOLDS_ARRAY (node) || json_array_get_length (json_node_get_array (node)) > 0))
+      return names[i];
+  }
+  return NULL;
+}
+
+/*
+ * A text, a list of {start, end, text}, or what TRANSCRIPTION returns: an object with text and, maybe, timestamps, segments
+ * or cues. Returns: (transfer full) (nullable): {text, segments?, language?}; %NULL if there is none, or a fault
+ */
+JsonObject *
+transcript_read (Checker *checker, JsonObject *values, const char *name)
+{
+  JsonNode *node = json_object_get_member (values, name);
+  const char *pointer = checker_pointer (checker, name);
+  JsonObject *object = node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL, *transcript;
+  const char *times = find_times (object), *text = object ? derush_json_get_string (object, "text", NULL)
+                                                          : derush_json_get_string (values, name, NULL);
+  g_autofree char *place = times ? g_strconcat (pointer, "/", times, NULL) : g_strdup (pointer), *joined = NULL;
+  g_autoptr (JsonArray) cues = NULL;
+
+  if (!node || (!object && text && !*text))
+    return NULL;
+  if (times || JSON_NODE_HOLDS_ARRAY (node))
+    cues = cues_read (checker, times ? json_object_get_member (object, times) : node, place);
+  if (cues && (!text || !*text))
+    text = joined = join_cues (cues);
+  if (!text || g_utf8_strlen (text, -1) > MAX_TRANSCRIPT) {
+    checker_fault (checker, pointer,
+                   _ ("must be a text of at most %d characters, or an object with text and timestamps as "
+                      "TRANSCRIPTION returns"),
+                   MAX_TRANSCRIPT);
+    return NULL;
+  }
+  transcript = json_object_new ();
+  json_object_set_string_member (transcript, "text", text);
+  if (cues)
+    json_object_set_array_member (transcript, "segments", g_steal_pointer (&cues));
+  if (object && derush_json_get_string (object, "language", NULL))
+    copy_member (object, "language", transcript, NULL);
+  return transcript;
 }
 
 /* ── Speech ─────────────────────────────────────────────────────────────── */

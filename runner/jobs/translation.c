@@ -18,6 +18,8 @@ static const Field fields[] = {
     {"text", FIELD_TEXT, .max = MAX_TEXT},
     {"cues", FIELD_ANY},
     {"segments", FIELD_ANY, "cues"},
+    {"transcript", FIELD_ANY},
+    {"transcription", FIELD_ANY, "transcript"},
     {"subtitlePath", FIELD_TEXT, "subtitles", .max = 8192},
     {"subtitleUrl", FIELD_TEXT, "subtitles", .max = 8192},
     {"subtitleFile", FIELD_TEXT, "subtitles", .max = 8192},
@@ -90,11 +92,28 @@ read_glossary (JsonObject *values, JsonObject *parameters, Checker *checker)
     json_object_set_object_member (parameters, "glossary", g_steal_pointer (&terms));
 }
 
+/* With its times where it has some. That nothing was said is no fault. */
+static void
+read_transcript (JsonObject *values, JsonObject *parameters, Checker *checker)
+{
+  g_autoptr (JsonObject) transcript = transcript_read (checker, values, "transcript");
+  JsonArray *segments = derush_json_get_array (transcript, "segments");
+  const char *text = derush_json_get_string (transcript, "text", "");
+
+  if (segments || !*text)
+    json_object_set_array_member (parameters, "cues", segments ? json_array_ref (segments) : json_array_new ());
+  else
+    json_object_set_string_member (parameters, "text", text);
+  if (*derush_json_get_string (transcript, "language", "") &&
+      g_ascii_strcasecmp (derush_json_get_string (values, "sourceLanguage", "auto"), "auto") == 0)
+    copy_member (transcript, "language", values, "sourceLanguage");
+}
+
 /* What is translated: exactly one thing, the first that there is. */
 static void
 read_material (DerushPlan *plan, JsonObject *values, JsonObject *parameters, Checker *checker)
 {
-  static const char *const kinds[] = {"text", "cues", "subtitles"};
+  static const char *const kinds[] = {"text", "cues", "transcript", "subtitles"};
   const char *chosen = NULL, *format = derush_json_get_string (values, "format", NULL);
 
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
@@ -115,6 +134,9 @@ read_material (DerushPlan *plan, JsonObject *values, JsonObject *parameters, Che
         parameters, "cues",
         cues_read (checker, json_object_get_member (values, "cues"), checker_pointer (checker, "cues")));
     g_clear_pointer (&plan->source, g_free);
+  } else if (g_strcmp0 (chosen, "transcript") == 0) {
+    read_transcript (values, parameters, checker);
+    g_clear_pointer (&plan->source, g_free);
   } else if (g_strcmp0 (chosen, "subtitles") == 0) {
     plan_set_source (plan, derush_json_get_string (values, "subtitles", NULL), checker_pointer (checker, "subtitles"),
                      checker);
@@ -123,19 +145,20 @@ read_material (DerushPlan *plan, JsonObject *values, JsonObject *parameters, Che
     json_object_set_boolean_member (parameters, "film", TRUE);
   } else if (checker->faults->len == 0) {
     checker_fault (checker, "/originalText",
-                   _ ("is missing: give originalText, cues, subtitlePath or a film (videoUrl) to be translated"));
+                   _ ("is missing: give originalText, cues, a transcript, subtitlePath or a film (videoUrl) to be "
+                      "translated"));
   }
   /* Subtitles without a format keep their own; the speech of a film has none. */
   if (format)
     json_object_set_string_member (parameters, "format", format);
-  else if (g_strcmp0 (chosen, "cues") == 0 || !chosen)
+  else if (json_object_has_member (parameters, "cues") || !chosen)
     json_object_set_string_member (parameters, "format", "vtt");
 }
 
 static void
 plan_translation (DerushPlan *plan, JsonObject *values, Checker *checker)
 {
-  g_autofree char *base = NULL, *source = language_read (checker, values, "sourceLanguage");
+  g_autofree char *base = NULL, *source = NULL;
   g_autoptr (JsonArray) targets = languages_read (checker, values, "targets", MAX_LANGUAGES);
   g_autoptr (JsonObject) parameters = json_object_new ();
 
@@ -145,6 +168,7 @@ plan_translation (DerushPlan *plan, JsonObject *values, Checker *checker)
     checker_fault (checker, checker_pointer (checker, "targets"), _ ("is an empty list"));
   base = plan_base_name (plan);
   read_material (plan, values, parameters, checker);
+  source = language_read (checker, values, "sourceLanguage");
   if (json_object_has_member (parameters, "subtitles") && !plan->video_id && plan->source) {
     g_free (base);
     base = plan_base_name (plan);

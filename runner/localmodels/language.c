@@ -11,6 +11,8 @@
 /* Shorter texts say too little, in bytes. */
 #define MIN_TEXT 16
 #define MAX_TEXT 4096
+/* Of fewer letters libexttextcat knows little. */
+#define FEW_LETTERS 50
 
 static GKeyFile *
 load_languages (void)
@@ -192,9 +194,78 @@ local_language_guess (const char *text)
     }
   }
   if (other > latin)
-    return found ? g_steal_pointer (&found) : g_strdup (by_script);
+    return found && g_key_file_has_group (load_languages (), found) ? g_steal_pointer (&found) : g_strdup (by_script);
   /* Names and numbers are alike many languages: another one than English has to show its own small words. */
   if (found && share_of_stopwords (text, found) > MAX (share_of_stopwords (text, "en"), 0.1))
     return g_steal_pointer (&found);
   return g_strdup ("en");
+}
+
+/* How much the words and letters of a short text are those of a language: 1 for its most frequent words, less for others. */
+static double
+judge_short (const char *text, const char *code)
+{
+  g_autoptr (GHashTable) list = local_language_load_words ("stopwords", code);
+  g_autofree char *lower = g_utf8_strdown (text, -1);
+  g_autofree char *letters = g_key_file_get_string (load_languages (), code, "letters", NULL);
+  g_auto (GStrv) words = g_regex_split_simple ("[^\\p{L}'¿¡·]+", lower, 0, 0);
+  double sum = 0;
+  guint n = 0;
+
+  for (guint i = 0; words[i]; i++) {
+    const char *word = words[i];
+    gboolean own = FALSE, foreign = FALSE;
+
+    n += *word != '\0';
+    for (const char *p = word; letters && *p; p = g_utf8_next_char (p)) {
+      gunichar c = g_utf8_get_char (p);
+      gboolean known = c < 0x80 || g_utf8_strchr (letters, -1, c);
+
+      own |= known && c >= 0x80;
+      foreign |= !known;
+    }
+    sum += foreign ? -1 : list && g_hash_table_contains (list, word) ? 1 : own ? 0.5 : 0;
+  }
+  return n > 0 ? sum / n : 0;
+}
+
+/**
+ * local_language_guess_among:
+ * @text: a text of any length
+ * @codes: (element-type utf8): the languages that a short text may be in, the likeliest first
+ * @sure: (out): %FALSE if @text says too little
+ *
+ * Returns: (transfer full): the code of a language
+ */
+char *
+local_language_guess_among (const char *text, GPtrArray *codes, gboolean *sure)
+{
+  char *guess = local_language_guess (text);
+  GUnicodeScript script = G_UNICODE_SCRIPT_COMMON;
+  gboolean likely;
+  guint n = 0;
+  double best;
+
+  for (const char *p = text; *p; p = g_utf8_next_char (p)) {
+    if (!g_unichar_isalpha (g_utf8_get_char (p)))
+      continue;
+    n++;
+    script = g_unichar_get_script (g_utf8_get_char (p));
+  }
+  *sure = n >= FEW_LETTERS && (script != G_UNICODE_SCRIPT_LATIN || share_of_stopwords (text, guess) > 0.1);
+  if (*sure || script != G_UNICODE_SCRIPT_LATIN)
+    return guess;
+  best = judge_short (text, guess);
+  likely = g_ptr_array_find_with_equal_func (codes, guess, g_str_equal, NULL);
+  for (guint i = 0; i < codes->len; i++) {
+    double here = judge_short (text, g_ptr_array_index (codes, i));
+
+    if (here <= 0 || here < best || (likely && here == best))
+      continue;
+    best = here;
+    likely = TRUE;
+    g_free (guess);
+    guess = g_strdup (g_ptr_array_index (codes, i));
+  }
+  return guess;
 }

@@ -47,6 +47,7 @@ GArray *local_find_speech (const LocalSound *sound);
 char *local_language_normalise (const char *name);
 char *local_language_identify (const char *text);
 char *local_language_guess (const char *text);
+char *local_language_guess_among (const char *text, GPtrArray *codes, gboolean *sure);
 GHashTable *local_language_load_words (const char *folder, const char *code);
 const char *local_language_get_english_name (const char *code);
 

@@ -11,12 +11,15 @@
 #define MAX_TEXTS 10000
 /* What Apertium's stream gives a meaning. */
 #define RESERVED "\\[]{}^$/@<>"
+/* Where Debian has the programs of each mode. */
+#define MODES "/usr/share/apertium/modes"
 
 /* One way from a language to another, such as `es-pt`. */
 typedef struct {
   char *name;
   char *source, *target;
-  char *region; /* of the target, as in es-pt_BR */
+  char *region;  /* of the target, as in es-pt_BR */
+  char *missing; /* a program that it needs and that is not there */
 } Mode;
 
 static void
@@ -28,7 +31,29 @@ mode_free (gpointer data)
   g_free (mode->source);
   g_free (mode->target);
   g_free (mode->region);
+  g_free (mode->missing);
   g_free (mode);
+}
+
+/* Packages of pairs do not depend on all that they execute. */
+static char *
+find_missing (const char *name)
+{
+  g_autofree char *path = g_strdup_printf (MODES "/%s.mode", name), *text = NULL;
+  g_auto (GStrv) commands = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    return NULL;
+  commands = g_strsplit (text, "|", -1);
+  for (guint i = 0; commands[i]; i++) {
+    char *command = g_strstrip (commands[i]);
+    g_autofree char *found = NULL;
+
+    command[strcspn (command, " \t\n")] = '\0';
+    if (g_regex_match_simple ("^[a-z][a-z0-9-]*$", command, 0, 0) && !(found = g_find_program_in_path (command)))
+      return g_strdup (command);
+  }
+  return NULL;
 }
 
 /* (element-type Mode): what is installed. */
@@ -64,6 +89,7 @@ list_modes (GCancellable *cancellable, GError **error)
     mode->source = g_steal_pointer (&source);
     mode->target = g_steal_pointer (&target);
     mode->region = region ? g_ascii_strdown (region + 1, -1) : NULL;
+    mode->missing = find_missing (mode->name);
     g_ptr_array_add (modes, mode);
   }
   return modes;
@@ -80,7 +106,7 @@ find_mode (GPtrArray *modes, const char *source, const char *target, const char 
     const Mode *mode = g_ptr_array_index (modes, i);
     int here = !mode->region ? 2 : g_strcmp0 (mode->region, region) == 0 ? 3 : 1;
 
-    if (strcmp (mode->source, source) == 0 && strcmp (mode->target, target) == 0 && here > rank) {
+    if (!mode->missing && strcmp (mode->source, source) == 0 && strcmp (mode->target, target) == 0 && here > rank) {
       best = mode;
       rank = here;
     }
@@ -98,7 +124,8 @@ find_route (GPtrArray *modes, const char *source, const char *target, const char
   for (guint i = 0; i < modes->len; i++) {
     const Mode *first = g_ptr_array_index (modes, i);
 
-    if (strcmp (first->source, source) != 0 || !(route[1] = find_mode (modes, first->target, target, region)))
+    if (first->missing || strcmp (first->source, source) != 0 ||
+        !(route[1] = find_mode (modes, first->target, target, region)))
       continue;
     route[0] = find_mode (modes, source, first->target, NULL);
     return TRUE;
@@ -129,10 +156,22 @@ find_package (const char *source, const char *target)
 }
 
 static void
-refuse_pair (const char *source, const char *target, GError **error)
+refuse_pair (GPtrArray *modes, const char *source, const char *target, GError **error)
 {
   g_autofree char *package = find_package (source, target);
 
+  for (guint i = 0; i < modes->len; i++) {
+    const Mode *mode = g_ptr_array_index (modes, i);
+
+    if (!mode->missing || strcmp (mode->source, source) != 0 ||
+        (strcmp (mode->target, target) != 0 && !find_mode (modes, mode->target, target, NULL)))
+      continue;
+    local_set_error (error, DERUSH_ERROR_UNSUPPORTED, "unsupported_language", "target",
+                     _ ("The translation from “%s” to “%s” needs a program that is not installed; install the package "
+                        "that has it: %s"),
+                     source, target, mode->missing);
+    return;
+  }
   if (package)
     local_set_error (error, DERUSH_ERROR_UNSUPPORTED, "unsupported_language", "target",
                      _ ("The translation from “%s” to “%s” is not installed; install the package %s"), source, target,
@@ -314,14 +353,33 @@ check_texts (JsonArray *texts, GError **error)
   return good;
 }
 
+static void
+add_code (GPtrArray *codes, const char *code)
+{
+  if (!g_ptr_array_find_with_equal_func (codes, code, g_str_equal, NULL))
+    g_ptr_array_add (codes, (gpointer)code);
+}
+
+/* What can be translated into the target is likelier than what cannot. */
 static char *
-guess_source (JsonArray *texts)
+guess_source (JsonArray *texts, GPtrArray *modes, const char *target, const char *region, gboolean *sure)
 {
   g_autoptr (GString) all = g_string_new (NULL);
+  g_autoptr (GPtrArray) codes = g_ptr_array_new ();
+  const Mode *route[2];
 
+  for (guint i = 0; i < modes->len; i++) {
+    const char *source = ((const Mode *)g_ptr_array_index (modes, i))->source;
+
+    if (strcmp (source, target) != 0 && find_route (modes, source, target, region, route))
+      add_code (codes, source);
+  }
+  add_code (codes, target);
+  for (guint i = 0; i < modes->len; i++)
+    add_code (codes, ((const Mode *)g_ptr_array_index (modes, i))->source);
   for (guint i = 0; i < json_array_get_length (texts) && all->len < 8192; i++)
     g_string_append_printf (all, "%s\n", json_array_get_string_element (texts, i));
-  return local_language_guess (all->str);
+  return local_language_guess_among (all->str, codes, sure);
 }
 
 /**
@@ -330,8 +388,8 @@ guess_source (JsonArray *texts)
  *
  * Lines and placeholders such as `{name}`, `%s` or `<b>` stay where they are in number and form.
  *
- * Returns: (nullable): `texts[]`, as many as were asked, `source`, `target`, `engine`, and `pivot` if there was a language
- *     in between
+ * Returns: (nullable): `texts[]`, as many as were asked, `source`, `target`, `engine`, `pivot` if there was a language in
+ *     between, and `doubtful` if the source was guessed from a text that says too little of its language
  */
 JsonObject *
 derush_local_translate (JsonObject *request, GBytes *input, GBytes **output, GCancellable *cancellable, GError **error)
@@ -344,27 +402,36 @@ derush_local_translate (JsonObject *request, GBytes *input, GBytes **output, GCa
   g_autoptr (GPtrArray) modes = NULL;
   const Mode *route[2];
   JsonObject *result;
+  gboolean guessed = !*asked || g_ascii_strcasecmp (asked, "auto") == 0, sure = TRUE;
 
   if (!check_texts (texts, error))
     return NULL;
-  source = *asked && g_ascii_strcasecmp (asked, "auto") != 0 ? local_language_normalise (asked) : guess_source (texts);
-  if (!source || !*wanted || !target) {
-    local_set_error (error, DERUSH_ERROR_BAD_INPUT, "invalid_value", source ? "target" : "source",
-                     _ ("“%s” is no language"), source ? wanted : asked);
+  if (!guessed)
+    source = local_language_normalise (asked);
+  if ((!guessed && !source) || !*wanted || !target) {
+    gboolean named = guessed || source;
+
+    local_set_error (error, DERUSH_ERROR_BAD_INPUT, "invalid_value", named ? "target" : "source",
+                     _ ("“%s” is no language"), named ? wanted : asked);
     return NULL;
   }
   if (strpbrk (wanted, "-_"))
     region = g_ascii_strdown (strpbrk (wanted, "-_") + 1, -1);
+  if (guessed) {
+    modes = list_modes (cancellable, error);
+    if (!modes)
+      return NULL;
+    source = guess_source (texts, modes, target, region, &sure);
+  }
   if (strcmp (source, target) == 0) {
     engine = g_strdup ("none");
     json_array_unref (g_steal_pointer (&results));
     results = json_array_ref (texts);
   } else {
-    modes = list_modes (cancellable, error);
-    if (!modes)
+    if (!modes && !(modes = list_modes (cancellable, error)))
       return NULL;
     if (!find_route (modes, source, target, region, route)) {
-      refuse_pair (source, target, error);
+      refuse_pair (modes, source, target, error);
       return NULL;
     }
     if (!translate_all (texts, route, derush_json_get_object (request, "glossary"), results, cancellable, error))
@@ -377,7 +444,9 @@ derush_local_translate (JsonObject *request, GBytes *input, GBytes **output, GCa
   json_object_set_string_member (result, "source", source);
   json_object_set_string_member (result, "target", target);
   json_object_set_string_member (result, "engine", engine);
-  if (modes && route[1])
+  if (!sure)
+    json_object_set_boolean_member (result, "doubtful", TRUE);
+  if (strcmp (source, target) != 0 && route[1])
     json_object_set_string_member (result, "pivot", route[0]->target);
   return result;
 }

@@ -284,6 +284,9 @@ speak (ModelCall *call, GError **error)
   result = model_call_keep_sound (call, response, error);
   if (result)
     model_call_take_account_of_headers (call, result, response);
+  /* A model is one voice. */
+  if (result)
+    json_object_set_string_member (result, "voice", "");
   return result;
 }
 

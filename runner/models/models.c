@@ -285,8 +285,11 @@ sign (JsonObject *result, ModelProvider *provider, int task, const char *reason)
   } else if (!json_object_has_member (result, "degraded")) {
     json_object_set_boolean_member (result, "degraded", heuristic);
     if (heuristic && !json_object_has_member (result, "reason"))
-      json_object_set_string_member (result, "reason",
-                                     _ ("No model is configured: rules of Derush made this, no language model"));
+      json_object_set_string_member (
+          result, "reason",
+          task == MODEL_TASK_IMAGE
+              ? _ ("No model is configured: rules of Derush put the picture together, no model drew it")
+              : _ ("No model is configured: rules of Derush made this, no language model"));
   }
   if (!json_object_has_member (result, "cost"))
     json_object_set_null_member (result, "cost");
@@ -320,9 +323,10 @@ warn (const DerushModelsContext *context, ModelProvider *provider, const char *r
  * - `transcribe` {file: a WAV file of 16 kHz and one channel, language?, prompt?, model?} answers {text, language, duration,
  *   segments[{start, end, text, confidence?, speaker?}], words[{start, end, word, confidence?}]}, times in seconds
  * - `speak` {text, voice?, language?, speed?, format: wav|mp3|flac|opus, file: a name in the directory of @context, model?}
- *   answers {file, format}: the format is the one that was made, which may be wav instead
+ *   answers {file, format, voice?}: the format is the one that was made, which may be wav instead; the voice is the one
+ *   that the provider was asked for, if that is another one, and empty if it has one only
  * - `translate` {texts[], source?, target, glossary?{}, formality?, model?} answers {texts[]: as many, in the same order,
- *   source}
+ *   source, doubtful?: whether the source was guessed from a text that says too little of its language}
  * - `chat` {name, system, content: a text or a list of {text} and {image: path}, schema?, input?, maxTokens?, temperature?,
  *   seed?, model?} answers {json} with a schema, {text} without
  * - `image` {prompt, n, width, height, quality?, style?, background?: path, title?, model?} answers {images[{file, width,

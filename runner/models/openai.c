@@ -262,18 +262,26 @@ model_openai_transcribe (ModelCall *call, GError **error)
 
 /* ── Text to speech ─────────────────────────────────────────────────────── */
 
+/* A voice has to be named: this one all servers of that kind know. */
+static const char *
+voice_of (ModelCall *call)
+{
+  const char *voice = derush_json_get_string (call->request, "voice", NULL);
+
+  return voice && *voice ? voice : "alloy";
+}
+
 static ModelRequest *
 speech_request (ModelCall *call, const char *format)
 {
   ModelRequest *request = model_request_new ("POST", call->provider->base_url, "/audio/speech");
   g_autoptr (JsonObject) json = json_object_new ();
-  const char *voice = derush_json_get_string (call->request, "voice", NULL);
   const char *language = derush_json_get_string (call->request, "language", NULL);
   double speed = derush_json_get_number (call->request, "speed", 1);
 
   json_object_set_string_member (json, "model", call->model);
   json_object_set_string_member (json, "input", derush_json_get_string (call->request, "text", ""));
-  json_object_set_string_member (json, "voice", voice && *voice ? voice : "alloy");
+  json_object_set_string_member (json, "voice", voice_of (call));
   json_object_set_string_member (json, "response_format", format);
   if (speed != 1)
     json_object_set_double_member (json, "speed", CLAMP (speed, 0.25, 4));
@@ -378,5 +386,8 @@ model_openai_speak (ModelCall *call, GError **error)
   result = model_call_keep_sound (call, response, error);
   if (result)
     model_call_take_account_of_headers (call, result, response);
+  /* The engines of this machine are the voices themselves, whatever name they were asked by. */
+  if (result && !call->provider->local)
+    json_object_set_string_member (result, "voice", voice_of (call));
   return result;
 }

@@ -409,6 +409,7 @@ translate_locally (ModelCall *call, GError **error)
   result = json_object_new ();
   copy_member (result, answer, "texts");
   copy_member (result, answer, "source");
+  copy_member (result, answer, "doubtful");
   model_call_take_account (call, result, answer);
   return result;
 }

@@ -80,8 +80,14 @@ speak (Speaker *self, const char *text, double speed, GError **error)
   if (!answer)
     return NULL;
   derush_text_tally_add (&self->tally, answer);
-  if (!self->name)
-    self->name = g_strdup (derush_json_get_string (answer, "voice", NULL));
+  if (!self->name) {
+    const char *asked = derush_json_get_string (request, "voice", "");
+
+    self->name = g_strdup (derush_json_get_string (answer, "voice", asked));
+    if (*asked && !*self->name)
+      derush_text_warn (job, _ ("The voice %s is ignored: “%s” of %s has one voice only"), asked,
+                        derush_json_get_string (answer, "engine", ""), derush_json_get_string (answer, "provider", ""));
+  }
   path = g_build_filename (job->directory, derush_json_get_string (answer, "file", PART_NAME), NULL);
   voice = derush_voice_read (path, error);
   g_unlink (path);
@@ -259,8 +265,7 @@ derush_action_speak (DerushModelJob *job, GError **error)
   result = json_object_new ();
   json_object_set_string_member (result, "file", VOICE_NAME);
   set_time (result, "duration", derush_voice_get_duration (self.voice));
-  json_object_set_string_member (result, "voice",
-                                 self.name ? self.name : derush_json_get_string (job->parameters, "voice", ""));
+  json_object_set_string_member (result, "voice", self.name ? self.name : "");
   json_object_set_array_member (result, "cues", json_array_ref (self.cues));
   derush_text_tally_sign (&self.tally, result);
   return result;

@@ -131,6 +131,7 @@ char *derush_subtitle_wrap (const char *text, guint lines, guint length);
  * @ask_data: for @ask
  * @progress: (nullable): is told how many texts are done
  * @tally: takes every answer
+ * @doubtful: whether @source was found out from a text that says too little of its language
  * @n_texts: that had something to translate
  * @intact: of these, that kept everything at once
  * @kept: of these, that stayed as they were, because nobody could translate them
@@ -144,6 +145,7 @@ typedef struct {
   gpointer ask_data;
   void (*progress) (guint done, guint all, gpointer user_data);
   DerushTextTally *tally;
+  gboolean doubtful;
   guint n_texts, intact, kept;
 } DerushTranslation;
 

@@ -70,8 +70,11 @@ read_material (DerushModelJob *job, GError **error)
     subtitles = derush_subtitles_parse (text, strlen (text), error);
     return subtitles;
   }
-  if (derush_json_get_array (parameters, "cues"))
+  if (derush_json_get_array (parameters, "cues")) {
+    if (json_array_get_length (derush_json_get_array (parameters, "cues")) == 0)
+      derush_text_warn (job, "%s", _ ("There are no words, so there is nothing to translate"));
     return from_cues (derush_json_get_array (parameters, "cues"));
+  }
   if (derush_json_get_boolean (parameters, "subtitles", FALSE))
     return read_file (job, error);
   transcript = derush_text_transcript (job);
@@ -139,6 +142,7 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
   g_autoptr (DerushSubtitles) subtitles = derush_subtitles_copy (material);
   g_autoptr (JsonObject) item = json_object_new ();
   g_autofree char *text = NULL;
+  gboolean found_out = !translation->source;
   double confidence = 1;
 
   translation->target = target;
@@ -152,6 +156,11 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
     if (translation->n_texts > 0)
       confidence = (double)translation->intact / translation->n_texts;
   }
+  if (found_out && translation->doubtful)
+    derush_text_warn (job, _ ("The text is short and was taken for one in the language %s; name it in sourceLanguage"),
+                      translation->source);
+  if (found_out && same_language (translation->source, target))
+    derush_text_warn (job, _ ("The text is in the language %s already and stays as it is"), target);
   if (translation->kept > 0)
     derush_text_warn (job, _ ("%u of %u texts could not be translated into %s and stay as they were"),
                       translation->kept, translation->n_texts, target);

@@ -304,8 +304,10 @@ ask (Work *work, GPtrArray *texts, GError **error)
     return NULL;
   }
   source = derush_json_get_string (answer, "source", NULL);
-  if (!translation->source && source && *source)
+  if (!translation->source && source && *source) {
     translation->source = g_strdup (source);
+    translation->doubtful = derush_json_get_boolean (answer, "doubtful", FALSE);
+  }
   return g_steal_pointer (&translated);
 }
 

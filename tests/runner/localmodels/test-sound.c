@@ -271,6 +271,42 @@ test_languages (void)
   g_assert_null (local_language_normalise ("klingonese"));
 }
 
+static void
+test_short_texts (void)
+{
+  static const struct {
+    const char *text, *language;
+    gboolean sure;
+  } texts[] = {
+      {"Buenos días a todos", "es", FALSE},
+      {"¿Qué tal?", "es", FALSE},
+      {"El perro duerme", "es", FALSE},
+      {"Bonjour à tous", "fr", FALSE},
+      {"Je ne sais pas", "fr", FALSE},
+      {"Bom dia, não sei", "pt", FALSE},
+      {"Non lo so", "it", FALSE},
+      {"The dog sleeps", "en", FALSE},
+      {"Big red balloon", "en", FALSE},
+      {"42", "en", FALSE},
+      {"Доброе утро", "ru", FALSE},
+      {"El museo abre a las nueve de la mañana y cierra a las seis de la tarde.", "es", TRUE},
+      {"The museum opens at nine in the morning and closes at six in the evening.", "en", TRUE},
+  };
+  static const char *const likely[] = {"en", "es", "fr", "it", "pt"};
+  g_autoptr (GPtrArray) codes = g_ptr_array_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (likely); i++)
+    g_ptr_array_add (codes, (gpointer)likely[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    gboolean sure;
+    g_autofree char *found = local_language_guess_among (texts[i].text, codes, &sure);
+
+    g_test_message ("%s", texts[i].text);
+    g_assert_cmpstr (found, ==, texts[i].language);
+    g_assert_true (sure == texts[i].sure);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -295,5 +331,6 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/form/fields-and-files-are-read-exactly", test_form);
   g_test_add_func ("/localmodels/form/what-is-cut-off-is-an-error", test_broken_forms);
   g_test_add_func ("/localmodels/language/texts-and-names-are-known", test_languages);
+  g_test_add_func ("/localmodels/languages/short-texts-are-told-by-their-small-words-and-letters", test_short_texts);
   return g_test_run ();
 }

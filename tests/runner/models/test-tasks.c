@@ -73,7 +73,7 @@ check_transcription (Fixture *fixture, int n_segments, int n_words)
 }
 
 static void
-check_speech (Fixture *fixture)
+check_speech (Fixture *fixture, const char *voice)
 {
   g_autoptr (JsonObject) answer = call (fixture, "speak",
                                         "{\"text\":\"A sentence that is long enough to be measured, and spoken.\","
@@ -82,6 +82,7 @@ check_speech (Fixture *fixture)
   gsize length;
 
   g_assert_cmpstr (derush_json_get_string (answer, "format", NULL), ==, "wav");
+  g_assert_cmpstr (derush_json_get_string (answer, "voice", NULL), ==, voice);
   g_assert_true (g_file_get_contents (path, &data, &length, NULL));
   g_assert_cmpuint (length, >, 30000);
 }
@@ -162,7 +163,7 @@ test_dialect (gconstpointer dialect)
   else
     check_transcription (&fixture, 1, g_str_equal (dialect, "speaches") ? 0 : 6);
   if (!only_speech) {
-    check_speech (&fixture);
+    check_speech (&fixture, "alloy");
     check_chat (&fixture);
     check_translation (&fixture);
     if (!g_str_equal (dialect, "plain"))
@@ -180,7 +181,7 @@ test_huggingface (gconstpointer dialect)
 
   set_up (&fixture, "huggingface", dialect, "unused");
   check_transcription (&fixture, g_str_equal (dialect, "picky") ? 0 : 2, 0);
-  check_speech (&fixture);
+  check_speech (&fixture, "");
   check_chat (&fixture);
   check_translation (&fixture);
   check_pair (&fixture, g_str_equal (dialect, "picky") ? "fr:good day" : "fra_Latn:good day");
