@@ -165,16 +165,17 @@ describe_silent (const LocalFacts *facts)
             *highlights = derush_json_get_array (facts->signals, "highlights");
   guint n_frames = facts->frames ? json_array_get_length (facts->frames) : 0;
   const char *language = facts->text->language;
-  g_autofree char *duration = g_strdup_printf ("%.0f", facts->duration);
-  g_autofree char *n_shots = g_strdup_printf ("%u", shots ? json_array_get_length (shots) : 0);
-  g_autofree char *n_highlights = g_strdup_printf ("%u", highlights ? json_array_get_length (highlights) : 0);
+  g_autofree char *seconds = local_phrase_of_number (language, "seconds", (guint)round (MAX (facts->duration, 0)));
+  g_autofree char *n_shots = local_phrase_of_number (language, "shots", shots ? json_array_get_length (shots) : 0);
+  g_autofree char *parts =
+      local_phrase_of_number (language, "parts", highlights ? json_array_get_length (highlights) : 0);
   g_autofree char *light = local_phrase (language, name_light (mean_of (facts->frames, "luma", 0.4)));
   g_autofree char *colours = n_frames > 0 ? name_colours (facts->frames, 0, n_frames, 3, language) : NULL;
   char *text = local_phrase (language, colours && *colours ? "silent" : "silent-unseen");
 
-  fill_in (&text, "{duration}", duration);
+  fill_in (&text, "{seconds}", seconds);
   fill_in (&text, "{shots}", n_shots);
-  fill_in (&text, "{highlights}", n_highlights);
+  fill_in (&text, "{parts}", parts);
   fill_in (&text, "{light}", light);
   if (colours)
     fill_in (&text, "{colours}", colours);
@@ -275,9 +276,9 @@ describe_sentiment (const LocalFacts *facts)
   } else if (sentiment.listed && facts->text->words->len > 0) {
     label = "neutral";
   }
-  found = g_strdup_printf ("%u", sentiment.found);
+  found = local_phrase_of_number (facts->text->language, "words", sentiment.found);
   basis = local_phrase (facts->text->language, sentiment.listed ? "sentiment-basis" : "sentiment-no-list");
-  fill_in (&basis, "{found}", found);
+  fill_in (&basis, "{words}", found);
   json_object_set_string_member (object, "label", label);
   json_object_set_double_member (object, "score", sentiment.score);
   take (object, "basis", basis);

@@ -112,5 +112,6 @@ JsonNode *local_schema_project (JsonNode *facts, JsonObject *schema, GError **er
 /* ── Fixed words (phrases.ini) ──────────────────────────────────────────── */
 
 char *local_phrase (const char *language, const char *name);
+char *local_phrase_of_number (const char *language, const char *name, guint n);
 
 G_END_DECLS

@@ -402,16 +402,40 @@ local_text_shorten (const char *text, guint characters)
   return g_strconcat (cut, clause == end && clause ? "" : "…", NULL);
 }
 
+static GKeyFile *
+load_phrases (void)
+{
+  GKeyFile *file = g_key_file_new ();
+  g_autofree char *path = local_data_path ("phrases.ini", NULL);
+
+  g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL);
+  return file;
+}
+
 char *
 local_phrase (const char *language, const char *name)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autofree char *path = local_data_path ("phrases.ini", NULL);
+  g_autoptr (GKeyFile) file = load_phrases ();
   char *found;
 
-  g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL);
   found = g_key_file_get_string (file, language, name, NULL);
   if (!found)
     found = g_key_file_get_string (file, "en", name, NULL);
   return found ? found : g_strdup (name);
+}
+
+/* The form of the phrase for @n things, with their number. */
+char *
+local_phrase_of_number (const char *language, const char *name, guint n)
+{
+  g_autoptr (GKeyFile) file = load_phrases ();
+  const char *group = g_key_file_has_key (file, language, name, NULL) ? language : "en";
+  g_autofree char *forms = g_key_file_get_string (file, group, name, NULL), *number = g_strdup_printf ("%u", n);
+  g_auto (GStrv) singular = g_key_file_get_string_list (file, group, "one", NULL, NULL),
+                 both = forms ? g_strsplit (forms, "|", 2) : NULL;
+  gboolean one = singular && g_strv_contains ((const char *const *)singular, number);
+  g_autoptr (GString) text = g_string_new (!both || !both[0] ? name : one || !both[1] ? both[0] : both[1]);
+
+  g_string_replace (text, "{n}", number, 0);
+  return g_strdup (text->str);
 }

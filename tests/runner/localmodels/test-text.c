@@ -196,6 +196,25 @@ test_silent (void)
 }
 
 static void
+test_numbers (void)
+{
+  static const struct {
+    const char *language, *name, *text;
+    guint n;
+  } phrases[] = {{"en", "shots", "0 shots", 0},     {"en", "shots", "1 shot", 1},
+                 {"en", "shots", "2 shots", 2},     {"fr", "shots", "0 plan", 0},
+                 {"fr", "shots", "1 plan", 1},      {"fr", "parts", "2 passages animés", 2},
+                 {"de", "seconds", "1 Sekunde", 1}, {"es", "words", "11 palabras halladas", 11},
+                 {"xx", "shots", "1 shot", 1}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (phrases); i++) {
+    g_autofree char *text = local_phrase_of_number (phrases[i].language, phrases[i].name, phrases[i].n);
+
+    g_assert_cmpstr (text, ==, phrases[i].text);
+  }
+}
+
+static void
 test_moments (void)
 {
   g_autoptr (JsonObject) input = make_input (rocket), said = NULL;
@@ -433,6 +452,7 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/text/another-order-is-another-result", test_shuffled);
   g_test_add_func ("/localmodels/text/sentiment-is-that-of-the-words", test_sentiment);
   g_test_add_func ("/localmodels/text/a-silent-film-has-what-was-measured", test_silent);
+  g_test_add_func ("/localmodels/text/one-thing-is-no-plural", test_numbers);
   g_test_add_func ("/localmodels/text/moments-ascend-inside-of-the-film", test_moments);
   g_test_add_func ("/localmodels/text/people-are-named-with-a-title", test_people);
   g_test_add_func ("/localmodels/text/pauses-part-what-has-no-full-stops", test_without_full_stops);
