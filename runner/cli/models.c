@@ -38,6 +38,15 @@ print_model (JsonObject *model)
 }
 
 static void
+print_problems (JsonObject *provider)
+{
+  JsonArray *problems = derush_json_get_array (provider, "problems");
+
+  for (guint i = 0; problems && i < json_array_get_length (problems); i++)
+    printf ("  ! %s\n", json_array_get_string_element (problems, i));
+}
+
+static void
 print_provider (JsonObject *provider)
 {
   JsonArray *available = derush_json_get_array (provider, "available");
@@ -48,7 +57,13 @@ print_provider (JsonObject *provider)
           derush_json_get_boolean (provider, "key", FALSE) ? _ ("with a key") : _ ("without a key"));
   print_tasks (provider);
   if (!derush_json_get_boolean (provider, "answers", FALSE)) {
-    printf ("  %s: %s\n", _ ("does not answer"), derush_json_get_string (provider, "error", "-"));
+    printf ("  %s: %s\n", _ ("cannot be used"), derush_json_get_string (provider, "error", "-"));
+    print_problems (provider);
+    return;
+  }
+  if (!available) {
+    printf ("  %s\n", _ ("answers, but has no list of models"));
+    print_problems (provider);
     return;
   }
   printf (ngettext ("  answers with %u model\n", "  answers with %u models\n", n), n);
@@ -60,6 +75,25 @@ print_provider (JsonObject *provider)
   }
   if (n > SHOWN)
     printf ("    …\n");
+  print_problems (provider);
+}
+
+/* Who is asked for what, the first first. */
+static void
+print_order (JsonObject *order)
+{
+  g_autoptr (GList) tasks = order ? json_object_get_members (order) : NULL;
+
+  for (GList *l = tasks; l; l = l->next) {
+    JsonArray *names = derush_json_get_array (order, l->data);
+    guint n = names ? json_array_get_length (names) : 0;
+
+    printf ("%-11s ", (const char *)l->data);
+    for (guint i = 0; i < n; i++)
+      printf ("%s%s", i > 0 ? _ (", then ") : "", json_array_get_string_element (names, i));
+    printf ("%s\n", n == 0 ? _ ("nobody; see DERUSH_MODEL_PROVIDERS") : "");
+  }
+  printf ("\n");
 }
 
 /* Whether there is one that answers. */
@@ -72,6 +106,8 @@ print_list (JsonObject *list, gboolean json)
 
   if (text)
     printf ("%s\n", text);
+  else
+    print_order (derush_json_get_object (list, "tasks"));
   for (guint i = 0; providers && i < json_array_get_length (providers); i++) {
     JsonObject *provider = json_array_get_object_element (providers, i);
 

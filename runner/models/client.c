@@ -323,6 +323,29 @@ model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complet
   }
 }
 
+/*
+ * model_client_ask_once:
+ * @patience: how long an answer may take, in ms; no longer than the call may
+ *
+ * For who wants to know how the provider is: whatever is known of it, it is asked, and once.
+ *
+ * Returns: (transfer full) (nullable): its answer, of any status
+ */
+ModelResponse *
+model_client_ask_once (ModelCall *call, ModelRequest *request, guint patience, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  ModelResponse *response;
+
+  g_free (request->key);
+  request->key = g_strdup (call->provider->key);
+  request->deadline = CLAMP (call->deadline / 1000 - now_ms (), 1, (gint64)patience);
+  response = model_recorder_send (call->client->recorder, call->client->transport, request, call->cancellable, &cause);
+  if (!response)
+    set_transport_error (call, cause, error);
+  return response;
+}
+
 /* ── JSON ───────────────────────────────────────────────────────────────── */
 
 static JsonObject *

@@ -239,6 +239,15 @@ is_language (const ModelFault *fault)
          (strcmp (fault->code, "unsupported_language") == 0 || strcmp (fault->code, "unsupported-language") == 0);
 }
 
+/* Returns: which setting has the key */
+const char *
+model_provider_key_setting (const ModelProvider *provider)
+{
+  if (provider->local)
+    return "DERUSH_MODELS_TOKEN";
+  return strcmp (provider->name, "huggingface") == 0 ? "HUGGINGFACE_API_KEY" : "OPENAI_API_KEY";
+}
+
 /*
  * model_fault_to_error:
  *
@@ -263,6 +272,9 @@ model_fault_to_error (ModelCall *call)
   if (is_quota (fault))
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                         _ ("The account at %s has no credit left; add some, or use another provider: %s"), name, said);
+  if (fault->status == 401 && !call->provider->key)
+    return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s wants a key, and there is none: set %s"), name,
+                        model_provider_key_setting (call->provider));
   switch (fault->status) {
   case 401:
   case 403:

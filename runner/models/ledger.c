@@ -83,6 +83,12 @@ model_ledger_free (ModelLedger *ledger)
   g_free (ledger);
 }
 
+gboolean
+model_ledger_has_limit (ModelLedger *ledger)
+{
+  return ledger->job_limit >= 0 || ledger->day_limit >= 0;
+}
+
 /* ── Reading ────────────────────────────────────────────────────────────── */
 
 static double *

@@ -11,16 +11,6 @@
 
 const char *const model_task_names[MODEL_N_TASKS] = {"transcribe", "speak", "translate", "chat", "image"};
 
-struct _DerushModels {
-  DerushConfig *config;
-  ModelClient *client;
-  ModelCache *cache;
-  ModelPrices *prices;
-  ModelLedger *ledger;
-  GPtrArray *providers;             /* of ModelProvider */
-  GPtrArray *chains[MODEL_N_TASKS]; /* of ModelProvider, the first to be asked first */
-};
-
 GQuark
 derush_models_error_quark (void)
 {
@@ -172,15 +162,13 @@ derush_models_free (DerushModels *models)
 
 /* ── A call ─────────────────────────────────────────────────────────────── */
 
-/* A server on this machine costs nothing, unless somebody gave it a price. */
-static gboolean
-is_free (DerushModels *models, ModelCall *call)
+/* Returns: whether a call costs nothing: as does a server on this machine, unless somebody gave it a price */
+gboolean
+model_provider_is_free (DerushModels *models, const ModelProvider *provider, const char *model)
 {
-  const ModelProvider *provider = call->provider;
-
-  return provider->local || model_client_replays (call->client) ||
+  return provider->local || model_client_replays (models->client) ||
          (!g_str_has_prefix (provider->base_url, "https:") && model_client_is_https_or_loopback (provider->base_url) &&
-          !model_prices_know (models->prices, provider->base_url, call->model));
+          !model_prices_know (models->prices, provider->base_url, model));
 }
 
 static void
@@ -207,7 +195,7 @@ static JsonObject *
 pay_and_ask (DerushModels *models, ModelCall *call, GError **error)
 {
   ModelEntry entry = {.estimate = model_prices_estimate (models->prices, call)};
-  gboolean free_of_charge = is_free (models, call);
+  gboolean free_of_charge = model_provider_is_free (models, call->provider, call->model);
   JsonObject *result = NULL;
 
   if (free_of_charge || model_ledger_reserve (models->ledger, call, &entry, error)) {
@@ -380,76 +368,4 @@ const char *
 model_call_chat_url (ModelCall *call)
 {
   return call->provider->chat_url ? call->provider->chat_url : call->provider->base_url;
-}
-
-/* ── Who is there ───────────────────────────────────────────────────────── */
-
-static JsonObject *
-describe_provider (DerushModels *models, ModelProvider *provider, GCancellable *cancellable)
-{
-  JsonObject *description = json_object_new ();
-  JsonArray *tasks = json_array_new ();
-  JsonObject *settings = json_object_new ();
-  ModelCall call = {.client = models->client, .provider = provider, .task = "models", .cancellable = cancellable};
-  g_autoptr (ModelRequest) request = model_request_new ("GET", model_call_chat_url (&call), "/models");
-  g_autoptr (JsonObject) answer = NULL;
-  g_autofree char *shown = model_redact (provider->base_url);
-  g_autoptr (GError) error = NULL;
-  gboolean listless = FALSE;
-
-  json_object_set_string_member (description, "provider", provider->name);
-  json_object_set_string_member (description, "baseUrl", shown);
-  json_object_set_boolean_member (description, "key", provider->key != NULL);
-  for (int i = 0; i < MODEL_N_TASKS; i++) {
-    if (!g_ptr_array_find (models->chains[i], provider, NULL))
-      continue;
-    json_array_add_string_element (tasks, model_task_names[i]);
-    json_object_set_string_member (settings, model_task_names[i], provider->models[i]);
-  }
-  json_object_set_array_member (description, "tasks", tasks);
-  json_object_set_object_member (description, "models", settings);
-  if (provider->broken) {
-    error = g_error_copy (provider->broken);
-  } else {
-    call.model = (char *)"";
-    call.deadline = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
-    answer = model_client_send_for_json (&call, request, &error);
-    listless = call.fault.status == 404 || call.fault.status == 405;
-    model_fault_clear (&call.fault);
-    g_free (call.request_id);
-  }
-  /* Servers for one task may have no list of models. */
-  if (listless)
-    g_clear_error (&error);
-  json_object_set_boolean_member (description, "answers", answer || listless);
-  if (answer && derush_json_get_array (answer, "data"))
-    json_object_set_array_member (description, "available", json_array_ref (derush_json_get_array (answer, "data")));
-  if (error)
-    json_object_set_string_member (description, "error", error->message);
-  return description;
-}
-
-/**
- * derush_models_list:
- * @models: whom to ask
- * @cancellable: (nullable): ends it
- * @error: return location for an error: cancelled
- *
- * Returns: (transfer full) (nullable): {providers[{provider, baseUrl, key: whether there is one, tasks[], models{},
- *   answers, available[]?, error?}]}
- */
-JsonObject *
-derush_models_list (DerushModels *models, GCancellable *cancellable, GError **error)
-{
-  JsonObject *list = json_object_new ();
-  JsonArray *providers = json_array_new ();
-
-  for (guint i = 0; i < models->providers->len; i++)
-    json_array_add_object_element (providers, describe_provider (models, models->providers->pdata[i], cancellable));
-  json_object_set_array_member (list, "providers", providers);
-  if (!g_cancellable_is_cancelled (cancellable))
-    return list;
-  json_object_unref (list);
-  g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
-  return NULL;
 }

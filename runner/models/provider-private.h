@@ -163,9 +163,11 @@ ModelResponse *model_client_send (ModelCall *call, ModelRequest *request, ModelC
 JsonObject *model_client_send_for_json (ModelCall *call, ModelRequest *request, GError **error);
 gboolean model_client_replays (ModelClient *client);
 guint32 model_client_seed (ModelClient *client);
+ModelResponse *model_client_ask_once (ModelCall *call, ModelRequest *request, guint patience, GError **error);
 ModelResponse *model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **error);
 gboolean model_client_is_https_or_loopback (const char *url);
 
+const char *model_provider_key_setting (const ModelProvider *provider);
 void model_fault_clear (ModelFault *fault);
 void model_fault_read (ModelFault *fault, ModelResponse *response);
 GError *model_fault_to_error (ModelCall *call);

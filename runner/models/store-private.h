@@ -11,6 +11,20 @@ G_BEGIN_DECLS
 typedef struct _ModelPrices ModelPrices;
 typedef struct _ModelLedger ModelLedger;
 
+/* ── models.c ── */
+
+struct _DerushModels {
+  DerushConfig *config;
+  ModelClient *client;
+  ModelCache *cache;
+  ModelPrices *prices;
+  ModelLedger *ledger;
+  GPtrArray *providers;             /* of ModelProvider */
+  GPtrArray *chains[MODEL_N_TASKS]; /* of ModelProvider, the first to be asked first */
+};
+
+gboolean model_provider_is_free (DerushModels *models, const ModelProvider *provider, const char *model);
+
 /* ── cache.c ── */
 
 ModelCache *model_cache_new (DerushConfig *config);
@@ -42,6 +56,7 @@ typedef struct {
 
 ModelLedger *model_ledger_new (DerushConfig *config, GError **error);
 void model_ledger_free (ModelLedger *ledger);
+gboolean model_ledger_has_limit (ModelLedger *ledger);
 gboolean model_ledger_reserve (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, GError **error);
 void model_ledger_settle (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, const char *state, double cost,
                           JsonObject *usage);

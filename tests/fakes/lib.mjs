@@ -29,6 +29,15 @@ async function readBody(request, plan) {
   return Buffer.concat(chunks);
 }
 
+// What is there is found out before what is in the body.
+function jsonOrNothing(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
 // RFC 7578: {name: [value or {fileName, type, data}]}
 export function parseForm(body, contentType) {
   const boundary = /boundary="?([^";]+)"?/.exec(contentType ?? '')?.[1];
@@ -281,7 +290,7 @@ export async function serve({ handle, fail, port = 0, tls = false }) {
     if (/^multipart\//.test(request.headers['content-type'] ?? ''))
       asked.form = parseForm(asked.body, request.headers['content-type']);
     else if (/json/.test(request.headers['content-type'] ?? ''))
-      asked.json = JSON.parse(asked.body);
+      asked.json = jsonOrNothing(asked.body);
     const made = { ...asked };
 
     asked.body = undefined;

@@ -212,33 +212,91 @@ test_no_encryption (void)
 /* ── Who answers ────────────────────────────────────────────────────────── */
 
 static JsonObject *
-list_first (Fake *fake, const char *key)
+list_at (Fake *fake, const char *base_url, const char *key, const char *setting, const char *value)
 {
-  g_autoptr (DerushConfig) config = fake_config (fake, "OPENAI_API_KEY", key, "OPENAI_BASE_URL", fake->base_url, NULL);
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_API_KEY", key, "OPENAI_BASE_URL", base_url, setting, value, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (DerushModels) models = derush_models_new (config, &error);
   g_autoptr (JsonObject) list = derush_models_list (models, NULL, &error);
   g_autofree char *text = derush_json_object_to_string (list);
 
   g_assert_no_error (error);
-  g_assert_null (strstr (text, key));
+  g_assert_true (!*key || !strstr (text, key));
+  g_test_message ("%s", text);
   return json_object_ref (json_array_get_object_element (derush_json_get_array (list, "providers"), 0));
+}
+
+static void
+assert_problem (JsonObject *provider, const char *word, gboolean there)
+{
+  JsonArray *problems = derush_json_get_array (provider, "problems");
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < json_array_get_length (problems); i++)
+    found |= strstr (json_array_get_string_element (problems, i), word) != NULL;
+  g_assert_true (found == there);
 }
 
 static void
 test_list (void)
 {
   g_autoptr (Fake) fake = fake_start ("openai.mjs", "--key", KEY, NULL);
-  g_autoptr (Fake) listless = fake_start ("openai.mjs", "--dialect", "whispercpp", NULL);
-  g_autoptr (JsonObject) good = list_first (fake, KEY), bad = list_first (fake, "sk-another-0123456789"),
-                         other = list_first (listless, KEY);
+  g_autoptr (JsonObject) good = list_at (fake, fake->base_url, KEY, "DERUSH_OPENAI_MODEL_CHAT", "fake-1");
 
   g_assert_true (derush_json_get_boolean (good, "answers", FALSE));
   g_assert_cmpuint (json_array_get_length (derush_json_get_array (good, "available")), ==, 1);
   g_assert_cmpuint (json_array_get_length (derush_json_get_array (good, "tasks")), ==, 5);
-  g_assert_false (derush_json_get_boolean (bad, "answers", TRUE));
-  g_assert_nonnull (strstr (derush_json_get_string (bad, "error", ""), "key"));
-  g_assert_true (derush_json_get_boolean (other, "answers", FALSE));
+  assert_problem (good, "whisper-1", TRUE);
+  assert_problem (good, "fake-1", FALSE);
+  assert_problem (good, "/audio/transcriptions", FALSE);
+  assert_problem (good, "DERUSH_PRICES", FALSE);
+}
+
+/* What is wrong is said in a way that can be mended. */
+static void
+test_list_of_troubles (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--key", KEY, NULL);
+  const struct {
+    char *url;
+    const char *key;
+    const char *faults;
+    const char *says;
+  } cases[] = {
+      {g_strdup (fake->base_url), "sk-another-0123456789", "[]", "refuses the key"},
+      {g_strdup (fake->base_url), "", "[]", "set OPENAI_API_KEY"},
+      {g_strconcat (fake->base_url, "/v2", NULL), KEY, "[]", "usually ends with /v1"},
+      {g_strdup ("http://127.0.0.1:9/v1"), KEY, "[]", "cannot be reached"},
+      {g_strdup (fake->base_url), KEY, "[{\"fault\":\"silent\",\"always\":true}]", "no whole answer within 3 s"},
+      {g_strdup (fake->base_url), KEY, "[{\"fault\":\"drip\",\"always\":true}]", "no whole answer within 3 s"},
+      {g_strdup (fake->base_url), KEY, "[{\"fault\":\"html\",\"always\":true}]", "web page"},
+      {g_strdup (fake->base_url), KEY, "[{\"fault\":\"status\",\"status\":503,\"always\":true}]", "status 503"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (JsonObject) provider = NULL;
+
+    fake_plan (fake, cases[i].faults);
+    provider = list_at (fake, cases[i].url, cases[i].key, "DERUSH_MODEL_CACHE_SIZE", "0");
+    g_assert_false (derush_json_get_boolean (provider, "answers", TRUE));
+    g_assert_nonnull (strstr (derush_json_get_string (provider, "error", ""), cases[i].says));
+    g_free (cases[i].url);
+  }
+}
+
+/* A server for one task answers; that the others will fail there is said. */
+static void
+test_list_of_parts (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--dialect", "whispercpp", NULL);
+  g_autoptr (JsonObject) provider = list_at (fake, fake->base_url, KEY, "DERUSH_MODEL_PROVIDERS_IMAGE", "local");
+
+  g_assert_true (derush_json_get_boolean (provider, "answers", FALSE));
+  g_assert_false (json_object_has_member (provider, "available"));
+  assert_problem (provider, "transcribe", FALSE);
+  assert_problem (provider, "DERUSH_MODEL_PROVIDERS_SPEAK", TRUE);
+  assert_problem (provider, "image", FALSE);
 }
 
 /* ── Settings ───────────────────────────────────────────────────────────── */
@@ -321,6 +379,8 @@ main (int argc, char **argv)
   g_test_add_func ("/models/worker/a-proxy-can-be-used", test_proxy);
   g_test_add_func ("/models/worker/keys-are-not-sent-without-encryption", test_no_encryption);
   g_test_add_func ("/models/worker/providers-are-listed-with-what-they-answer", test_list);
+  g_test_add_func ("/models/worker/a-list-says-what-is-wrong-and-what-to-do", test_list_of_troubles);
+  g_test_add_func ("/models/worker/a-list-says-what-a-server-does-not-do", test_list_of_parts);
   g_test_add_func ("/models/worker/addresses-and-keys-are-read-as-people-write-them", test_settings);
   g_test_add_func ("/models/worker/one-connection-serves-several-calls", test_connections);
   return g_test_run ();
