@@ -4,6 +4,7 @@
 /* The formats that are lines of text: edit decision lists (CMX 3600) and WebVTT. */
 
 #include "cli/export-private.h"
+#include "subtitles/subtitles.h"
 
 #include <math.h>
 #include <string.h>
@@ -89,20 +90,11 @@ compare_starts (gconstpointer a, gconstpointer b)
   return (*first)->start < (*second)->start ? -1 : (*first)->start > (*second)->start;
 }
 
-static void
-append_time (GString *text, double seconds)
-{
-  gint64 milliseconds = llround (seconds * 1000);
-
-  g_string_append_printf (text, "%02d:%02d:%02d.%03d", (int)(milliseconds / 3600000), (int)(milliseconds / 60000 % 60),
-                          (int)(milliseconds / 1000 % 60), (int)(milliseconds % 1000));
-}
-
 char *
 derush_export_to_vtt (const DerushExport *self)
 {
+  g_autoptr (DerushSubtitles) subtitles = derush_subtitles_new (DERUSH_SUBTITLES_TEXT);
   g_autoptr (GPtrArray) cues = g_ptr_array_new ();
-  GString *text = g_string_new ("WEBVTT\n");
 
   g_ptr_array_extend (cues, self->clips, NULL, NULL);
   g_ptr_array_extend (cues, self->markers, NULL, NULL);
@@ -110,15 +102,9 @@ derush_export_to_vtt (const DerushExport *self)
   for (guint i = 0; i < cues->len; i++) {
     const DerushExportRange *cue = cues->pdata[i];
     g_autofree char *name = one_line (cue->name), *comment = cue->comment ? one_line (cue->comment) : NULL;
-    g_autofree char *payload = g_strconcat (name, comment ? ": " : NULL, comment, NULL);
-    g_autofree char *escaped = g_markup_escape_text (payload, -1);
+    g_autofree char *text = g_strconcat (name, comment ? ": " : NULL, comment, NULL);
 
-    g_string_append_printf (text, "\n%u\n", i + 1);
-    append_time (text, cue->start);
-    g_string_append (text, " --> ");
-    /* A cue must end after it begins. */
-    append_time (text, MAX (cue->end, cue->start + 0.001));
-    g_string_append_printf (text, "\n%s\n", escaped);
+    derush_subtitles_add (subtitles, cue->start, cue->end, text);
   }
-  return g_string_free (text, FALSE);
+  return derush_subtitles_write (subtitles, DERUSH_SUBTITLES_VTT);
 }

@@ -129,6 +129,8 @@ read_cue (Checker *checker, JsonNode *node, const char *pointer, JsonArray *cues
   json_object_set_double_member (cue, "start", start);
   json_object_set_double_member (cue, "end", end);
   json_object_set_string_member (cue, "text", text);
+  if (derush_json_get_string (item, "speaker", NULL))
+    copy_member (item, "speaker", cue, NULL);
   json_array_add_object_element (cues, cue);
 }
 

@@ -4,6 +4,7 @@
 /* The endpoints: requests in OpenAI's shapes to what the engines take, and their answers back. */
 
 #include "server-private.h"
+#include "subtitles/subtitles.h"
 
 #include <string.h>
 #include <glib/gi18n-lib.h>
@@ -145,6 +146,20 @@ shape_segments (JsonArray *segments)
 }
 
 static void
+answer_subtitles (LocalCall *call, const char *type, JsonArray *segments, DerushSubtitleFormat format)
+{
+  g_autoptr (DerushSubtitles) subtitles = derush_subtitles_new (DERUSH_SUBTITLES_TEXT);
+
+  for (guint i = 0; i < json_array_get_length (segments); i++) {
+    JsonObject *segment = json_array_get_object_element (segments, i);
+
+    derush_subtitles_add (subtitles, derush_json_get_number (segment, "start", 0),
+                          derush_json_get_number (segment, "end", 0), derush_json_get_string (segment, "text", ""));
+  }
+  answer_text (call, type, derush_subtitles_write (subtitles, format));
+}
+
+static void
 answer_transcription (LocalCall *call, JsonObject *result, GBytes *output)
 {
   const char *format = derush_json_get_string (call->request, "response_format", "json");
@@ -159,11 +174,11 @@ answer_transcription (LocalCall *call, JsonObject *result, GBytes *output)
     return;
   }
   if (strcmp (format, "srt") == 0) {
-    answer_text (call, "application/x-subrip; charset=utf-8", local_captions_to_srt (segments));
+    answer_subtitles (call, "application/x-subrip; charset=utf-8", segments, DERUSH_SUBTITLES_SRT);
     return;
   }
   if (strcmp (format, "vtt") == 0) {
-    answer_text (call, "text/vtt; charset=utf-8", local_captions_to_vtt (segments));
+    answer_subtitles (call, "text/vtt; charset=utf-8", segments, DERUSH_SUBTITLES_VTT);
     return;
   }
   answer = json_object_new ();

@@ -51,11 +51,6 @@ char *local_language_guess_among (const char *text, GPtrArray *codes, gboolean *
 GHashTable *local_language_load_words (const char *folder, const char *code);
 const char *local_language_get_english_name (const char *code);
 
-/* ── Captions ───────────────────────────────────────────────────────────── */
-
-char *local_captions_to_srt (JsonArray *segments);
-char *local_captions_to_vtt (JsonArray *segments);
-
 /* ── Forms ──────────────────────────────────────────────────────────────── */
 
 typedef struct {

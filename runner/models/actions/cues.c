@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
-/* Subtitles of words: cues that can be read in their time, and the files of them. */
+/* Subtitles of words: cues that can be read in their time. */
 
 #include "models/actions/speech-private.h"
 
@@ -11,14 +11,6 @@
 /* As broadcasters have it: two lines of 42 characters, 17 characters a second, 7 s at most, two frames in between. */
 const DerushCueLayout derush_cue_layout_default = {
     .line_length = 42, .lines = 2, .speed = 17, .longest = 7, .shortest = 1, .pause = 0.7, .gap = 0.08};
-
-static void
-cue_free (DerushCue *cue)
-{
-  g_free (cue->text);
-  g_free (cue->speaker);
-  g_free (cue);
-}
 
 static const DerushWord *
 word_at (GPtrArray *words, guint i)
@@ -177,7 +169,7 @@ static void
 extend (GPtrArray *cues, const DerushCueLayout *layout)
 {
   for (guint i = 0; i < cues->len; i++) {
-    DerushCue *cue = cues->pdata[i], *next = i + 1 < cues->len ? cues->pdata[i + 1] : NULL;
+    DerushSubtitle *cue = cues->pdata[i], *next = i + 1 < cues->len ? cues->pdata[i + 1] : NULL;
     double wanted = MAX (layout->shortest, count_characters (cue->text) / layout->speed);
 
     cue->end = MAX (cue->end, cue->start + MIN (wanted, layout->longest));
@@ -186,150 +178,20 @@ extend (GPtrArray *cues, const DerushCueLayout *layout)
   }
 }
 
-GPtrArray *
+DerushSubtitles *
 derush_cues_new (GPtrArray *words, const DerushCueLayout *layout)
 {
-  GPtrArray *cues = g_ptr_array_new_with_free_func ((GDestroyNotify)cue_free);
+  DerushSubtitles *subtitles = derush_subtitles_new (DERUSH_SUBTITLES_TEXT);
 
   for (guint first = 0; first < words->len;) {
     guint end = best_end (words, first, last_possible (words, first, layout));
-    DerushCue *cue = g_new0 (DerushCue, 1);
+    g_autofree char *text = break_lines (words, first, end, layout);
+    DerushSubtitle *cue =
+        derush_subtitles_add (subtitles, word_at (words, first)->start, word_at (words, end - 1)->end, text);
 
-    cue->start = word_at (words, first)->start;
-    cue->end = word_at (words, end - 1)->end;
-    cue->text = break_lines (words, first, end, layout);
     cue->speaker = g_strdup (word_at (words, first)->speaker);
-    g_ptr_array_add (cues, cue);
     first = end;
   }
-  extend (cues, layout);
-  return cues;
-}
-
-/* ── Files ──────────────────────────────────────────────────────────────── */
-
-static void
-append_time (GString *text, double seconds, char separator)
-{
-  gint64 ms = (gint64)llround (MAX (0, seconds) * 1000);
-
-  g_string_append_printf (text, "%02d:%02d:%02d%c%03d", (int)(ms / 3600000), (int)(ms / 60000 % 60),
-                          (int)(ms / 1000 % 60), separator, (int)(ms % 1000));
-}
-
-char *
-derush_cues_to_srt (GPtrArray *cues)
-{
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < cues->len; i++) {
-    const DerushCue *cue = cues->pdata[i];
-
-    g_string_append_printf (text, "%u\n", i + 1);
-    append_time (text, cue->start, ',');
-    g_string_append (text, " --> ");
-    append_time (text, cue->end, ',');
-    g_string_append_printf (text, "\n%s\n\n", cue->text);
-  }
-  return g_string_free (text, FALSE);
-}
-
-/* `&`, `<` and `>` would be taken for markup. */
-static void
-append_escaped (GString *text, const char *plain)
-{
-  for (const char *p = plain; *p; p++) {
-    if (*p == '&')
-      g_string_append (text, "&amp;");
-    else if (*p == '<')
-      g_string_append (text, "&lt;");
-    else if (*p == '>')
-      g_string_append (text, "&gt;");
-    else
-      g_string_append_c (text, *p);
-  }
-}
-
-char *
-derush_cues_to_vtt (GPtrArray *cues, const char *language)
-{
-  GString *text = g_string_new ("WEBVTT\n");
-
-  if (language && *language)
-    g_string_append_printf (text, "Language: %s\n", language);
-  for (guint i = 0; i < cues->len; i++) {
-    const DerushCue *cue = cues->pdata[i];
-
-    g_string_append_c (text, '\n');
-    append_time (text, cue->start, '.');
-    g_string_append (text, " --> ");
-    append_time (text, cue->end, '.');
-    g_string_append_c (text, '\n');
-    if (cue->speaker) {
-      g_string_append (text, "<v ");
-      append_escaped (text, cue->speaker);
-      g_string_append_c (text, '>');
-    }
-    append_escaped (text, cue->text);
-    g_string_append_c (text, '\n');
-  }
-  return g_string_free (text, FALSE);
-}
-
-static void
-append_ass_time (GString *text, double seconds)
-{
-  gint64 hundredths = (gint64)llround (MAX (0, seconds) * 100);
-
-  g_string_append_printf (text, "%d:%02d:%02d.%02d", (int)(hundredths / 360000), (int)(hundredths / 6000 % 60),
-                          (int)(hundredths / 100 % 60), (int)(hundredths % 100));
-}
-
-/* Braces begin commands. */
-static void
-append_ass_text (GString *text, const char *plain)
-{
-  for (const char *p = plain; *p; p++) {
-    if (*p == '\n')
-      g_string_append (text, "\\N");
-    else if (*p == '{')
-      g_string_append_c (text, '(');
-    else if (*p == '}')
-      g_string_append_c (text, ')');
-    else if (*p == '\\')
-      g_string_append_c (text, '/');
-    else
-      g_string_append_c (text, *p);
-  }
-}
-
-char *
-derush_cues_to_ass (GPtrArray *cues, const char *title)
-{
-  GString *text = g_string_new ("[Script Info]\nScriptType: v4.00+\nTitle: ");
-
-  append_ass_text (text, title);
-  g_string_append (text,
-                   "\nWrapStyle: 0\nScaledBorderAndShadow: yes\nPlayResX: 1280\nPlayResY: 720\n\n"
-                   "[V4+ Styles]\n"
-                   "Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, "
-                   "Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, "
-                   "Alignment, MarginL, MarginR, MarginV, Encoding\n"
-                   "Style: Default,Sans,42,&H00FFFFFF,&H000000FF,&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,2,1,2,60,"
-                   "60,40,1\n\n"
-                   "[Events]\n"
-                   "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n");
-  for (guint i = 0; i < cues->len; i++) {
-    const DerushCue *cue = cues->pdata[i];
-    g_autofree char *name = g_strdelimit (g_strdup (cue->speaker ? cue->speaker : ""), ",\r\n", ' ');
-
-    g_string_append (text, "Dialogue: 0,");
-    append_ass_time (text, cue->start);
-    g_string_append_c (text, ',');
-    append_ass_time (text, cue->end);
-    g_string_append_printf (text, ",Default,%s,0,0,0,,", name);
-    append_ass_text (text, cue->text);
-    g_string_append_c (text, '\n');
-  }
-  return g_string_free (text, FALSE);
+  extend (subtitles->cues, layout);
+  return subtitles;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/core.h"
+#include "subtitles/subtitles.h"
 
 G_BEGIN_DECLS
 
@@ -116,17 +117,8 @@ typedef struct {
 
 extern const DerushCueLayout derush_cue_layout_default;
 
-typedef struct {
-  double start, end;
-  char *text; /* lines end with \n */
-  char *speaker;
-} DerushCue;
-
-/* (element-type DerushCue) */
-GPtrArray *derush_cues_new (GPtrArray *words, const DerushCueLayout *layout);
-char *derush_cues_to_srt (GPtrArray *cues);
-char *derush_cues_to_vtt (GPtrArray *cues, const char *language);
-char *derush_cues_to_ass (GPtrArray *cues, const char *title);
+/* Plain texts, with the speakers of the words. */
+DerushSubtitles *derush_cues_new (GPtrArray *words, const DerushCueLayout *layout);
 
 /* ── Sounds ─────────────────────────────────────────────────────────────── */
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "models/action-private.h"
+#include "subtitles/subtitles.h"
 
 G_BEGIN_DECLS
 
@@ -36,7 +37,8 @@ JsonObject *derush_text_transcript_shorten (JsonObject *transcript, gsize length
 /**
  * DerushTextTally:
  *
- * What several answers cost together, and who gave them; @last_engine gave the last one. Zeroed before the first.
+ * What several answers cost together, and who gave them, each once; @last_engine gave the last one. Zeroed before the
+ * first.
  */
 typedef struct {
   char *provider, *engine, *reason, *last_engine;
@@ -56,65 +58,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DerushTextTally, derush_text_tally_clear)
 
 /* How models are asked; in tests, somebody else. */
 typedef JsonObject *(*DerushTextAsk) (const char *task, JsonObject *request, gpointer user_data, GError **error);
-
-/* ── Subtitles ──────────────────────────────────────────────────────────── */
-
-typedef enum {
-  DERUSH_SUBTITLES_TEXT,
-  DERUSH_SUBTITLES_SRT,
-  DERUSH_SUBTITLES_VTT,
-  DERUSH_SUBTITLES_ASS,
-} DerushSubtitleFormat;
-
-/**
- * DerushSubtitle:
- * @start: in seconds
- * @end: in seconds
- * @text: its lines, separated by \n
- * @before: (nullable): what the file has before the text, as it is
- */
-typedef struct {
-  double start, end;
-  char *text;
-  char *before;
-} DerushSubtitle;
-
-/**
- * DerushSubtitles:
- * @format: of the file
- * @cues: (element-type DerushSubtitle): in the order of the file
- * @after: (nullable): what the file has behind the last one; without a file NULL
- */
-typedef struct {
-  DerushSubtitleFormat format;
-  GPtrArray *cues;
-  char *after;
-} DerushSubtitles;
-
-DerushSubtitles *derush_subtitles_new (DerushSubtitleFormat format);
-DerushSubtitles *derush_subtitles_copy (const DerushSubtitles *subtitles);
-void derush_subtitles_free (DerushSubtitles *subtitles);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushSubtitles, derush_subtitles_free)
-
-DerushSubtitle *derush_subtitles_add (DerushSubtitles *subtitles, double start, double end, const char *text);
-
-/* The format is found out. The error is bad-input, and names the line. */
-DerushSubtitles *derush_subtitles_parse (const char *text, gsize length, GError **error);
-
-/* In its own format a file is as it was but for the texts. */
-char *derush_subtitles_write (const DerushSubtitles *subtitles, DerushSubtitleFormat format);
-
-/* The texts alone, a line each. */
-char *derush_subtitles_to_text (const DerushSubtitles *subtitles);
-
-gboolean derush_subtitle_format_from_string (const char *name, DerushSubtitleFormat *format);
-const char *derush_subtitle_format_to_string (DerushSubtitleFormat format);
-
-/* What is seen of a line: without tags. */
-guint derush_subtitle_line_length (const char *line);
-
-/* @text in @lines lines, or more where one would be longer than @length characters. */
-char *derush_subtitle_wrap (const char *text, guint lines, guint length);
 
 /* ── Translation ────────────────────────────────────────────────────────── */
 

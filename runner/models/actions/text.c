@@ -265,6 +265,20 @@ add_usage (DerushTextTally *tally, JsonObject *usage)
   }
 }
 
+/* `one, other` */
+static void
+note_name (char **names, const char *name)
+{
+  g_auto (GStrv) known = *names ? g_strsplit (*names, ", ", -1) : NULL;
+  char *all;
+
+  if (*name == '\0' || (known && g_strv_contains ((const char *const *)known, name)))
+    return;
+  all = *names ? g_strconcat (*names, ", ", name, NULL) : g_strdup (name);
+  g_free (*names);
+  *names = all;
+}
+
 void
 derush_text_tally_add (DerushTextTally *tally, JsonObject *answer)
 {
@@ -272,13 +286,11 @@ derush_text_tally_add (DerushTextTally *tally, JsonObject *answer)
   gboolean priced = cost && !JSON_NODE_HOLDS_NULL (cost),
            degraded = derush_json_get_boolean (answer, "degraded", FALSE);
 
+  note_name (&tally->provider, derush_json_get_string (answer, "provider", ""));
+  note_name (&tally->engine, derush_json_get_string (answer, "engine", ""));
   /* An answer that somebody else had to give says more than those that went well. */
   if (tally->n_answers == 0 || (degraded && !tally->degraded)) {
-    g_free (tally->provider);
-    g_free (tally->engine);
     g_free (tally->reason);
-    tally->provider = g_strdup (derush_json_get_string (answer, "provider", ""));
-    tally->engine = g_strdup (derush_json_get_string (answer, "engine", ""));
     tally->reason = g_strdup (derush_json_get_string (answer, "reason", NULL));
   }
   g_free (tally->last_engine);

@@ -8,6 +8,7 @@
 
 #include "models/action-private.h"
 #include "models/actions/speech-private.h"
+#include "models/actions/text-private.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,15 +30,7 @@ typedef struct {
   char *wav;
   GPtrArray *words;
   GHashTable *languages; /* code → seconds, as a double */
-  GPtrArray *engines;
-  GPtrArray *providers;
-  JsonObject *usage;
-  gboolean degraded;
-  char *reason;
-  gboolean has_cost;
-  double cost;
-  gboolean cached;
-  guint parts;
+  DerushTextTally tally;
 } Transcription;
 
 static void
@@ -46,10 +39,7 @@ transcription_clear (Transcription *self)
   g_clear_pointer (&self->speech, derush_speech_free);
   g_clear_pointer (&self->words, g_ptr_array_unref);
   g_clear_pointer (&self->languages, g_hash_table_unref);
-  g_clear_pointer (&self->engines, g_ptr_array_unref);
-  g_clear_pointer (&self->providers, g_ptr_array_unref);
-  g_clear_pointer (&self->usage, json_object_unref);
-  g_free (self->reason);
+  derush_text_tally_clear (&self->tally);
   g_free (self->wav);
 }
 
@@ -57,56 +47,17 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Transcription, transcription_clear)
 
 /* ── Asking ─────────────────────────────────────────────────────────────── */
 
+/* How long each language is spoken. */
 static void
-note_text (GPtrArray *list, const char *text)
+note_language (Transcription *self, const char *language, const DerushPart *part)
 {
-  if (*text && !g_ptr_array_find_with_equal_func (list, text, g_str_equal, NULL))
-    g_ptr_array_add (list, g_strdup (text));
-}
+  double *seconds = g_hash_table_lookup (self->languages, language);
 
-static void
-add_usage (Transcription *self, JsonObject *usage)
-{
-  JsonObjectIter iter;
-  const char *name;
-  JsonNode *node;
-
-  if (!usage)
-    return;
-  json_object_iter_init_ordered (&iter, usage);
-  while (json_object_iter_next_ordered (&iter, &name, &node))
-    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) != G_TYPE_STRING)
-      json_object_set_double_member (self->usage, name,
-                                     derush_json_get_number (self->usage, name, 0) + json_node_get_double (node));
-}
-
-/* Who answered, in what language, for how much. */
-static void
-take_answer (Transcription *self, JsonObject *answer, const DerushPart *part, gboolean said_something)
-{
-  const char *language = derush_json_get_string (answer, "language", "");
-  JsonNode *cost = json_object_get_member (answer, "cost");
-
-  note_text (self->engines, derush_json_get_string (answer, "engine", ""));
-  note_text (self->providers, derush_json_get_string (answer, "provider", ""));
-  self->degraded |= derush_json_get_boolean (answer, "degraded", FALSE);
-  if (!self->reason)
-    self->reason = g_strdup (derush_json_get_string (answer, "reason", NULL));
-  if (cost && JSON_NODE_HOLDS_VALUE (cost)) {
-    self->has_cost = TRUE;
-    self->cost += json_node_get_double (cost);
+  if (!seconds) {
+    seconds = g_new0 (double, 1);
+    g_hash_table_insert (self->languages, g_strdup (language), seconds);
   }
-  self->cached &= derush_json_get_boolean (answer, "cached", FALSE);
-  add_usage (self, derush_json_get_object (answer, "usage"));
-  if (*language && said_something) {
-    double *seconds = g_hash_table_lookup (self->languages, language);
-
-    if (!seconds) {
-      seconds = g_new0 (double, 1);
-      g_hash_table_insert (self->languages, g_strdup (language), seconds);
-    }
-    *seconds += part->end - part->start;
-  }
+  *seconds += part->end - part->start;
 }
 
 static JsonObject *
@@ -128,9 +79,10 @@ request_of (Transcription *self, const char *file)
 static gboolean
 transcribe_part (Transcription *self, const DerushPart *part, GError **error)
 {
-  g_autofree char *name = g_strdup_printf ("speech-part-%04u.wav", self->parts + 1);
+  g_autofree char *name = g_strdup_printf ("speech-part-%04u.wav", self->tally.n_answers + 1);
   g_autofree char *path = g_build_filename (self->job->directory, name, NULL);
   g_autoptr (JsonObject) request = request_of (self, path), answer = NULL;
+  const char *language;
   GPtrArray *words;
 
   if (!derush_wav_copy (self->wav, path, part->start, part->end, error))
@@ -140,10 +92,12 @@ transcribe_part (Transcription *self, const DerushPart *part, GError **error)
   g_unlink (path);
   if (!answer)
     return FALSE;
+  derush_text_tally_add (&self->tally, answer);
+  language = derush_json_get_string (answer, "language", "");
   words = derush_words_read (answer, self->speech, part);
-  take_answer (self, answer, part, words->len > 0);
+  if (*language && words->len > 0)
+    note_language (self, language, part);
   derush_words_join (self->words, words, part->start, part->overlap);
-  self->parts++;
   return TRUE;
 }
 
@@ -204,16 +158,6 @@ warn_of_guesses (Transcription *self)
   derush_step_request_warn (self->job->request, message);
 }
 
-static void
-set_list (JsonObject *object, const char *name, GPtrArray *texts)
-{
-  g_autoptr (GString) joined = g_string_new (NULL);
-
-  for (guint i = 0; i < texts->len; i++)
-    g_string_append_printf (joined, "%s%s", i > 0 ? ", " : "", (char *)texts->pdata[i]);
-  json_object_set_string_member (object, name, joined->str);
-}
-
 static JsonArray *
 list_speakers (GPtrArray *words)
 {
@@ -238,25 +182,6 @@ knows_speakers (GPtrArray *words)
   return FALSE;
 }
 
-static JsonArray *
-list_cues (GPtrArray *cues)
-{
-  JsonArray *list = json_array_new ();
-
-  for (guint i = 0; i < cues->len; i++) {
-    const DerushCue *cue = cues->pdata[i];
-    JsonObject *item = json_object_new ();
-
-    json_object_set_double_member (item, "start", round (cue->start * 1000) / 1000);
-    json_object_set_double_member (item, "end", round (cue->end * 1000) / 1000);
-    json_object_set_string_member (item, "text", cue->text);
-    if (cue->speaker)
-      json_object_set_string_member (item, "speaker", cue->speaker);
-    json_array_add_object_element (list, item);
-  }
-  return list;
-}
-
 /* What the result and the JSON file have in common. */
 static JsonObject *
 describe (Transcription *self, gboolean with_words)
@@ -268,8 +193,8 @@ describe (Transcription *self, gboolean with_words)
   json_object_set_string_member (object, "text", text);
   json_object_set_string_member (object, "language", main_language (self));
   json_object_set_double_member (object, "duration", round (self->speech->duration * 1000) / 1000);
-  set_list (object, "engine", self->engines);
-  set_list (object, "provider", self->providers);
+  json_object_set_string_member (object, "engine", self->tally.engine ? self->tally.engine : "");
+  json_object_set_string_member (object, "provider", self->tally.provider ? self->tally.provider : "");
   json_object_set_double_member (object, "confidence", confidence < 0 ? 0 : round (confidence * 10000) / 10000);
   json_object_set_array_member (object, "speakers", list_speakers (self->words));
   json_object_set_array_member (object, "segments", derush_words_to_segments (self->words, with_words));
@@ -288,45 +213,41 @@ write_file (Transcription *self, JsonObject *files, const char *extension, const
 }
 
 static gboolean
-write_files (Transcription *self, GPtrArray *cues, JsonObject *files, GError **error)
+write_files (Transcription *self, DerushSubtitles *cues, JsonObject *files, GError **error)
 {
+  static const DerushSubtitleFormat formats[] = {DERUSH_SUBTITLES_SRT, DERUSH_SUBTITLES_VTT, DERUSH_SUBTITLES_ASS};
   g_autoptr (JsonObject) whole = describe (self, TRUE);
-  g_autofree char *json = NULL, *srt = derush_cues_to_srt (cues), *plain = derush_words_to_text (self->words);
-  g_autofree char *vtt = derush_cues_to_vtt (cues, main_language (self));
-  g_autofree char *ass =
-      derush_cues_to_ass (cues, derush_json_get_string (self->job->parameters, "name", "transcript"));
+  g_autofree char *json = NULL, *plain = derush_words_to_text (self->words);
   g_autofree char *text = g_strdup_printf ("%s%s", plain, *plain ? "\n" : "");
 
-  json_object_set_array_member (whole, "cues", list_cues (cues));
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    g_autofree char *written = derush_subtitles_write (cues, formats[i]);
+
+    if (!write_file (self, files, derush_subtitle_format_to_string (formats[i]), written, error))
+      return FALSE;
+  }
+  json_object_set_array_member (whole, "cues", derush_subtitles_to_json (cues));
   json = derush_json_object_to_string (whole);
-  return write_file (self, files, "srt", srt, error) && write_file (self, files, "vtt", vtt, error) &&
-         write_file (self, files, "json", json, error) && write_file (self, files, "ass", ass, error) &&
-         write_file (self, files, "txt", text, error);
+  return write_file (self, files, "json", json, error) && write_file (self, files, "txt", text, error);
 }
 
 static JsonObject *
 finish (Transcription *self, guint removed, GError **error)
 {
-  g_autoptr (GPtrArray) cues = derush_cues_new (self->words, &derush_cue_layout_default);
+  g_autoptr (DerushSubtitles) cues = derush_cues_new (self->words, &derush_cue_layout_default);
   g_autoptr (JsonObject) files = json_object_new ();
   JsonObject *result;
 
-  if (derush_json_get_string (self->job->parameters, "name", NULL) && !write_files (self, cues, files, error))
+  cues->language = g_strdup (main_language (self));
+  cues->title = g_strdup (derush_json_get_string (self->job->parameters, "name", NULL));
+  if (cues->title && !write_files (self, cues, files, error))
     return NULL;
   result = describe (self, self->words->len <= MOST_LISTED_WORDS);
-  json_object_set_array_member (result, "cues", list_cues (cues));
+  json_object_set_array_member (result, "cues", derush_subtitles_to_json (cues));
   json_object_set_object_member (result, "files", g_steal_pointer (&files));
-  json_object_set_boolean_member (result, "degraded", self->degraded);
-  if (self->reason)
-    json_object_set_string_member (result, "reason", self->reason);
-  json_object_set_object_member (result, "usage", json_object_ref (self->usage));
-  if (self->has_cost)
-    json_object_set_double_member (result, "cost", self->cost);
-  else
-    json_object_set_null_member (result, "cost");
-  json_object_set_boolean_member (result, "cached", self->cached && self->parts > 0);
-  json_object_set_int_member (result, "parts", self->parts);
+  json_object_set_int_member (result, "parts", self->tally.n_answers);
   json_object_set_int_member (result, "removedWords", removed);
+  derush_text_tally_sign (&self->tally, result);
   return result;
 }
 
@@ -357,7 +278,7 @@ JsonObject *
 derush_action_transcribe (DerushModelJob *job, GError **error)
 {
   JsonObject *sound = derush_json_get_object (job->results, "speech-audio");
-  g_auto (Transcription) self = {.job = job, .cached = TRUE};
+  g_auto (Transcription) self = {.job = job, .tally = {.started = g_get_monotonic_time ()}};
   guint removed;
 
   self.speech = read_speech (job, sound, error);
@@ -366,9 +287,6 @@ derush_action_transcribe (DerushModelJob *job, GError **error)
   self.wav = g_build_filename (job->directory, derush_json_get_string (sound, "file", "speech.wav"), NULL);
   self.words = derush_words_new ();
   self.languages = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  self.engines = g_ptr_array_new_with_free_func (g_free);
-  self.providers = g_ptr_array_new_with_free_func (g_free);
-  self.usage = json_object_new ();
   if (!transcribe_parts (&self, error))
     return NULL;
   removed = derush_words_filter (self.words, self.speech);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <glib/gi18n-lib.h>
 
-#define MAX_FILE (16 * 1024 * 1024)
+#define MAX_FILE (32 * 1024 * 1024)
 /* Of the original in the result: it is the caller's own. */
 #define MAX_ORIGINAL 20000
 
@@ -21,6 +21,7 @@ read_file (DerushModelJob *job, GError **error)
 {
   const DerushStepInput *source = derush_step_request_get_input (job->request, "source");
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  DerushSubtitles *subtitles;
   guint8 buffer[16384];
   gssize n = -1;
 
@@ -41,19 +42,24 @@ read_file (DerushModelJob *job, GError **error)
     return NULL;
   }
   g_byte_array_append (bytes, (const guint8 *)"", 1);
-  return derush_subtitles_parse ((const char *)bytes->data, bytes->len - 1, error);
+  subtitles = derush_subtitles_parse ((const char *)bytes->data, bytes->len - 1, error);
+  if (subtitles && subtitles->encoding)
+    derush_text_warn (job, _ ("The subtitles %s are not in UTF-8: they were read as %s"), source->display,
+                      subtitles->encoding);
+  return subtitles;
 }
 
 static DerushSubtitles *
 from_cues (JsonArray *cues)
 {
-  DerushSubtitles *subtitles = derush_subtitles_new (DERUSH_SUBTITLES_VTT);
+  DerushSubtitles *subtitles = derush_subtitles_new (DERUSH_SUBTITLES_JSON);
 
   for (guint i = 0; cues && i < json_array_get_length (cues); i++) {
     JsonObject *cue = json_array_get_object_element (cues, i);
 
     derush_subtitles_add (subtitles, derush_json_get_number (cue, "start", 0), derush_json_get_number (cue, "end", 0),
-                          derush_json_get_string (cue, "text", ""));
+                          derush_json_get_string (cue, "text", ""))
+        ->speaker = g_strdup (derush_json_get_string (cue, "speaker", NULL));
   }
   return subtitles;
 }
@@ -64,12 +70,10 @@ read_material (DerushModelJob *job, GError **error)
   JsonObject *parameters = job->parameters;
   const char *text = derush_json_get_string (parameters, "text", NULL);
   g_autoptr (JsonObject) transcript = NULL;
-  DerushSubtitles *subtitles;
+  JsonArray *cues;
 
-  if (text) {
-    subtitles = derush_subtitles_parse (text, strlen (text), error);
-    return subtitles;
-  }
+  if (text)
+    return derush_subtitles_parse (text, strlen (text), error);
   if (derush_json_get_array (parameters, "cues")) {
     if (json_array_get_length (derush_json_get_array (parameters, "cues")) == 0)
       derush_text_warn (job, "%s", _ ("There are no words, so there is nothing to translate"));
@@ -77,6 +81,10 @@ read_material (DerushModelJob *job, GError **error)
   }
   if (derush_json_get_boolean (parameters, "subtitles", FALSE))
     return read_file (job, error);
+  /* Its cues can be read in their time; segments may last half a minute. */
+  cues = derush_json_get_array (derush_json_get_object (job->results, "transcribe"), "cues");
+  if (cues && json_array_get_length (cues) > 0)
+    return from_cues (cues);
   transcript = derush_text_transcript (job);
   if (!transcript)
     derush_text_warn (job, "%s", _ ("Nothing is said in the film, so there is nothing to translate"));
@@ -145,6 +153,8 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
   gboolean found_out = !translation->source;
   double confidence = 1;
 
+  g_free (subtitles->language);
+  subtitles->language = g_strdup (target);
   translation->target = target;
   translation->n_texts = translation->intact = translation->kept = 0;
   if (same_language (translation->source, target)) {

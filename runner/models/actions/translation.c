@@ -526,6 +526,40 @@ longest_line (const DerushSubtitles *subtitles)
   return longest;
 }
 
+/* Of ASS: lines and curves are no words. */
+static gboolean
+is_drawing (const DerushSubtitles *subtitles, const DerushSubtitle *cue)
+{
+  return subtitles->format == DERUSH_SUBTITLES_ASS && g_regex_match_simple ("\\{[^{}]*\\\\p[1-9]", cue->text, 0, 0);
+}
+
+/* Entities would be asked for as if they were placeholders; what they stand for is a letter like any other. */
+static char *
+open_entities (const DerushSubtitles *subtitles, const char *text)
+{
+  static const char *const entities[][2] = {
+      {"&nbsp;", "\xC2\xA0"}, {"&quot;", "\""}, {"&#39;", "'"}, {"&apos;", "'"}, {"&amp;", "&"}};
+  g_autoptr (GString) opened = g_string_new (text);
+
+  for (guint i = 0; subtitles->format == DERUSH_SUBTITLES_VTT && i < G_N_ELEMENTS (entities); i++)
+    g_string_replace (opened, entities[i][0], entities[i][1], 0);
+  return g_strdup (opened->str);
+}
+
+static char *
+close_entities (const DerushSubtitles *subtitles, const char *text)
+{
+  g_autoptr (GRegex) bare = NULL, angle = NULL;
+  g_autofree char *closed = NULL;
+
+  if (subtitles->format != DERUSH_SUBTITLES_VTT)
+    return g_strdup (text);
+  bare = g_regex_new ("&(?!(?:lt|gt|lrm|rlm|#\\d+);)", 0, 0, NULL);
+  angle = g_regex_new ("<(?!/?[A-Za-z][^<>]*>|[\\d:.]+>)", 0, 0, NULL);
+  closed = g_regex_replace_literal (bare, text, -1, 0, "&amp;", 0, NULL);
+  return g_regex_replace_literal (angle, closed, -1, 0, "&lt;", 0, NULL);
+}
+
 gboolean
 derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *subtitles, guint length, GError **error)
 {
@@ -537,8 +571,11 @@ derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *sub
     length = longest_line (subtitles);
   for (guint i = 0; i < subtitles->cues->len; i++) {
     const DerushSubtitle *cue = subtitles->cues->pdata[i];
-    g_auto (GStrv) lines = g_strsplit (cue->text, "\n", -1);
+    g_autofree char *opened = open_entities (subtitles, cue->text);
+    g_auto (GStrv) lines = g_strsplit (opened, "\n", -1);
 
+    if (is_drawing (subtitles, cue))
+      continue;
     if (is_dialogue (lines))
       for (guint k = 0; lines[k]; k++)
         g_ptr_array_add (texts, g_strdup (lines[k]));
@@ -554,6 +591,8 @@ derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *sub
     guint n = g_strv_length (lines);
     g_autoptr (GString) text = g_string_new (NULL);
 
+    if (is_drawing (subtitles, cue))
+      continue;
     if (is_dialogue (lines)) {
       for (guint k = 0; k < n; k++) {
         g_autofree char *line = derush_subtitle_wrap (translated->pdata[next++], 1, length);
@@ -568,7 +607,7 @@ derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *sub
       g_string_append (text, wrapped);
     }
     g_free (cue->text);
-    cue->text = g_strdup (text->str);
+    cue->text = close_entities (subtitles, text->str);
   }
   return TRUE;
 }

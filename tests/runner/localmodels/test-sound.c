@@ -177,27 +177,6 @@ test_resample (void)
   g_assert_cmpfloat (error, <, 0.01);
 }
 
-static JsonArray *
-two_segments (void)
-{
-  JsonNode *node = derush_json_parse (
-      "[{\"start\":0.5,\"end\":1.2345,\"text\":\"One\"},{\"start\":3661.001,\"end\":3662,\"text\":\"Two\"}]", -1, NULL);
-  JsonArray *segments = json_array_ref (json_node_get_array (node));
-
-  json_node_unref (node);
-  return segments;
-}
-
-static void
-test_captions (void)
-{
-  g_autoptr (JsonArray) segments = two_segments ();
-  g_autofree char *srt = local_captions_to_srt (segments), *vtt = local_captions_to_vtt (segments);
-
-  g_assert_cmpstr (srt, ==, "1\n00:00:00,500 --> 00:00:01,235\nOne\n\n2\n01:01:01,001 --> 01:01:02,000\nTwo\n\n");
-  g_assert_cmpstr (vtt, ==, "WEBVTT\n\n00:00:00.500 --> 00:00:01.235\nOne\n\n01:01:01.001 --> 01:01:02.000\nTwo\n\n");
-}
-
 static void
 test_form (void)
 {
@@ -327,7 +306,6 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/wav/what-is-written-reads-the-same", test_wav);
   g_test_add_func ("/localmodels/wav/broken-headers-are-errors", test_broken_wav);
   g_test_add_func ("/localmodels/wav/a-tone-keeps-its-pitch-at-another-rate", test_resample);
-  g_test_add_func ("/localmodels/captions/times-have-milliseconds", test_captions);
   g_test_add_func ("/localmodels/form/fields-and-files-are-read-exactly", test_form);
   g_test_add_func ("/localmodels/form/what-is-cut-off-is-an-error", test_broken_forms);
   g_test_add_func ("/localmodels/language/texts-and-names-are-known", test_languages);

@@ -20,16 +20,6 @@ node_from (const char *text)
 
 /* ── Subtitles ──────────────────────────────────────────────────────────── */
 
-static const char srt[] = "1\n00:00:01,000 --> 00:00:02,500\nHola.\n\n2\n01:00:03,000 --> 01:00:04,000 X1:40\n<i>Una "
-                          "línea</i>\ny otra.\n";
-static const char vtt[] =
-    "WEBVTT - a title\nLanguage: es\n\nSTYLE\n::cue { color: lime }\n\nNOTE 00:01 --> is no cue\nnor is this --> line\n\n"
-    "intro\n00:01.000 --> 00:02.500 align:start\n<v Ana>Hola.\n\n00:00:03.000 --> 00:00:04.000\nAdiós.\n\nNOTE end\n";
-static const char ass[] =
-    "[Script Info]\nTitle: x\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, "
-    "MarginV, Effect, Text\nComment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,no, text\nDialogue: "
-    "0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\\i1}Hola, tú{\\i0}\\Ny yo\n";
-
 static DerushSubtitles *
 parse (const char *text)
 {
@@ -38,113 +28,6 @@ parse (const char *text)
 
   g_assert_no_error (error);
   return subtitles;
-}
-
-static const DerushSubtitle *
-cue (DerushSubtitles *subtitles, guint i)
-{
-  g_assert_cmpuint (i, <, subtitles->cues->len);
-  return subtitles->cues->pdata[i];
-}
-
-static void
-test_round_trip (void)
-{
-  static const struct {
-    const char *text;
-    DerushSubtitleFormat format;
-    guint n;
-  } files[] = {
-      {srt, DERUSH_SUBTITLES_SRT, 2}, {vtt, DERUSH_SUBTITLES_VTT, 2},
-      {ass, DERUSH_SUBTITLES_ASS, 1}, {"One.\n\nTwo.\n", DERUSH_SUBTITLES_TEXT, 4},
-      {"", DERUSH_SUBTITLES_TEXT, 0}, {"WEBVTT\n", DERUSH_SUBTITLES_VTT, 0},
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
-    g_autoptr (DerushSubtitles) subtitles = parse (files[i].text);
-    g_autofree char *again = derush_subtitles_write (subtitles, files[i].format);
-
-    g_assert_cmpint (subtitles->format, ==, files[i].format);
-    g_assert_cmpuint (subtitles->cues->len, ==, files[i].n);
-    g_assert_cmpstr (again, ==, files[i].text);
-  }
-}
-
-static void
-test_times (void)
-{
-  g_autoptr (DerushSubtitles) one = parse (srt), two = parse (vtt), three = parse (ass);
-
-  g_assert_cmpfloat_with_epsilon (cue (one, 0)->end, 2.5, 1e-9);
-  g_assert_cmpfloat_with_epsilon (cue (one, 1)->start, 3603, 1e-9);
-  g_assert_cmpstr (cue (one, 1)->text, ==, "<i>Una línea</i>\ny otra.");
-  g_assert_cmpfloat_with_epsilon (cue (two, 0)->start, 1, 1e-9);
-  g_assert_cmpstr (cue (two, 0)->text, ==, "<v Ana>Hola.");
-  g_assert_cmpfloat_with_epsilon (cue (three, 0)->end, 2.5, 1e-9);
-  g_assert_cmpstr (cue (three, 0)->text, ==, "{\\i1}Hola, tú{\\i0}\ny yo");
-}
-
-static void
-test_other_formats (void)
-{
-  g_autoptr (DerushSubtitles) styled = parse (ass), spoken = parse (vtt),
-                              windows = parse ("\xEF\xBB\xBF"
-                                               "1\r\n00:00:01,5 --> 00:00:02,000\r\nHi\r\n");
-  g_autofree char *as_srt = derush_subtitles_write (styled, DERUSH_SUBTITLES_SRT);
-  g_autofree char *as_vtt = derush_subtitles_write (windows, DERUSH_SUBTITLES_VTT);
-  g_autofree char *as_ass = derush_subtitles_write (spoken, DERUSH_SUBTITLES_ASS);
-  g_autofree char *as_text = derush_subtitles_to_text (styled);
-
-  g_assert_cmpstr (as_srt, ==, "1\n00:00:01,000 --> 00:00:02,500\nHola, tú\ny yo\n\n");
-  g_assert_cmpstr (as_vtt, ==, "WEBVTT\n\n00:00:01.500 --> 00:00:02.000\nHi\n\n");
-  g_assert_nonnull (strstr (as_ass, "Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,Adiós.\n"));
-  g_assert_cmpstr (as_text, ==, "Hola, tú y yo");
-}
-
-static void
-test_broken_files (void)
-{
-  static const struct {
-    const char *text, *says;
-  } files[] = {
-      {"1\n00:00:01,000 --> later\nHi\n", "Line 2"},
-      {"1\n00:00:05,000 --> 00:00:02,000\nHi\n", "Line 2"},
-      {"WEBVTT\n\n00:01.000 --> x\n", "Line 3"},
-      {"caf\xE9", "UTF-8"},
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
-    g_autoptr (GError) error = NULL;
-
-    g_assert_null (derush_subtitles_parse (files[i].text, strlen (files[i].text), &error));
-    g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT);
-    g_assert_nonnull (strstr (error->message, files[i].says));
-  }
-}
-
-static void
-test_lines (void)
-{
-  static const struct {
-    const char *text;
-    guint lines, length;
-    const char *wrapped;
-  } cases[] = {
-      {"one two three four", 1, 42, "one two three four"},
-      {"one two three four", 2, 42, "one two\nthree four"},
-      {"one two three four", 1, 10, "one two\nthree four"},
-      {"one", 2, 42, "one"},
-      {"<i>one two</i> three", 2, 9, "<i>one two</i>\nthree"},
-      {"<font color=\"red\">one</font> two", 1, 7, "<font color=\"red\">one</font> two"},
-      {"月が青い夜に犬が眠る", 1, 6, "月が青い夜に\n犬が眠る"},
-      {"", 2, 42, ""},
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autofree char *wrapped = derush_subtitle_wrap (cases[i].text, cases[i].lines, cases[i].length);
-
-    g_assert_cmpstr (wrapped, ==, cases[i].wrapped);
-  }
 }
 
 /* ── Translation ────────────────────────────────────────────────────────── */
@@ -602,11 +485,6 @@ int
 main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/models/texts/a-file-of-subtitles-is-written-as-it-was-read", test_round_trip);
-  g_test_add_func ("/models/texts/times-of-every-format-are-read", test_times);
-  g_test_add_func ("/models/texts/one-format-becomes-another", test_other_formats);
-  g_test_add_func ("/models/texts/a-broken-file-is-refused-by-its-line", test_broken_files);
-  g_test_add_func ("/models/texts/lines-are-even-and-not-too-long", test_lines);
   g_test_add_func ("/models/texts/placeholders-survive-a-translator-that-loses-them", test_placeholders);
   g_test_add_func ("/models/texts/tags-around-a-text-are-not-sent", test_edges_are_not_sent);
   g_test_add_func ("/models/texts/terms-of-the-glossary-are-always-used", test_glossary);

@@ -596,11 +596,12 @@ test_cues (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GPtrArray) words = words_from (cases[i].words);
-    g_autoptr (GPtrArray) cues = derush_cues_new (words, &derush_cue_layout_default);
+    g_autoptr (DerushSubtitles) subtitles = derush_cues_new (words, &derush_cue_layout_default);
+    GPtrArray *cues = subtitles->cues;
     g_autoptr (GString) text = g_string_new (NULL);
 
     for (guint k = 0; k < cues->len; k++) {
-      const DerushCue *cue = cues->pdata[k];
+      const DerushSubtitle *cue = cues->pdata[k];
       g_autofree char *lines = g_strdelimit (g_strdup (cue->text), "\n", '/');
 
       g_string_append_printf (text, "%s%.1f-%.1f %s", k > 0 ? "|" : "", cue->start, cue->end, lines);
@@ -614,7 +615,9 @@ static void
 test_cue_limits (void)
 {
   const DerushCueLayout *layout = &derush_cue_layout_default;
-  g_autoptr (GPtrArray) words = derush_words_new (), cues = NULL;
+  g_autoptr (GPtrArray) words = derush_words_new ();
+  g_autoptr (DerushSubtitles) subtitles = NULL;
+  GPtrArray *cues;
   double time = 0;
 
   for (guint i = 0; i < 2000; i++) {
@@ -624,9 +627,10 @@ test_cue_limits (void)
     g_ptr_array_add (words, derush_word_new (time, time + 0.25, marked));
     time += 0.3 + (i % 37 == 0 ? 2 : 0);
   }
-  cues = derush_cues_new (words, layout);
+  subtitles = derush_cues_new (words, layout);
+  cues = subtitles->cues;
   for (guint i = 0; i < cues->len; i++) {
-    const DerushCue *cue = cues->pdata[i];
+    const DerushSubtitle *cue = cues->pdata[i];
     g_auto (GStrv) lines = g_strsplit (cue->text, "\n", -1);
 
     g_assert_cmpuint (g_strv_length (lines), <=, layout->lines);
@@ -635,7 +639,7 @@ test_cue_limits (void)
     g_assert_cmpfloat (cue->end - cue->start, <=, layout->longest + 1e-9);
     g_assert_cmpfloat (cue->end, >, cue->start);
     if (i + 1 < cues->len)
-      g_assert_cmpfloat (cue->end, <=, ((DerushCue *)cues->pdata[i + 1])->start);
+      g_assert_cmpfloat (cue->end, <=, ((DerushSubtitle *)cues->pdata[i + 1])->start);
   }
 }
 
