@@ -65,7 +65,6 @@ typedef struct {
   Track mix, other; /* the latter without a file where there is no choice */
   DerushSpeechMix channels;
   GstCaps *caps; /* that @channels are of; %NULL before the first sample */
-  double start;  /* of the film, in stream time */
   gboolean own_clock;
   int error;
 } Speech;
@@ -190,7 +189,7 @@ write_buffer (Speech *self, GstBuffer *buffer, const GstSegment *segment)
     return;
   n = map.size / size;
   if (GST_CLOCK_TIME_IS_VALID (time)) {
-    place = llround (((double)time / GST_SECOND - self->start) * RATE) - (gint64)count (self);
+    place = llround ((double)time / GST_SECOND * RATE) - (gint64)count (self);
     if (place > LEAST_HOLE)
       write_silence (self, (guint64)place);
     else if (place < -LEAST_HOLE && (!self->own_clock || count (self) == 0))
@@ -423,7 +422,6 @@ derush_action_speech_audio (DerushMediaJob *job, GError **error)
     return result;
   }
   self.job = job;
-  self.start = info->start;
   self.own_clock = info->video_id == NULL;
   if (!track_open (&self.mix, job, WAV_NAME, error) || !listen (job, info, &self, error))
     return NULL;
