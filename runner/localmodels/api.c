@@ -107,9 +107,35 @@ get_models (LocalCall *call, GBytes *body)
 }
 
 static void
+get_model (LocalCall *call, GBytes *body)
+{
+  const char *path = g_uri_get_path (soup_server_message_get_uri (call->message)), *id = strrchr (path, '/') + 1;
+  g_autoptr (JsonArray) list = derush_local_list_models ();
+  g_autofree char *message = NULL;
+
+  for (guint i = 0; i < json_array_get_length (list); i++) {
+    JsonObject *model = json_array_get_object_element (list, i);
+
+    if (strcmp (derush_json_get_string (model, "id", ""), id) == 0) {
+      local_call_answer_json (call, json_object_ref (model));
+      return;
+    }
+  }
+  message = g_strdup_printf (_ ("There is no model “%s” on this machine"), id);
+  local_call_refuse (call, SOUP_STATUS_NOT_FOUND, "model_not_found", "model", message);
+}
+
+static void
 get_voices (LocalCall *call, GBytes *body)
 {
   answer_list (call, "voices", derush_local_list_voices ());
+}
+
+/* Of a form, whose values are texts. */
+static gboolean
+is_true (JsonObject *values, const char *name)
+{
+  return g_ascii_strcasecmp (derush_json_get_string (values, name, "false"), "true") == 0;
 }
 
 /* ── Transcriptions ─────────────────────────────────────────────────────── */
@@ -181,10 +207,15 @@ answer_transcription (LocalCall *call, JsonObject *result, GBytes *output)
     answer_subtitles (call, "text/vtt; charset=utf-8", segments, DERUSH_SUBTITLES_VTT);
     return;
   }
-  answer = json_object_new ();
   usage = json_object_new ();
   json_object_set_string_member (usage, "type", "duration");
   json_object_set_double_member (usage, "seconds", derush_json_get_number (result, "duration", 0));
+  if (is_true (call->request, "stream")) {
+    local_stream_transcript (call, derush_json_get_string (result, "text", ""), segments, usage);
+    json_object_unref (usage);
+    return;
+  }
+  answer = json_object_new ();
   json_object_set_string_member (answer, "text", derush_json_get_string (result, "text", ""));
   if (strcmp (format, "verbose_json") == 0) {
     json_object_set_string_member (answer, "task", "transcribe");
@@ -235,6 +266,10 @@ answer_speech (LocalCall *call, JsonObject *result, GBytes *output)
   const char *format = derush_json_get_string (result, "format", "");
 
   local_call_set_engine (call, derush_json_get_string (result, "engine", ""));
+  if (strcmp (derush_json_get_string (call->request, "stream_format", "audio"), "sse") == 0) {
+    local_stream_speech (call, output);
+    return;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (types); i++)
     if (strcmp (types[i][0], format) == 0)
       local_call_answer (call, SOUP_STATUS_OK, types[i][1], output);
@@ -296,7 +331,12 @@ answer_chat (LocalCall *call, JsonObject *result, GBytes *output)
   json_object_set_array_member (answer, "choices", choices);
   json_object_set_object_member (answer, "usage", usage);
   local_call_set_engine (call, derush_json_get_string (result, "engine", "local-extractive"));
-  local_call_answer_json (call, answer);
+  if (derush_json_get_boolean (call->request, "stream", FALSE)) {
+    local_stream_chat (call, answer);
+    json_object_unref (answer);
+  } else {
+    local_call_answer_json (call, answer);
+  }
 }
 
 static void
@@ -325,8 +365,13 @@ post_image_generations (LocalCall *call, GBytes *body)
 {
   JsonObject *request = read_json (call, body);
 
-  if (request)
+  if (request && derush_json_get_boolean (request, "stream", FALSE)) {
+    local_call_refuse (call, SOUP_STATUS_BAD_REQUEST, "unsupported_value", "stream",
+                       _ ("Pictures do not come in parts: leave “stream” out"));
+    json_object_unref (request);
+  } else if (request) {
     local_call_run (call, "compose", request, NULL, answer_images);
+  }
 }
 
 static void
@@ -348,10 +393,15 @@ post_image_edits (LocalCall *call, GBytes *body)
 }
 
 static const LocalRoute routes[] = {
-    {"GET", "/health", get_health, .open = TRUE},   {"GET", "/v1/models", get_models},
-    {"GET", "/v1/audio/voices", get_voices},        {"POST", "/v1/audio/transcriptions", post_transcriptions},
-    {"POST", "/v1/audio/speech", post_speech},      {"POST", "/v1/translate", post_translate},
-    {"POST", "/v1/chat/completions", post_chat},    {"POST", "/v1/images/generations", post_image_generations},
+    {"GET", "/health", get_health, .open = TRUE},
+    {"GET", "/v1/models", get_models},
+    {"GET", "/v1/models/", get_model},
+    {"GET", "/v1/audio/voices", get_voices},
+    {"POST", "/v1/audio/transcriptions", post_transcriptions},
+    {"POST", "/v1/audio/speech", post_speech},
+    {"POST", "/v1/translate", post_translate},
+    {"POST", "/v1/chat/completions", post_chat},
+    {"POST", "/v1/images/generations", post_image_generations},
     {"POST", "/v1/images/edits", post_image_edits},
 };
 
@@ -360,7 +410,12 @@ local_route_find (const char *method, const char *path, gboolean *other_method)
 {
   *other_method = FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (routes); i++) {
-    if (strcmp (routes[i].path, path) != 0)
+    gsize length = strlen (routes[i].path);
+    /* What ends with a slash is followed by a name. */
+    gboolean named = routes[i].path[length - 1] == '/' && strncmp (routes[i].path, path, length) == 0 &&
+                     path[length] != '\0' && !strchr (path + length, '/');
+
+    if (!named && strcmp (routes[i].path, path) != 0)
       continue;
     if (strcmp (routes[i].method, method) == 0)
       return &routes[i];

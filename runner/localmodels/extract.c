@@ -62,11 +62,6 @@ derush_local_extract (JsonObject *request, GBytes *input, GBytes **output, GCanc
   g_autoptr (JsonNode) whole = NULL, made = NULL;
   g_autofree char *content = NULL;
 
-  if (derush_json_get_boolean (request, "stream", FALSE)) {
-    local_set_error (error, DERUSH_ERROR_UNSUPPORTED, "unsupported_value", "stream",
-                     _ ("The local heuristics answer at once; “stream” must be false"));
-    return NULL;
-  }
   if (format && strcmp (derush_json_get_string (format, "type", ""), "json_schema") == 0 &&
       (inner = derush_json_get_object (format, "json_schema")))
     schema = derush_json_get_object (inner, "schema");

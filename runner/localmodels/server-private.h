@@ -42,6 +42,12 @@ void local_call_refuse (LocalCall *call, guint status, const char *code, const c
 void local_call_fail (LocalCall *call, const GError *error);
 void local_call_set_engine (LocalCall *call, const char *engine);
 
+/* ── Answers as events ──────────────────────────────────────────────────── */
+
+void local_stream_chat (LocalCall *call, JsonObject *answer);
+void local_stream_transcript (LocalCall *call, const char *text, JsonArray *segments, JsonObject *usage);
+void local_stream_speech (LocalCall *call, GBytes *sound);
+
 /* ── Engines ────────────────────────────────────────────────────────────── */
 
 typedef struct _LocalQueue LocalQueue;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import OpenAI, { toFile } from 'openai';
 import { descendants, isAlive, main, run, start, sourceDirectory, test, until } from './lib.mjs';
@@ -104,6 +105,7 @@ async function speech(server, client) {
     const real = Object.fromEntries(data.map(model => [model.id, model.real]));
     assert.deepEqual(real, { 'pocketsphinx-en-us': true, flite: true, 'espeak-ng': true, apertium: true, 'local-extractive': false, 'local-composer': false });
     assert.ok(data.every(model => model.limits.length > 10));
+    assert.deepEqual(await client.models.retrieve('flite'), data.find(model => model.id === 'flite'));
   });
   await test('what flite says is understood again', async () => {
     const answer = await client.audio.speech.create({ model: 'tts-1', voice: 'rms', input: spoken, response_format: 'wav' });
@@ -129,6 +131,12 @@ async function speech(server, client) {
         assert.equal(cue.text, verbose.segments[i].text);
       });
     }
+    const events = [];
+    for await (const event of await client.audio.transcriptions.create({ model: 'gpt-4o-transcribe', file: await toFile(file, 'speech.wav'), stream: true }))
+      events.push(event);
+    assert.equal(events.filter(({ type }) => type === 'transcript.text.delta').map(({ delta }) => delta).join(''), json.text);
+    assert.equal(events.filter(({ type }) => type === 'transcript.text.delta').length, verbose.segments.length);
+    assert.deepEqual([events.at(-1).type, events.at(-1).text], ['transcript.text.done', json.text]);
     assert.equal(verbose.words.map(({ word }) => word).join(' ').toLowerCase(), json.text.toLowerCase());
     verbose.words.reduce((before, { start: begin, end }) => {
       assert.ok(begin >= before - 0.011 && end >= begin && end <= verbose.duration);
@@ -141,6 +149,14 @@ async function speech(server, client) {
     assert.ok(mp3.subarray(0, 3).toString() === 'ID3' || mp3[0] === 0xff);
     assert.equal((await speak({ response_format: 'flac' })).subarray(0, 4).toString(), 'fLaC');
     assert.equal((await speak({ response_format: 'opus' })).subarray(0, 4).toString(), 'OggS');
+    assert.equal((await speak({ response_format: 'aac' })).readUInt16BE(0) & 0xfff6, 0xfff0);
+    const [wave, pcm] = [await speak({ response_format: 'wav' }), await speak({ response_format: 'pcm' })];
+    assert.ok(Math.abs(wavDuration(wave) - pcm.length / 2 / 24000) < 0.01, `${wavDuration(wave)} ${pcm.length}`);
+    const events = await client.audio.speech.create({ model: 'tts-1', voice: 'alloy', input: 'Good morning.', response_format: 'wav', stream_format: 'sse' });
+    assert.match(events.headers.get('content-type'), /^text\/event-stream/);
+    const parts = (await events.text()).trim().split('\n\n').map(line => JSON.parse(line.replace(/^data: /, '')));
+    assert.ok(Buffer.concat(parts.filter(({ type }) => type === 'speech.audio.delta').map(({ audio }) => Buffer.from(audio, 'base64'))).equals(wave));
+    assert.equal(parts.at(-1).type, 'speech.audio.done');
     const fast = await speak({ response_format: 'wav', speed: 2 }), slow = await speak({ response_format: 'wav', speed: 0.5 });
     const ratio = wavDuration(slow) / wavDuration(fast);
     assert.ok(ratio > 2.5 && ratio < 5, String(ratio));
@@ -224,9 +240,9 @@ function inputOf(sentences) {
 }
 
 async function texts(server, client) {
-  const ask = async (name, input) => {
+  const ask = async (name, input, options = {}) => {
     const schema = JSON.parse(fs.readFileSync(path.join(sourceDirectory, `data/models/schemas/${name}.json`), 'utf8'));
-    return client.chat.completions.create({ model: 'local-extractive', response_format: { type: 'json_schema', json_schema: { name, strict: true, schema } },
+    return client.chat.completions.create({ ...options, model: 'local-extractive', response_format: { type: 'json_schema', json_schema: { name, strict: true, schema } },
       messages: [{ role: 'system', content: 'You analyse films.' }, { role: 'user', content: 'Analyse it.' }, { role: 'user', content: JSON.stringify(input) }] });
   };
 
@@ -242,6 +258,16 @@ async function texts(server, client) {
     assert.deepEqual(answers[0].usage, { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
     assert.equal(answers[0].model, 'local-extractive');
     assert.equal(answers[0].system_fingerprint, 'heuristic-v1');
+  });
+  await test('an answer in parts is the same answer', async () => {
+    const whole = (await ask('video_analysis', inputOf(films.garden))).choices[0].message.content;
+    const chunks = [];
+    for await (const chunk of await ask('video_analysis', inputOf(films.garden), { stream: true, stream_options: { include_usage: true } }))
+      chunks.push(chunk);
+    assert.equal(chunks.map(({ choices: [choice] }) => choice?.delta.content ?? '').join(''), whole);
+    assert.deepEqual(chunks.at(-2).choices[0].finish_reason, 'stop');
+    assert.deepEqual([chunks.at(-1).choices, chunks.at(-1).usage.total_tokens], [[], 0]);
+    assert.ok(chunks.every(({ object, id }) => object === 'chat.completion.chunk' && id === chunks[0].id));
   });
   await test('texts keep to their limit', async () => {
     const input = inputOf(films.rocket);
@@ -303,6 +329,19 @@ async function faults(server, client) {
     assert.equal((await chunked.json()).error.code, 'request_too_large');
     assert.match(answer, /^$|413/);
   });
+  await test('errors are those of the package', async () => {
+    const is = kind => error => error instanceof kind || assert.fail(`${error?.constructor.name}: ${error?.message}`);
+    const stranger = new OpenAI({ baseURL: server.url, apiKey: 'another', maxRetries: 0 });
+    const nobody = new OpenAI({ baseURL: 'http://127.0.0.1:9/v1', apiKey: token, maxRetries: 0 });
+
+    await assert.rejects(stranger.models.list(), is(OpenAI.AuthenticationError));
+    await assert.rejects(client.models.retrieve('gpt-4o'), is(OpenAI.NotFoundError));
+    await assert.rejects(client.audio.translations.create({ model: 'whisper-1', file: await toFile(long, 'a.wav') }), is(OpenAI.NotFoundError));
+    await assert.rejects(client.audio.speech.create({ model: 'tts-1', voice: 'nobody', input: 'a' }), is(OpenAI.BadRequestError));
+    await assert.rejects(client.images.generate({ prompt: 'a', stream: true }), is(OpenAI.BadRequestError));
+    await assert.rejects(nobody.models.list(), is(OpenAI.APIConnectionError));
+    await assert.rejects(transcribe({ timeout: 100, maxRetries: 0 }), is(OpenAI.APIConnectionTimeoutError));
+  });
   await test('broken requests are answered', async () => {
     const post = async (at, body, type) => {
       const answer = await fetch(server.url + at, { method: 'POST', headers: { ...headers, ...(type ? { 'Content-Type': type } : {}) }, body });
@@ -325,12 +364,25 @@ async function faults(server, client) {
     await assert.rejects(answer);
     await until(() => !isAlive(engine.pid), 'the end of the engine', 5000);
   });
+  await test('who hangs up while he waits for an engine is forgotten', async () => {
+    const controller = new AbortController();
+    const answers = Array.from({ length: 2 * os.cpus().length + 2 }, () => transcribe({ signal: controller.signal }));
+    const health = async () => (await fetch(server.url.replace(/v1$/, 'health'))).json();
+
+    answers.forEach(answer => answer.catch(() => {}));
+    await until(async () => (await health()).waiting >= 2, 'requests that wait');
+    controller.abort();
+    await Promise.allSettled(answers);
+    await until(async () => { const { running, waiting } = await health(); return running + waiting === 0; }, 'an idle server', 5000);
+    assert.deepEqual(descendants(server.pid), []);
+  });
   await test('an engine that dies is an error of the server, which goes on', async () => {
     const answer = transcribe({ maxRetries: 0 });
     answer.catch(() => {});
     const [engine] = await until(() => { const found = descendants(server.pid); return found.length && found; }, 'an engine');
     process.kill(engine.pid, 'SIGKILL');
     await refused(answer, 500, 'engine_crashed');
+    await assert.rejects(answer, error => error instanceof OpenAI.InternalServerError);
     assert.equal((await client.models.list()).data.length, 6);
   });
   await test('it ends with its standard input, and leaves no engine behind', async () => {
