@@ -58,6 +58,20 @@ guint derush_bullmq_job_get_attempts_made (DerushBullmqJob *job);
 guint derush_bullmq_job_get_attempts (DerushBullmqJob *job);
 gint64 derush_bullmq_job_get_timestamp (DerushBullmqJob *job);
 
+/**
+ * DerushBullmqParked:
+ * @times: how often the job was parked since it was added, or tried again after its end
+ * @since: the first time, in ms since 1970
+ * @until: the last time until when, in ms since 1970; somebody has released it, if it runs before
+ */
+typedef struct {
+  guint times;
+  gint64 since;
+  gint64 until;
+} DerushBullmqParked;
+
+const DerushBullmqParked *derush_bullmq_job_get_parked (DerushBullmqJob *job);
+
 /* Cancelled when the lock is lost: the job then belongs to somebody else and nothing of it may be published. */
 GCancellable *derush_bullmq_job_get_cancellable (DerushBullmqJob *job);
 
@@ -70,6 +84,7 @@ void derush_bullmq_job_complete (DerushBullmqJob *job, const char *returnvalue_j
 void derush_bullmq_job_fail (DerushBullmqJob *job, const char *reason, const char *stack, gboolean can_retry);
 void derush_bullmq_job_give_back (DerushBullmqJob *job);
 void derush_bullmq_job_delay (DerushBullmqJob *job, gint64 delay);
+void derush_bullmq_job_park (DerushBullmqJob *job, gint64 delay);
 
 void derush_bullmq_job_update_data_async (DerushBullmqJob *job, const char *data_json, GCancellable *cancellable,
                                           GAsyncReadyCallback callback, gpointer user_data);
@@ -217,6 +232,11 @@ gboolean derush_bullmq_queue_remove_unprocessed_children_finish (DerushBullmqQue
 void derush_bullmq_queue_retry_async (DerushBullmqQueue *queue, const char *id, const char *state,
                                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 gboolean derush_bullmq_queue_retry_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
+
+/* A delayed job waits for its turn from now on. FALSE without an error: it is not delayed. */
+void derush_bullmq_queue_promote_async (DerushBullmqQueue *queue, const char *id, GCancellable *cancellable,
+                                        GAsyncReadyCallback callback, gpointer user_data);
+gboolean derush_bullmq_queue_promote_finish (DerushBullmqQueue *queue, GAsyncResult *result, GError **error);
 
 /* What jobs have logged by `job.log()`: a row each, oldest first. */
 void derush_bullmq_queue_get_logs_async (DerushBullmqQueue *queue, const char *id, guint start, guint n_rows,

@@ -3,6 +3,7 @@
 
 #include "bullmq/worker-private.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
@@ -169,9 +170,9 @@ move_to_finished (DerushBullmqJob *job, gboolean completed, const char *value, B
   send_end (job, command, next);
 }
 
-/* With the @fields of a failed attempt, or without as the job itself wants. */
+/* @fields: (nullable): that change in the job's hash; @failed: whether this was an attempt */
 static void
-move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields)
+move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields, gboolean failed)
 {
   static const char *const first_keys[] = {"marker", "active", "prioritized", "delayed", NULL};
   static const char *const last_keys[] = {"events", "meta", "stalled", "wait", "limiter", "pc", NULL};
@@ -191,7 +192,7 @@ move_to_delayed (DerushBullmqJob *job, gint64 delay, BullmqPack *fields)
   bullmq_command_add (command, job->id, job->id_length);
   bullmq_command_add (command, job->token, -1);
   bullmq_command_add_int (command, delay);
-  bullmq_command_add_int (command, fields == NULL); /* whether it is no attempt */
+  bullmq_command_add_int (command, !failed);
   if (fields)
     bullmq_command_add (command, fields->buffer.data, fields->buffer.size);
   else
@@ -221,24 +222,51 @@ retry_at_once (DerushBullmqJob *job, BullmqPack *fields)
   send_end (job, command, FALSE);
 }
 
+static void
+pack_parked (BullmqPack *fields, const char *value)
+{
+  bullmq_pack_string (fields, BULLMQ_PARKED_FIELD, -1);
+  bullmq_pack_string (fields, value, -1);
+}
+
+/* Whoever tries a job again that has ended begins anew in this, too. */
+static void
+move_to_completed (DerushBullmqJob *job, const char *value)
+{
+  g_auto (BullmqPack) fields = {0};
+
+  if (job->parked.times == 0) {
+    move_to_finished (job, TRUE, value, NULL);
+    return;
+  }
+  bullmq_pack_init (&fields);
+  bullmq_pack_array (&fields, 2);
+  pack_parked (&fields, "");
+  move_to_finished (job, TRUE, value, &fields);
+}
+
 void
 bullmq_finish_failed (DerushBullmqJob *job, const char *reason, const char *stack, gboolean can_retry)
 {
   g_autofree char *why = g_utf8_make_valid (reason, -1), *where = stack ? g_utf8_make_valid (stack, -1) : NULL,
                   *stacktrace = bullmq_options_add_trace (job->stacktrace, job->opts, why, where);
   gint64 delay = bullmq_options_backoff (job->opts, job->attempts_made + 1, g_random_double ());
+  gboolean ends = !can_retry || job->attempts_made + 1 >= derush_bullmq_job_get_attempts (job),
+           was_parked = ends && job->parked.times > 0;
   g_auto (BullmqPack) fields = {0};
 
   bullmq_pack_init (&fields);
-  bullmq_pack_array (&fields, 4);
+  bullmq_pack_array (&fields, was_parked ? 6 : 4);
   bullmq_pack_string (&fields, "failedReason", -1);
   bullmq_pack_string (&fields, why, -1);
   bullmq_pack_string (&fields, "stacktrace", -1);
   bullmq_pack_string (&fields, stacktrace, -1);
-  if (!can_retry || job->attempts_made + 1 >= derush_bullmq_job_get_attempts (job))
+  if (was_parked)
+    pack_parked (&fields, "");
+  if (ends)
     move_to_finished (job, FALSE, why, &fields);
   else if (delay > 0)
-    move_to_delayed (job, delay, &fields);
+    move_to_delayed (job, delay, &fields, TRUE);
   else
     retry_at_once (job, &fields);
 }
@@ -276,7 +304,7 @@ derush_bullmq_job_complete (DerushBullmqJob *job, const char *returnvalue_json)
   /* Text that is not JSON would end every QueueEvents that reads it. */
   node = derush_json_parse (value, -1, &error);
   if (node)
-    move_to_finished (job, TRUE, value, NULL);
+    move_to_completed (job, value);
   else
     bullmq_finish_failed (job, _ ("The job's return value is not JSON; this is a fault of Derush"), error->message,
                           FALSE);
@@ -324,5 +352,30 @@ void
 derush_bullmq_job_delay (DerushBullmqJob *job, gint64 delay)
 {
   if (begin_end (job))
-    move_to_delayed (job, MAX (delay, 0), NULL);
+    move_to_delayed (job, MAX (delay, 0), NULL, FALSE);
+}
+
+/**
+ * derush_bullmq_job_park:
+ * @job: a job that has not been ended
+ * @delay: when it is to run again, in ms from now
+ *
+ * As derush_bullmq_job_delay(), for a job that cannot be done before that time: how often and since when it has been so is
+ * kept with it, see derush_bullmq_job_get_parked(), until it ends.
+ */
+void
+derush_bullmq_job_park (DerushBullmqJob *job, gint64 delay)
+{
+  gint64 now = derush_time_now_ms ();
+  g_autofree char *parked =
+      g_strdup_printf ("%u %" PRId64 " %" PRId64, job->parked.times + 1, job->parked.times > 0 ? job->parked.since : now,
+                       now + delay);
+  g_auto (BullmqPack) fields = {0};
+
+  if (!begin_end (job))
+    return;
+  bullmq_pack_init (&fields);
+  bullmq_pack_array (&fields, 2);
+  pack_parked (&fields, parked);
+  move_to_delayed (job, MAX (delay, 0), &fields, FALSE);
 }

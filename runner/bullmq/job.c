@@ -3,11 +3,23 @@
 
 #include "bullmq/worker-private.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
 /* Rows for the log that Redis has not taken yet; more of them are dropped, as a log must not fill the memory. */
 #define MAX_WAITING_LOGS 256
+
+/* `TIMES SINCE UNTIL`, as derush_bullmq_job_park() writes it; empty once that is over. */
+static void
+read_parked (DerushBullmqJob *job, const char *text)
+{
+  DerushBullmqParked parked = {0};
+
+  if (sscanf (text, "%u %" SCNd64 " %" SCNd64, &parked.times, &parked.since, &parked.until) == 3)
+    job->parked = parked;
+}
 
 /* @hash is the job's hash as field, value, field, …; a hash that was thrown away has hardly any. */
 DerushBullmqJob *
@@ -45,6 +57,8 @@ bullmq_job_new (DerushBullmqWorker *worker, const redisReply *hash, const char *
       job->parent = g_strndup (value->str, value->len);
     else if (g_str_equal (field->str, "atm"))
       job->attempts_made = g_ascii_strtoull (value->str, NULL, 10);
+    else if (g_str_equal (field->str, BULLMQ_PARKED_FIELD))
+      read_parked (job, value->str);
     else if (g_str_equal (field->str, "timestamp"))
       job->timestamp = g_ascii_strtoll (value->str, NULL, 10);
   }
@@ -210,6 +224,18 @@ gint64
 derush_bullmq_job_get_timestamp (DerushBullmqJob *job)
 {
   return job->timestamp;
+}
+
+/**
+ * derush_bullmq_job_get_parked:
+ * @job: a job
+ *
+ * Returns: (transfer none): how it was parked by derush_bullmq_job_park(); all 0 if it never was
+ */
+const DerushBullmqParked *
+derush_bullmq_job_get_parked (DerushBullmqJob *job)
+{
+  return &job->parked;
 }
 
 /**

@@ -645,6 +645,57 @@ derush_bullmq_queue_retry_finish (DerushBullmqQueue *self, GAsyncResult *result,
   return g_task_propagate_boolean (G_TASK (result), error);
 }
 
+static void
+on_promoted (const BullmqAnswer *said, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  if (operation_take (operation, said))
+    operation->done = said->reply->type == REDIS_REPLY_INTEGER && said->reply->integer == 0;
+  operation_end_if_complete (operation);
+}
+
+/**
+ * derush_bullmq_queue_promote_async:
+ * @queue: a queue
+ * @id: a job's id
+ * @cancellable: (nullable): a cancellable
+ * @callback: called when it is done
+ * @user_data: for @callback
+ *
+ * What `job.promote()` does: a job that is delayed waits for its turn instead.
+ */
+void
+derush_bullmq_queue_promote_async (DerushBullmqQueue *self, const char *id, GCancellable *cancellable,
+                                   GAsyncReadyCallback callback, gpointer user_data)
+{
+  static const char *const keys[] = {"delayed", "wait", "paused", "meta",   "prioritized",
+                                     "active",  "pc",   "events", "marker", NULL};
+  Operation *operation = operation_new (self, derush_bullmq_queue_promote_async, cancellable, callback, user_data);
+  BullmqCommand *command = bullmq_command_new_script (BULLMQ_PROMOTE);
+
+  operation->answers_boolean = TRUE;
+  bullmq_command_add_keys (command, self->base, keys);
+  bullmq_command_add (command, self->base, -1);
+  bullmq_command_add (command, id, -1);
+  operation_send (operation, command, on_promoted);
+  operation_start (operation);
+}
+
+/**
+ * derush_bullmq_queue_promote_finish:
+ * @queue: a queue
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Returns: %TRUE if the job waits; %FALSE without @error if it is not delayed
+ */
+gboolean
+derush_bullmq_queue_promote_finish (DerushBullmqQueue *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
 /* ── Pausing ────────────────────────────────────────────────────────────── */
 
 static void send_paused (Operation *operation, gboolean emit_event);

@@ -26,6 +26,7 @@ static const struct {
     [BULLMQ_MOVE_TO_FINISHED] = {"moveToFinished", 14},
     [BULLMQ_MOVE_TO_WAITING_CHILDREN] = {"moveToWaitingChildren", 7},
     [BULLMQ_PAUSE] = {"pause", 7},
+    [BULLMQ_PROMOTE] = {"promote", 9},
     [BULLMQ_RELEASE_PARENT_IF_NO_PENDING_DEPENDENCIES] = {"releaseParentIfNoPendingDependencies", 2},
     [BULLMQ_REMOVE_JOB] = {"removeJob", 2},
     [BULLMQ_REMOVE_UNPROCESSED_CHILDREN] = {"removeUnprocessedChildren", 2},

@@ -45,6 +45,7 @@ struct _DerushBullmqJob {
   char *scheduler;
   char *parent; /* JSON {id, queueKey, …} */
   guint attempts_made;
+  DerushBullmqParked parked;
   gint64 timestamp;
   GCancellable *cancellable;
   gboolean ended;
@@ -122,6 +123,9 @@ void bullmq_fetch_run (DerushBullmqWorker *worker, DerushBullmqJob *job);
 void bullmq_pack_fetch_options (DerushBullmqWorker *worker, BullmqPack *pack, const char *token);
 
 /* ── Ends of jobs (finish.c) ────────────────────────────────────────────── */
+
+/* Of a job's hash; BullMQ knows nothing of it. */
+#define BULLMQ_PARKED_FIELD "derushParked"
 
 /* What the scripts answer when they have not moved the job. */
 enum {

@@ -23,13 +23,14 @@ G_BEGIN_DECLS
  * @DERUSH_ERROR_UNSUPPORTED: well-formed, but beyond what this version does; a retry cannot help
  * @DERUSH_ERROR_MISSING_PLUGIN: a GStreamer element or codec is not installed here; a retry cannot help
  * @DERUSH_ERROR_RESOURCE: disk, memory, network, Redis, a database, a crashed worker; a retry may help
- * @DERUSH_ERROR_MODEL: a remote or local model answered badly; a retry may help
+ * @DERUSH_ERROR_MODEL: a remote or local model answered badly; a retry may help, unless the error itself is final
  * @DERUSH_ERROR_STALLED: no progress within the limit; a retry may help
  * @DERUSH_ERROR_CANCELLED: stopped on request; never retried
  * @DERUSH_ERROR_INTERNAL: a fault of Derush itself; a retry may help
  *
  * The codes of every error domain of Derush: each room has a domain of its own, and all share these codes, so that
- * one look at the code says whether a retry helps.
+ * one look at the code says whether a retry helps. Where that depends on more than the class, as with models, the error
+ * says so: see derush_error_can_retry().
  */
 typedef enum {
   DERUSH_ERROR_BAD_INPUT,
@@ -49,7 +50,12 @@ const char *derush_error_class_to_string (DerushErrorClass error_class);
 gboolean derush_error_class_from_string (const char *name, DerushErrorClass *error_class);
 gboolean derush_error_class_can_retry (DerushErrorClass error_class);
 void derush_error_domain_register (GQuark domain);
+void derush_error_domain_register_extended (GQuark domain);
 DerushErrorClass derush_error_get_class (const GError *error);
+void derush_error_set_final (GError *error);
+void derush_error_set_retry_at (GError *error, gint64 retry_at);
+gboolean derush_error_can_retry (const GError *error);
+gint64 derush_error_get_retry_at (const GError *error);
 
 /* ── Configuration ──────────────────────────────────────────────────────── */
 

@@ -16,8 +16,19 @@ static const char *const class_names[] = {
     [DERUSH_ERROR_INTERNAL] = "internal",
 };
 
+typedef struct {
+  GQuark quark;
+  gboolean extended;
+} Domain;
+
 static GMutex domains_lock;
-static GArray *domains;
+static GArray *domains; /* of Domain */
+
+/* What an error of an extended domain says of another attempt, besides its class. */
+typedef struct {
+  gboolean final;
+  gint64 retry_at; /* in ms since 1970; 0: any time */
+} Verdict;
 
 GQuark
 derush_core_error_quark (void)
@@ -85,6 +96,47 @@ derush_error_class_can_retry (DerushErrorClass error_class)
   }
 }
 
+static void
+add_domain (Domain domain)
+{
+  g_mutex_lock (&domains_lock);
+  if (!domains)
+    domains = g_array_new (FALSE, FALSE, sizeof (Domain));
+  g_array_append_val (domains, domain);
+  g_mutex_unlock (&domains_lock);
+}
+
+static gboolean
+find_domain (GQuark quark, Domain *found)
+{
+  gboolean known = FALSE;
+
+  g_mutex_lock (&domains_lock);
+  for (guint i = 0; domains && i < domains->len && !known; i++) {
+    *found = g_array_index (domains, Domain, i);
+    known = found->quark == quark;
+  }
+  g_mutex_unlock (&domains_lock);
+  return known;
+}
+
+/* Where GLib keeps it, as in G_DEFINE_EXTENDED_ERROR(). */
+static Verdict *
+verdict_of (const GError *error)
+{
+  const gsize unit = 2 * sizeof (gsize), size = (sizeof (Verdict) + (unit - 1)) & -unit;
+
+  return (Verdict *)((guint8 *)error - size);
+}
+
+static Verdict *
+find_verdict (const GError *error)
+{
+  Domain domain;
+
+  return error && find_domain (error->domain, &domain) && domain.extended ? verdict_of (error) : NULL;
+}
+
 /**
  * derush_error_domain_register:
  * @domain: the error domain of a room, whose codes are #DerushErrorClass
@@ -94,11 +146,37 @@ derush_error_class_can_retry (DerushErrorClass error_class)
 void
 derush_error_domain_register (GQuark domain)
 {
-  g_mutex_lock (&domains_lock);
-  if (!domains)
-    domains = g_array_new (FALSE, FALSE, sizeof (GQuark));
-  g_array_append_val (domains, domain);
-  g_mutex_unlock (&domains_lock);
+  add_domain ((Domain){domain, FALSE});
+}
+
+static void
+verdict_init (GError *error)
+{
+}
+
+static void
+verdict_copy (const GError *from, GError *to)
+{
+  *verdict_of (to) = *verdict_of (from);
+}
+
+static void
+verdict_clear (GError *error)
+{
+}
+
+/**
+ * derush_error_domain_register_extended:
+ * @domain: the error domain of a room, that nobody else extends
+ *
+ * As derush_error_domain_register(), for errors that say more of another attempt than their class does: see
+ * derush_error_set_final() and derush_error_set_retry_at().
+ */
+void
+derush_error_domain_register_extended (GQuark domain)
+{
+  g_error_domain_register (g_quark_to_string (domain), sizeof (Verdict), verdict_init, verdict_copy, verdict_clear);
+  add_domain ((Domain){domain, TRUE});
 }
 
 static DerushErrorClass
@@ -130,13 +208,9 @@ class_of_io_error (int code)
 DerushErrorClass
 derush_error_get_class (const GError *error)
 {
-  gboolean ours = FALSE;
+  Domain domain;
 
-  g_mutex_lock (&domains_lock);
-  for (guint i = 0; domains && i < domains->len; i++)
-    ours |= g_array_index (domains, GQuark, i) == error->domain;
-  g_mutex_unlock (&domains_lock);
-  if (ours)
+  if (find_domain (error->domain, &domain))
     return error->code;
   if (error->domain == G_IO_ERROR)
     return class_of_io_error (error->code);
@@ -146,4 +220,63 @@ derush_error_get_class (const GError *error)
     return error->code == G_FILE_ERROR_NOENT || error->code == G_FILE_ERROR_ISDIR ? DERUSH_ERROR_BAD_INPUT
                                                                                   : DERUSH_ERROR_RESOURCE;
   return DERUSH_ERROR_INTERNAL;
+}
+
+/**
+ * derush_error_set_final:
+ * @error: (nullable): an error of an extended domain
+ *
+ * Another attempt would fail in the same way, though one at an error of its class may help.
+ */
+void
+derush_error_set_final (GError *error)
+{
+  Verdict *verdict = find_verdict (error);
+
+  if (verdict)
+    verdict->final = TRUE;
+}
+
+/**
+ * derush_error_set_retry_at:
+ * @error: (nullable): an error of an extended domain
+ * @retry_at: in ms since 1970
+ *
+ * An attempt before that time would fail in the same way.
+ */
+void
+derush_error_set_retry_at (GError *error, gint64 retry_at)
+{
+  Verdict *verdict = find_verdict (error);
+
+  if (verdict)
+    verdict->retry_at = retry_at;
+}
+
+/**
+ * derush_error_can_retry:
+ * @error: an error of any domain
+ *
+ * Returns: whether another attempt at the same job may end differently
+ */
+gboolean
+derush_error_can_retry (const GError *error)
+{
+  Verdict *verdict = find_verdict (error);
+
+  return derush_error_class_can_retry (derush_error_get_class (error)) && !(verdict && verdict->final);
+}
+
+/**
+ * derush_error_get_retry_at:
+ * @error: an error of any domain
+ *
+ * Returns: before when another attempt makes no sense, in ms since 1970; 0: it does not say
+ */
+gint64
+derush_error_get_retry_at (const GError *error)
+{
+  Verdict *verdict = find_verdict (error);
+
+  return verdict ? verdict->retry_at : 0;
 }

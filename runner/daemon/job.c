@@ -118,10 +118,9 @@ stack_of (const char *step, const char *input, const char *debug)
 /* ── Its end ────────────────────────────────────────────────────────────── */
 
 static void
-fail_job (DerushDaemonJob *job, DerushErrorClass error_class, const char *what, const char *step, const char *input,
-          const char *debug, gboolean quiet)
+fail_job (DerushDaemonJob *job, DerushErrorClass error_class, gboolean can_retry, const char *what, const char *step,
+          const char *input, const char *debug, gboolean quiet)
 {
-  gboolean can_retry = derush_error_class_can_retry (error_class);
   gboolean will_retry = can_retry && job->attempt < derush_bullmq_job_get_attempts (job->job);
   g_autofree char *reason = derush_log_redact (what);
   g_autofree char *stack = NULL, *described = NULL;
@@ -225,6 +224,94 @@ let_go (DerushDaemonJob *job)
   derush_bullmq_job_give_back (job->job);
 }
 
+typedef struct {
+  DerushConfig *config;
+  char *queue;
+  char *id;
+} Attempts;
+
+static void
+attempts_free (gpointer data)
+{
+  Attempts *attempts = data;
+
+  derush_config_unref (attempts->config);
+  g_free (attempts->queue);
+  g_free (attempts->id);
+  g_free (attempts);
+}
+
+static void
+forget_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Attempts *attempts = data;
+
+  derush_checkpoints_forget (attempts->config, attempts->queue, attempts->id);
+  g_task_return_boolean (task, TRUE);
+}
+
+/* Removes what the steps that earlier attempts have finished have left. */
+static void
+forget_attempts (DerushDaemonJob *job)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+  Attempts *attempts = g_new0 (Attempts, 1);
+
+  attempts->config = derush_config_ref (job->daemon->config);
+  attempts->queue = g_strdup (derush_bullmq_job_get_queue (job->job));
+  attempts->id = g_strdup (job->id);
+  g_task_set_task_data (task, attempts, attempts_free);
+  g_task_run_in_thread (task, forget_in_thread);
+}
+
+/* ── Parking ────────────────────────────────────────────────────────────── */
+
+/* A job is parked no more often, and no shorter, in ms. */
+#define PARKED_TIMES 100
+#define PARKED_LEAST 1000
+
+/* Whether the job, which cannot be done now, can be later, and may wait for that: all in all as long as DERUSH_MODEL_PARK. */
+static gboolean
+may_park (DerushDaemonJob *job, DerushOutcome *outcome)
+{
+  const DerushBullmqParked *parked = derush_bullmq_job_get_parked (job->job);
+  gint64 limit = 1000 * derush_config_get_int (job->daemon->config, "DERUSH_MODEL_PARK"),
+         since = parked->times > 0 ? parked->since : derush_time_now_ms ();
+
+  return outcome->can_retry && outcome->retry_at > 0 && outcome->retry_at - since <= limit && parked->times < PARKED_TIMES;
+}
+
+/* Among the delayed jobs it takes no place and spends no attempt. */
+static void
+park_job (DerushDaemonJob *job, DerushOutcome *outcome, const char *what)
+{
+  gint64 now = derush_time_now_ms (), delay = MAX (outcome->retry_at - now, PARKED_LEAST);
+  g_autofree char *reason = derush_log_redact (what), *until = derush_time_to_iso8601 (now + delay), *row = NULL;
+  JsonObject *fields = log_fields (job);
+
+  g_strdelimit (reason, "\r\n", ' ');
+  row = g_strdup_printf ("delayed until %s, not counted as an attempt: %s", until, reason);
+  set_text (fields, "step", outcome->step);
+  json_object_set_int_member (fields, "processingTime", duration_of (job));
+  json_object_set_string_member (fields, "class", derush_error_class_to_string (outcome->error_class));
+  set_text (fields, "debug", outcome->debug);
+  derush_log (DERUSH_LOG_WARN, fields, "Delayed until %s: %s", until, reason);
+  derush_store_job_failed (job->daemon->store, job->store_id, reason, TRUE, FALSE, duration_of (job));
+  derush_daemon_metrics_job_ended (job->job, type_of (job), "delayed", duration_of (job));
+  derush_bullmq_job_add_log (job->job, row);
+  derush_bullmq_job_park (job->job, delay);
+}
+
+static void
+fail_run (DerushDaemonJob *job, DerushOutcome *outcome, const char *reason)
+{
+  fail_job (job, outcome->error_class, outcome->can_retry, reason, outcome->step, outcome->input, outcome->debug,
+            FALSE);
+  /* They were kept for when it comes back, which it does not. */
+  if (outcome->retry_at > 0 && job->attempt >= derush_bullmq_job_get_attempts (job->job))
+    forget_attempts (job);
+}
+
 static void
 on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -240,8 +327,10 @@ on_run_ended (GObject *source, GAsyncResult *result, gpointer user_data)
     let_go (job);
   else if (outcome->return_value)
     complete_job (job, outcome->return_value, outcome->whole, FALSE);
+  else if (may_park (job, outcome))
+    park_job (job, outcome, reason);
   else
-    fail_job (job, outcome->error_class, reason, outcome->step, outcome->input, outcome->debug, FALSE);
+    fail_run (job, outcome, reason);
 }
 
 /* ── Its run ────────────────────────────────────────────────────────────── */
@@ -352,47 +441,14 @@ look_for_cancel (DerushDaemonJob *job)
     ask_whether_cancelled (job, queue, id);
 }
 
-typedef struct {
-  DerushConfig *config;
-  char *queue;
-  char *id;
-} Attempts;
-
-static void
-attempts_free (gpointer data)
-{
-  Attempts *attempts = data;
-
-  derush_config_unref (attempts->config);
-  g_free (attempts->queue);
-  g_free (attempts->id);
-  g_free (attempts);
-}
-
-static void
-forget_attempts (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  Attempts *attempts = data;
-
-  derush_checkpoints_forget (attempts->config, attempts->queue, attempts->id);
-  g_task_return_boolean (task, TRUE);
-}
-
 /* It was cancelled while it waited. What earlier attempts have left may be long films. */
 static void
 fail_cancelled (DerushDaemonJob *job)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
-  Attempts *attempts = g_new0 (Attempts, 1);
-
-  attempts->config = derush_config_ref (job->daemon->config);
-  attempts->queue = g_strdup (derush_bullmq_job_get_queue (job->job));
-  attempts->id = g_strdup (job->id);
   derush_store_job_started (job->daemon->store, job->store_id, job->plan->job_type, job->plan, job->plan->data,
                             job->attempt, derush_bullmq_job_get_attempts (job->job));
-  fail_job (job, DERUSH_ERROR_CANCELLED, _ ("The job was cancelled"), NULL, NULL, NULL, FALSE);
-  g_task_set_task_data (task, attempts, attempts_free);
-  g_task_run_in_thread (task, forget_attempts);
+  fail_job (job, DERUSH_ERROR_CANCELLED, FALSE, _ ("The job was cancelled"), NULL, NULL, NULL, FALSE);
+  forget_attempts (job);
 }
 
 /* It was given back, or lost, before it began: what earlier attempts have left stays. */
@@ -418,6 +474,7 @@ begin (gpointer user_data)
       .attempt = job->attempt,
       .attempts = derush_bullmq_job_get_attempts (job->job),
       .checkpoints = TRUE,
+      .released = derush_bullmq_job_get_parked (job->job)->until > derush_time_now_ms () + PARKED_LEAST,
       .roots = (const char *const *)job->daemon->roots,
       .progress = on_progress,
       .user_data = job,
@@ -487,7 +544,8 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
 
     derush_store_job_started (daemon->store, job->store_id, type ? type : "", NULL, data, job->attempt,
                               derush_bullmq_job_get_attempts (bullmq_job));
-    fail_job (job, derush_error_get_class (error), error->message, NULL, NULL, NULL, FALSE);
+    fail_job (job, derush_error_get_class (error), derush_error_can_retry (error), error->message, NULL, NULL, NULL,
+              FALSE);
     return NULL;
   }
   if (strcmp (job->plan->job_type, "WORKFLOW_EXECUTION") == 0) {
@@ -504,7 +562,7 @@ derush_daemon_job_start (DerushDaemon *daemon, DerushDaemonQueue *queue, DerushB
     return NULL;
   }
   if (answer) {
-    fail_job (job, answer->error_class, answer->message, answer->step, NULL, NULL, TRUE);
+    fail_job (job, answer->error_class, answer->can_retry, answer->message, answer->step, NULL, NULL, TRUE);
     return NULL;
   }
   run (job);

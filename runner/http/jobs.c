@@ -380,7 +380,22 @@ on_retried (GObject *source, GAsyncResult *result, gpointer user_data)
     http_request_fail (order->request, error);
   else
     http_request_refuse (order->request, SOUP_STATUS_CONFLICT,
-                         _ ("Job %s has not ended; only such jobs can be tried again"), order->id);
+                         _ ("Job %s waits or runs already"), order->id);
+  order_free (order);
+}
+
+static void
+on_promoted (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Order *order = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (derush_bullmq_queue_promote_finish (NULL, result, &error))
+    order_answer (order, "waiting");
+  else if (error)
+    http_request_fail (order->request, error);
+  else
+    http_request_refuse (order->request, SOUP_STATUS_CONFLICT, _ ("Job %s waits or runs already"), order->id);
   order_free (order);
 }
 
@@ -391,9 +406,13 @@ on_found_to_retry (HttpRequest *request, const char *queue, JsonObject *job, con
 
   if (!is_found (request, job, error))
     return;
+  if (strcmp (derush_json_get_string (job, "state", ""), "delayed") == 0) {
+    derush_bullmq_queue_promote_async (http_server_get_queue (request->server, queue), id, NULL, on_promoted,
+                                       order_new (request, queue, id));
+    return;
+  }
   if (!is_over (job)) {
-    http_request_refuse (request, SOUP_STATUS_CONFLICT, _ ("Job %s has not ended; only such jobs can be tried again"),
-                         id);
+    http_request_refuse (request, SOUP_STATUS_CONFLICT, _ ("Job %s waits or runs already"), id);
     return;
   }
   /* Who tries it again does not want it cancelled any more. */

@@ -73,11 +73,15 @@ set_transport_error (ModelCall *call, const GError *cause, GError **error)
 {
   g_autofree char *said = model_redact (cause->message);
 
-  if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_CANCELLED, _ ("Stopped on request"));
-  else if (cause->domain == DERUSH_MODELS_ERROR)
-    g_set_error_literal (error, cause->domain, cause->code, said);
-  else if (g_error_matches (cause, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
+  } else if (cause->domain == DERUSH_MODELS_ERROR) {
+    GError *copy = g_error_copy (cause);
+
+    g_free (copy->message);
+    copy->message = g_steal_pointer (&said);
+    g_propagate_error (error, copy);
+  } else if (g_error_matches (cause, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                  _ ("Nobody that is trusted vouches for the certificate of %s at %s; see DERUSH_MODEL_CA_FILE: %s"),
                  call->provider->name, call->provider->base_url, said);
@@ -115,6 +119,27 @@ wait_for (ModelCall *call, gint64 delay, GError **error)
   return FALSE;
 }
 
+/* @message: (transfer full): says for how long it makes no sense to ask again: @delay, in ms */
+static void
+set_wait_error (GError **error, char *message, gint64 delay)
+{
+  g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, message);
+  derush_error_set_retry_at (error ? *error : NULL, derush_time_now_ms () + delay);
+  g_free (message);
+}
+
+static gint64
+in_seconds (gint64 ms)
+{
+  return (ms + 999) / 1000;
+}
+
+static gboolean
+is_too_long (ModelCall *call, gint64 delay)
+{
+  return delay > MODEL_LONGEST_DELAY || now_ms () + delay >= call->deadline / 1000;
+}
+
 /* Nothing is sent to a provider that is known to refuse it, or to fail. */
 static gboolean
 may_send (ModelCall *call, const char *endpoint, GError **error)
@@ -128,10 +153,11 @@ may_send (ModelCall *call, const char *endpoint, GError **error)
     return FALSE;
   }
   while ((wait = model_limits_wait (limits, call->tokens, derush_time_now_ms ())) > 0) {
-    if (now_ms () + wait >= call->deadline / 1000) {
-      g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
-                   _ ("%s takes no more requests for a while; try again later: %" PRId64 " s"), call->provider->name,
-                   wait / 1000);
+    if (is_too_long (call, wait)) {
+      set_wait_error (error,
+                      g_strdup_printf (_ ("%s takes no more requests for a while; try again in %" PRId64 " s"),
+                                       call->provider->name, in_seconds (wait)),
+                      wait);
       return FALSE;
     }
     if (!wait_for (call, model_retry_spread (wait, g_random_double ()), error))
@@ -139,9 +165,16 @@ may_send (ModelCall *call, const char *endpoint, GError **error)
   }
   if (model_limits_may_send (limits, endpoint, now_ms (), &again))
     return TRUE;
-  g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
-               _ ("%s has failed several times in a row and is left alone for a while: %" PRId64 " s"),
-               call->provider->name, MAX (again - now_ms (), 0) / 1000);
+  wait = MAX (again - now_ms (), 0);
+  set_wait_error (
+      error,
+      g_strdup_printf (_ ("%s has failed several times in a row and is left alone for a while; try again in "
+                          "%" PRId64 " s"),
+                       call->provider->name, in_seconds (wait)),
+      wait);
+  /* An attempt that has sent something is one. */
+  if (call->attempts > 0)
+    derush_error_set_retry_at (error ? *error : NULL, 0);
   return FALSE;
 }
 
@@ -153,6 +186,7 @@ typedef struct {
   gboolean trouble; /* of the endpoint, not of this request */
   gboolean told;    /* the server says when to come back */
   gint64 delay;     /* in ms; -1: as we like */
+  gboolean later;   /* that is too long to wait for here */
 } Outcome;
 
 static void
@@ -221,6 +255,8 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
     if (response->status == 429 && outcome->told)
       model_limits_hold (call->provider->limits, derush_time_now_ms () + outcome->delay);
     refusal = model_fault_to_error (call);
+    if (!outcome->retry && (response->status < 500 || model_fault_is_final (&call->fault)))
+      derush_error_set_final (refusal);
     if (response->status == 401)
       model_limits_refuse (call->provider->limits, refusal, now_ms () + REFUSAL);
     g_propagate_error (error, g_steal_pointer (&refusal));
@@ -254,15 +290,16 @@ send_once (ModelCall *call, ModelRequest *request, ModelComplete complete, Outco
 /* ── Several attempts ───────────────────────────────────────────────────── */
 
 static gboolean
-wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **error)
+wait_for_next (ModelCall *call, guint attempt, Outcome *outcome, GError **error)
 {
   double random = g_random_double ();
   gint64 delay = outcome->delay >= 0 ? outcome->delay : model_retry_own_delay (attempt, random);
 
-  if (!outcome->retry || attempt >= call->client->attempts)
+  if (!outcome->retry)
     return FALSE;
-  if (delay > MODEL_LONGEST_DELAY || now_ms () + delay >= call->deadline / 1000) {
-    model_call_debug (call, "retry after %" PRId64 " s", (delay + 999) / 1000);
+  outcome->later = outcome->told && is_too_long (call, delay);
+  if (attempt >= call->client->attempts || is_too_long (call, delay)) {
+    model_call_debug (call, "retry after %" PRId64 " s", in_seconds (delay));
     return FALSE;
   }
   if (!outcome->told && !model_limits_take_retry (call->provider->limits, now_ms ())) {
@@ -272,6 +309,16 @@ wait_for_next (ModelCall *call, guint attempt, const Outcome *outcome, GError **
   if (delay == 0)
     return TRUE;
   return wait_for (call, outcome->told ? model_retry_spread (delay, random) : delay, error);
+}
+
+/* The server itself has said when. */
+static void
+put_off (GError *error, gint64 delay)
+{
+  g_autofree char *said = g_steal_pointer (&error->message);
+
+  error->message = g_strdup_printf (_ ("%s (it wants to be left alone for %" PRId64 " s)"), said, in_seconds (delay));
+  derush_error_set_retry_at (error, derush_time_now_ms () + delay);
 }
 
 static char *
@@ -318,6 +365,8 @@ model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complet
       model_limits_gave_up (limits, endpoint);
     if (wait_for_next (call, attempt, &outcome, &stopped))
       continue;
+    if (outcome.later)
+      put_off (cause, outcome.delay);
     g_propagate_error (error, stopped ? g_steal_pointer (&stopped) : g_steal_pointer (&cause));
     return NULL;
   }

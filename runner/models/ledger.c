@@ -261,20 +261,43 @@ line_of (ModelCall *call, ModelEntry *entry, const char *state)
 static gboolean
 check_limit (ModelCall *call, const char *setting, double limit, double spent, double estimate, GError **error)
 {
-  if (limit < 0)
+  if (limit < 0 || (estimate >= 0 && spent + estimate <= limit))
     return TRUE;
-  if (estimate < 0) {
+  if (estimate < 0)
     g_set_error (
         error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
         _ ("What “%s” of %s costs is unknown, so %s cannot be kept; give it a price in the file of DERUSH_PRICES"),
         call->model, call->provider->name, setting);
-    return FALSE;
-  }
-  if (spent + estimate <= limit)
+  else
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
+                 _ ("This would cost about %.4f US dollars, but only %.4f of %s are left: %.4f"), estimate,
+                 MAX (limit - spent, 0), setting, limit);
+  return FALSE;
+}
+
+#define DAY (24 * 3600 * G_GINT64_CONSTANT (1000))
+
+/* What does not fit into this day may fit into the next one, of UTC as the ledger's are; nothing else helps. */
+static void
+judge_limit (ModelLedger *ledger, double estimate, gboolean of_day, GError *error)
+{
+  if (of_day && estimate >= 0 && estimate <= ledger->day_limit)
+    derush_error_set_retry_at (error, (derush_time_now_ms () / DAY + 1) * DAY);
+  else
+    derush_error_set_final (error);
+}
+
+static gboolean
+check_limits (ModelLedger *ledger, ModelCall *call, double estimate, GError **error)
+{
+  g_autoptr (GError) refusal = NULL;
+  double spent = *total_of_job (ledger, job_of (call));
+  gboolean of_job = check_limit (call, "DERUSH_MODEL_COST_JOB", ledger->job_limit, spent, estimate, &refusal);
+
+  if (of_job && check_limit (call, "DERUSH_MODEL_COST_DAY", ledger->day_limit, ledger->day_total, estimate, &refusal))
     return TRUE;
-  g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
-               _ ("This would cost about %.4f US dollars, but only %.4f of %s are left: %.4f"), estimate,
-               MAX (limit - spent, 0), setting, limit);
+  judge_limit (ledger, estimate, of_job, refusal);
+  g_propagate_error (error, g_steal_pointer (&refusal));
   return FALSE;
 }
 
@@ -299,10 +322,7 @@ model_ledger_reserve (ModelLedger *ledger, ModelCall *call, ModelEntry *entry, G
   if (fd >= 0) {
     line = line_of (call, entry, "sent");
     set_amount (line, "amount", entry->estimate);
-    may = check_limit (call, "DERUSH_MODEL_COST_JOB", ledger->job_limit, *total_of_job (ledger, job_of (call)),
-                       entry->estimate, error) &&
-          check_limit (call, "DERUSH_MODEL_COST_DAY", ledger->day_limit, ledger->day_total, entry->estimate, error) &&
-          write_line (fd, line, error);
+    may = check_limits (ledger, call, entry->estimate, error) && write_line (fd, line, error);
     close (fd);
   } else if (ledger->job_limit < 0 && ledger->day_limit < 0) {
     /* Who has set no limit can do without the account. */

@@ -58,6 +58,17 @@ model_limits_free (ModelLimits *limits)
   g_free (limits);
 }
 
+/* What was learned of when not to ask. */
+void
+model_limits_forget (ModelLimits *limits)
+{
+  g_mutex_lock (&limits->lock);
+  g_hash_table_remove_all (limits->circuits);
+  limits->requests.known = limits->tokens.known = FALSE;
+  g_clear_error (&limits->refusal);
+  g_mutex_unlock (&limits->lock);
+}
+
 static Circuit *
 circuit_of (ModelLimits *limits, const char *endpoint)
 {

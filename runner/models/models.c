@@ -19,7 +19,7 @@ derush_models_error_quark (void)
   if (g_once_init_enter (&quark)) {
     GQuark made = g_quark_from_static_string ("derush-models-error");
 
-    derush_error_domain_register (made);
+    derush_error_domain_register_extended (made);
     g_once_init_leave (&quark, made);
   }
   return (GQuark)quark;
@@ -261,6 +261,17 @@ another_may_help (const GError *error)
   }
 }
 
+/* Of several failures the one that is over first decides when and whether another attempt makes sense. */
+static gboolean
+is_better_to_retry (const GError *error, const GError *other)
+{
+  gboolean can_retry = derush_error_can_retry (error);
+
+  if (can_retry != derush_error_can_retry (other))
+    return can_retry;
+  return can_retry && derush_error_get_retry_at (error) < derush_error_get_retry_at (other);
+}
+
 static void
 sign (JsonObject *result, ModelProvider *provider, int task, const char *reason)
 {
@@ -330,7 +341,7 @@ derush_models_call (DerushModels *models, const char *task, JsonObject *request,
 {
   int id = model_task_find (task);
   g_autoptr (GString) reason = g_string_new (NULL);
-  g_autoptr (GError) first = NULL;
+  g_autoptr (GError) failure = NULL;
   GPtrArray *chain;
 
   g_return_val_if_fail (id >= 0, NULL);
@@ -351,17 +362,35 @@ derush_models_call (DerushModels *models, const char *task, JsonObject *request,
       g_propagate_error (error, g_steal_pointer (&cause));
       return NULL;
     }
-    if (!first)
-      first = g_steal_pointer (&cause);
+    if (!failure || is_better_to_retry (cause, failure)) {
+      g_clear_error (&failure);
+      failure = g_steal_pointer (&cause);
+    }
   }
-  if (!first)
+  if (!failure)
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED,
                  _ ("No provider for “%s” is configured; see DERUSH_MODEL_PROVIDERS"), task);
   else if (chain->len == 1)
-    g_propagate_error (error, g_steal_pointer (&first));
-  else
-    g_set_error (error, first->domain, first->code, _ ("None of %u providers could help: %s"), chain->len, reason->str);
+    g_propagate_error (error, g_steal_pointer (&failure));
+  else {
+    g_free (failure->message);
+    failure->message = g_strdup_printf (_ ("None of %u providers could help: %s"), chain->len, reason->str);
+    g_propagate_error (error, g_steal_pointer (&failure));
+  }
   return NULL;
+}
+
+/**
+ * derush_models_forget_waits:
+ * @models: whom to ask
+ *
+ * Providers that wanted to be left alone, failed or refused a key are asked again: somebody knows that they answer.
+ */
+void
+derush_models_forget_waits (DerushModels *models)
+{
+  for (guint i = 0; i < models->providers->len; i++)
+    model_limits_forget (((ModelProvider *)models->providers->pdata[i])->limits);
 }
 
 const char *

@@ -56,6 +56,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DerushModels, derush_models_free)
 
 JsonObject *derush_models_call (DerushModels *models, const char *task, JsonObject *request,
                                 const DerushModelsContext *context, GCancellable *cancellable, GError **error);
+void derush_models_forget_waits (DerushModels *models);
 JsonObject *derush_models_list (DerushModels *models, GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -255,6 +255,9 @@ read_choice (ModelCall *call, JsonObject *answer, GError **error)
   } else {
     return model_chat_strip (content);
   }
+  /* What was not allowed will not be, and what is too long will be again. */
+  if ((refusal && *refusal) || g_strv_contains ((const char *const[]){"content_filter", "length", NULL}, ended))
+    derush_error_set_final (error ? *error : NULL);
   return NULL;
 }
 

@@ -146,6 +146,7 @@ typedef gboolean (*ModelComplete) (ModelCall *call, ModelResponse *response, GEr
 
 ModelLimits *model_limits_new (void);
 void model_limits_free (ModelLimits *limits);
+void model_limits_forget (ModelLimits *limits);
 
 /* record.c: answers that are kept, and given again without asking anybody */
 typedef struct _ModelRecorder ModelRecorder;

@@ -169,6 +169,8 @@ check_address (ModelProvider *provider, DerushConfig *config)
                                     _ ("%s is reached without encryption at %s; use https, or set "
                                        "DERUSH_MODEL_ALLOW_HTTP if everybody on the way is trusted"),
                                     provider->name, provider->base_url);
+  if (provider->broken && *provider->base_url)
+    derush_error_set_final (provider->broken);
 }
 
 /*

@@ -202,6 +202,7 @@ give_again (ModelRecorder *recorder, ModelRequest *request, const char *digest, 
   if (!json) {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,
                  _ ("DERUSH_MODEL_REPLAY %s has no answer to this request: %s"), recorder->replay, request->url);
+    derush_error_set_final (error ? *error : NULL);
     return NULL;
   }
   response = g_new0 (ModelResponse, 1);

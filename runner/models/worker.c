@@ -78,6 +78,8 @@ derush_model_worker_handle (DerushStepRequest *request, gpointer models, GError 
                  job.action);
     return NULL;
   }
+  if (derush_step_request_is_released (request))
+    derush_models_forget_waits (models);
   result = action (&job, error);
   if (!result && debug->len)
     derush_step_request_set_debug (request, debug->str);

@@ -49,6 +49,7 @@ derush_plan_answer (DerushPlan *plan)
   result = derush_step_answer (step, &error);
   if (!result) {
     outcome->error_class = derush_error_get_class (error);
+    outcome->can_retry = derush_error_can_retry (error);
     outcome->message = g_strdup (error->message);
     outcome->step = g_strdup (step->name);
     return outcome;

@@ -647,6 +647,22 @@ break_protocol (Request *request, GError **error)
   return FALSE;
 }
 
+/* A time that no calendar has is none. */
+#define LATEST 1e11
+
+static void
+set_step_error (JsonObject *message, DerushErrorClass error_class, const char *line, GError **error)
+{
+  double retry_at = derush_json_get_number (message, "retryAt", 0);
+  GError *failure = g_error_new_literal (DERUSH_STEPS_ERROR, error_class, line);
+
+  if (derush_json_get_boolean (message, "final", FALSE))
+    derush_error_set_final (failure);
+  else if (retry_at > 0 && retry_at < LATEST)
+    derush_error_set_retry_at (failure, (gint64)(retry_at * 1000));
+  g_propagate_error (error, failure);
+}
+
 /* Returns FALSE when the request has ended: by @result, or by @error. */
 static gboolean
 take_message (Request *request, JsonObject *message, JsonObject **result, char **debug, GError **error)
@@ -694,7 +710,7 @@ take_message (Request *request, JsonObject *message, JsonObject **result, char *
     if (request->reason)
       g_propagate_error (error, g_steal_pointer (&request->reason));
     else
-      g_set_error_literal (error, DERUSH_STEPS_ERROR, error_class, line);
+      set_step_error (message, error_class, line, error);
     return FALSE;
   }
   return break_protocol (request, error);

@@ -329,7 +329,7 @@ comes_back (Run *run, DerushOutcome *outcome)
     return FALSE;
   if (outcome->error_class == DERUSH_ERROR_CANCELLED)
     return g_atomic_int_get (&run->runner->keep);
-  return derush_error_class_can_retry (outcome->error_class) && run->options->attempt < run->options->attempts;
+  return outcome->can_retry && (run->options->attempt < run->options->attempts || outcome->retry_at > 0);
 }
 
 /* Also of an attempt that failed before it got to its folder. */
@@ -515,6 +515,8 @@ request_of (Run *run, int *fds, guint *n_fds)
   json_object_set_object_member (request, "results", json_object_ref (run->results));
   json_object_set_string_member (request, "directory", run->directory);
   json_object_set_string_member (request, "job", run->options->job_id);
+  if (run->options->released)
+    json_object_set_boolean_member (request, "released", TRUE);
   if (run->source)
     add_input (inputs, fds, n_fds, "source", run->display, run->source->fd);
   if (run->analysis >= 0)
@@ -805,6 +807,8 @@ static void
 describe_failure (Run *run, DerushOutcome *outcome, GError *error)
 {
   outcome->error_class = derush_error_get_class (error);
+  outcome->can_retry = derush_error_can_retry (error);
+  outcome->retry_at = outcome->can_retry ? derush_error_get_retry_at (error) : 0;
   outcome->message = outcome->error_class == DERUSH_ERROR_CANCELLED ? g_strdup (_ ("The job was cancelled"))
                                                                     : g_strdup (error->message);
   g_strdelimit (outcome->message, "\r\n", ' ');

@@ -37,6 +37,7 @@ struct _DerushStepRequest {
   JsonObject *results;
   char *directory;
   char *job_id;
+  gboolean released;
   GPtrArray *inputs; /* of DerushStepInput */
   GCancellable *cancellable;
   GThread *thread;
@@ -138,6 +139,10 @@ answer_of (DerushStepRequest *request)
   json_object_set_string_member (message, "class",
                                  derush_error_class_to_string (derush_error_get_class (request->error)));
   json_object_set_string_member (message, "message", request->error->message);
+  if (!derush_error_can_retry (request->error))
+    json_object_set_boolean_member (message, "final", TRUE);
+  else if (derush_error_get_retry_at (request->error) > 0)
+    json_object_set_double_member (message, "retryAt", derush_error_get_retry_at (request->error) / 1000.0);
   if (request->debug)
     json_object_set_string_member (message, "debug", request->debug);
   return message;
@@ -231,6 +236,7 @@ start_request (Server *server, JsonObject *message)
   request->action = g_strdup (action);
   request->directory = g_strdup (directory);
   request->job_id = g_strdup (derush_json_get_string (message, "job", ""));
+  request->released = derush_json_get_boolean (message, "released", FALSE);
   request->parameters = object_or_empty (message, "parameters");
   request->results = object_or_empty (message, "results");
   server->current = request;
@@ -399,6 +405,18 @@ const char *
 derush_step_request_get_job_id (DerushStepRequest *request)
 {
   return request->job_id;
+}
+
+/**
+ * derush_step_request_is_released:
+ * @request: a request
+ *
+ * Returns: whether somebody lets the job run before the time that an error of an earlier attempt named
+ */
+gboolean
+derush_step_request_is_released (DerushStepRequest *request)
+{
+  return request->released;
 }
 
 /**

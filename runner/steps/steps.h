@@ -44,6 +44,7 @@ typedef void (*DerushRunProgress) (const char *step, double progress, gpointer u
  * @attempts: how many there may be; with @checkpoints only
  * @checkpoints: what finished steps made is kept for the next attempt of the job of this id and queue, which then starts
  *     at its first unfinished step
+ * @released: whether somebody lets the job run before the time that a failure named
  * @roots: (nullable) (array zero-terminated=1): the folders that the job may read and write; %NULL: no limit
  * @in_full: the return value is not for Redis: it is neither shortened nor kept in a file, and only a folder that the job
  *     itself names is made
@@ -57,6 +58,7 @@ typedef struct {
   guint attempt;
   guint attempts;
   gboolean checkpoints;
+  gboolean released;
   const char *const *roots;
   gboolean in_full;
   DerushRunProgress progress;
@@ -69,6 +71,8 @@ typedef struct {
  * @whole: (nullable): the same before it was made small enough for Redis; %NULL if it was small already
  * @outputs: (nullable) (element-type DerushOutput): the published files
  * @error_class: the class of the failure
+ * @can_retry: whether another attempt may end differently
+ * @retry_at: before when it would not, in ms since 1970; 0: any time
  * @step: (nullable): the step that failed
  * @input: (nullable): on which input
  * @message: (nullable): one line for people: what failed, on what, what to do
@@ -79,6 +83,8 @@ typedef struct {
   JsonObject *whole;
   GPtrArray *outputs;
   DerushErrorClass error_class;
+  gboolean can_retry;
+  gint64 retry_at;
   char *step;
   char *input;
   char *message;
@@ -218,6 +224,7 @@ JsonObject *derush_step_request_get_parameters (DerushStepRequest *request);
 JsonObject *derush_step_request_get_results (DerushStepRequest *request);
 const char *derush_step_request_get_directory (DerushStepRequest *request);
 const char *derush_step_request_get_job_id (DerushStepRequest *request);
+gboolean derush_step_request_is_released (DerushStepRequest *request);
 const DerushStepInput *derush_step_request_get_input (DerushStepRequest *request, const char *name);
 GCancellable *derush_step_request_get_cancellable (DerushStepRequest *request);
 void derush_step_request_progress (DerushStepRequest *request, double progress);

@@ -19,7 +19,7 @@ derush_steps_error_quark (void)
   if (g_once_init_enter (&quark)) {
     GQuark q = g_quark_from_static_string ("derush-steps-error-quark");
 
-    derush_error_domain_register (q);
+    derush_error_domain_register_extended (q);
     g_once_init_leave (&quark, q);
   }
   return (GQuark)quark;

@@ -71,10 +71,16 @@ whole_return_value (JsonObject *value)
 }
 
 static void
-take_failure (Execution *execution, guint step, DerushErrorClass error_class, const char *message)
+take_failure (Execution *execution, guint step, DerushErrorClass error_class, gboolean can_retry, const char *message)
 {
-  gboolean retries = derush_workflow_run_fail (execution->run, step, error_class, message, now_ms ());
+  gboolean retries = FALSE;
 
+  if (can_retry || !derush_error_class_can_retry (error_class)) {
+    retries = derush_workflow_run_fail (execution->run, step, error_class, message, now_ms ());
+  } else {
+    derush_workflow_run_set_error_class (execution->run, step, error_class);
+    derush_workflow_run_give_up (execution->run, step, message, now_ms ());
+  }
   tell (execution, retries ? DERUSH_WORKFLOW_EVENT_RETRIED : DERUSH_WORKFLOW_EVENT_ENDED, step);
 }
 
@@ -99,7 +105,7 @@ on_finished (GObject *source, GAsyncResult *result, gpointer user_data)
   } else {
     g_autofree char *message = derush_outcome_describe (outcome);
 
-    take_failure (execution, place->step, outcome->error_class, message);
+    take_failure (execution, place->step, outcome->error_class, outcome->can_retry, message);
   }
   advance (execution);
 }
@@ -227,7 +233,7 @@ start_ready (Execution *execution)
       plan = make_plan (execution, step, &error);
       if (!plan) {
         derush_workflow_run_start (execution->run, step, NULL, now_ms ());
-        take_failure (execution, step, derush_error_get_class (error), error->message);
+        take_failure (execution, step, derush_error_get_class (error), derush_error_can_retry (error), error->message);
         again = TRUE;
       } else if (!waits_for_analysis (execution, plan)) {
         start (place, step, plan);

@@ -376,7 +376,8 @@ translate_pieces (Work *work, const char *text, GError **error)
 static gboolean
 is_final (Work *work, const GError *error)
 {
-  return derush_error_get_class (error) != DERUSH_ERROR_MODEL || work->failures >= 2;
+  return derush_error_get_class (error) != DERUSH_ERROR_MODEL || derush_error_get_retry_at (error) > 0 ||
+         work->failures >= 2;
 }
 
 /* The text alone: as a whole, then in pieces, then as it was. Returns: FALSE if there is no sense in going on */

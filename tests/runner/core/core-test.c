@@ -109,6 +109,36 @@ test_errors_of_other_domains (void)
   g_assert_cmpint (derush_error_get_class (unknown), ==, DERUSH_ERROR_INTERNAL);
 }
 
+/* What an error says of another attempt goes with its copies, and is never taken from one that cannot say it. */
+static void
+test_errors_say_more_than_their_class (void)
+{
+  GQuark domain = g_quark_from_static_string ("derush-test-error-quark");
+  g_autoptr (GError) final = NULL, later = NULL, copy = NULL, moved = NULL;
+  g_autoptr (GError) plain = g_error_new_literal (DERUSH_CORE_ERROR, DERUSH_ERROR_MODEL, "");
+  g_autoptr (GError) input = NULL;
+
+  derush_error_domain_register_extended (domain);
+  final = g_error_new_literal (domain, DERUSH_ERROR_MODEL, "refused");
+  later = g_error_new_literal (domain, DERUSH_ERROR_RESOURCE, "busy");
+  input = g_error_new_literal (domain, DERUSH_ERROR_BAD_INPUT, "empty");
+  g_assert_true (derush_error_can_retry (final) && derush_error_can_retry (later) && derush_error_can_retry (plain));
+  g_assert_false (derush_error_can_retry (input));
+  g_assert_cmpint (derush_error_get_retry_at (later), ==, 0);
+  derush_error_set_final (final);
+  derush_error_set_retry_at (later, 1764000000123);
+  derush_error_set_final (plain);
+  derush_error_set_retry_at (plain, 5);
+  derush_error_set_final (NULL);
+  copy = g_error_copy (final);
+  g_propagate_prefixed_error (&moved, g_steal_pointer (&later), "so it is: ");
+  g_assert_false (derush_error_can_retry (copy));
+  g_assert_cmpint (derush_error_get_class (copy), ==, DERUSH_ERROR_MODEL);
+  g_assert_cmpint (derush_error_get_retry_at (moved), ==, 1764000000123);
+  g_assert_true (derush_error_can_retry (moved) && derush_error_can_retry (plain));
+  g_assert_cmpint (derush_error_get_retry_at (plain), ==, 0);
+}
+
 /* ── Configuration ── */
 
 static void
@@ -485,6 +515,7 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/core/errors/each-class-says-whether-a-retry-helps", test_error_classes);
   g_test_add_func ("/core/errors/those-of-other-domains-have-a-class", test_errors_of_other_domains);
+  g_test_add_func ("/core/errors/what-they-say-of-another-attempt-goes-with-them", test_errors_say_more_than_their_class);
   ADD ("/core/config/the-environment-wins-over-the-file", test_environment_wins_over_the_file);
   ADD ("/core/config/a-wrong-value-is-named-with-what-is-allowed", test_a_wrong_value_is_named);
   ADD ("/core/config/an-unknown-setting-in-the-file-is-refused", test_an_unknown_setting_in_the_file_is_refused);

@@ -186,6 +186,7 @@ test_cap_of_job (void)
   g_assert_nonnull (strstr (error->message, "0.9"));
   g_assert_nonnull (strstr (error->message, "0.15"));
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_COST_JOB"));
+  g_assert_false (derush_error_can_retry (error));
   g_assert_cmpuint (count_requests (), ==, 0);
   g_clear_error (&error);
   /* What is cheap enough is done, until the job has had its share. */
@@ -218,6 +219,16 @@ test_cap_of_day (void)
   answer = call (other, "job-2", "chat", CHAT, &error);
   g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
   g_assert_nonnull (strstr (error->message, "DERUSH_MODEL_COST_DAY"));
+  /* At midnight there is a new purse, for what fits in there. */
+  g_assert_true (derush_error_can_retry (error));
+  g_assert_cmpint (derush_error_get_retry_at (error), >, derush_time_now_ms () - 60000);
+  g_assert_cmpint (derush_error_get_retry_at (error) % (24 * 3600 * 1000), ==, 0);
+  g_clear_error (&error);
+  g_clear_pointer (&models, derush_models_free);
+  models = models_with ("DERUSH_MODEL_COST_DAY", "0.15");
+  answer = call (models, "job-3", "speak", SPEAK, &error);
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
+  g_assert_false (derush_error_can_retry (error));
 }
 
 typedef struct {

@@ -247,6 +247,32 @@ test_failure_unmakes_folder (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (fixture->test.outcome->debug, ==, "element0: 42");
 }
 
+/* Whether and when another attempt helps comes through from the worker, in the words of the protocol. */
+static void
+test_failure_says_when_to_retry (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *parameters;
+    gboolean can_retry;
+    gint64 retry_at;
+  } cases[] = {
+      {"{\"class\":\"model\"}", TRUE, 0},
+      {"{\"class\":\"model\",\"final\":true}", FALSE, 0},
+      {"{\"class\":\"model\",\"retryAt\":1764000000500}", TRUE, 1764000000500},
+      {"{\"class\":\"model\",\"retryAt\":1764000000500,\"final\":true}", FALSE, 0},
+      {"{\"class\":\"bad-input\",\"retryAt\":1764000000500}", FALSE, 0},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    DerushPlan *plan = plan_new (fixture->test.film, NULL);
+
+    plan_add (plan, "fail", "fail", cases[i].parameters);
+    run_within (fixture, plan, NULL);
+    g_assert_cmpint (fixture->test.outcome->can_retry, ==, cases[i].can_retry);
+    g_assert_cmpint (fixture->test.outcome->retry_at, ==, cases[i].retry_at);
+  }
+}
+
 static void
 test_link_as_output (Fixture *fixture, gconstpointer data)
 {
@@ -746,6 +772,7 @@ main (int argc, char **argv)
   ADD ("without-a-folder-the-configured-one-is-used-and-not-left", test_default_folder);
   ADD ("when-one-file-cannot-be-published-none-is", test_publish_fails);
   ADD ("a-failure-leaves-no-folder-that-the-job-made", test_failure_unmakes_folder);
+  ADD ("a-failure-says-whether-and-when-another-attempt-helps", test_failure_says_when_to_retry);
   ADD ("a-folder-that-another-job-unmade-is-made-again", test_folder_vanishes);
   ADD ("a-link-left-by-the-worker-is-not-published", test_link_as_output);
   ADD ("a-job-never-replaces-its-own-source", test_spares_source);

@@ -159,6 +159,10 @@ handle (DerushStepRequest *request, gpointer user_data, GError **error)
     write_file (request, file, "half", NULL);
     derush_step_request_set_debug (request, "element0: 42");
     g_set_error (error, DERUSH_STEPS_ERROR, error_class, "It went wrong on purpose");
+    if (derush_json_get_boolean (parameters, "final", FALSE))
+      derush_error_set_final (error ? *error : NULL);
+    if (json_object_has_member (parameters, "retryAt"))
+      derush_error_set_retry_at (error ? *error : NULL, derush_json_get_int (parameters, "retryAt", 0));
     return NULL;
   }
   /* Fails until @path is there. */
