@@ -367,9 +367,8 @@ void
 derush_bullmq_job_park (DerushBullmqJob *job, gint64 delay)
 {
   gint64 now = derush_time_now_ms ();
-  g_autofree char *parked =
-      g_strdup_printf ("%u %" PRId64 " %" PRId64, job->parked.times + 1, job->parked.times > 0 ? job->parked.since : now,
-                       now + delay);
+  g_autofree char *parked = g_strdup_printf ("%u %" PRId64 " %" PRId64, job->parked.times + 1,
+                                             job->parked.times > 0 ? job->parked.since : now, now + delay);
   g_auto (BullmqPack) fields = {0};
 
   if (!begin_end (job))

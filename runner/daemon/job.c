@@ -278,7 +278,8 @@ may_park (DerushDaemonJob *job, DerushOutcome *outcome)
   gint64 limit = 1000 * derush_config_get_int (job->daemon->config, "DERUSH_MODEL_PARK"),
          since = parked->times > 0 ? parked->since : derush_time_now_ms ();
 
-  return outcome->can_retry && outcome->retry_at > 0 && outcome->retry_at - since <= limit && parked->times < PARKED_TIMES;
+  return outcome->can_retry && outcome->retry_at > 0 && outcome->retry_at - since <= limit &&
+         parked->times < PARKED_TIMES;
 }
 
 /* Among the delayed jobs it takes no place and spends no attempt. */

@@ -379,8 +379,7 @@ on_retried (GObject *source, GAsyncResult *result, gpointer user_data)
   else if (error)
     http_request_fail (order->request, error);
   else
-    http_request_refuse (order->request, SOUP_STATUS_CONFLICT,
-                         _ ("Job %s waits or runs already"), order->id);
+    http_request_refuse (order->request, SOUP_STATUS_CONFLICT, _ ("Job %s waits or runs already"), order->id);
   order_free (order);
 }
 

@@ -255,7 +255,8 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
     if (response->status == 429 && outcome->told)
       model_limits_hold (call->provider->limits, derush_time_now_ms () + outcome->delay);
     refusal = model_fault_to_error (call);
-    if (!outcome->retry && (response->status < 500 || model_fault_is_final (&call->fault)))
+    /* A server that is in trouble may be well by another attempt, whatever it says of this one. */
+    if (!model_retry_status (&call->fault, NULL) && (response->status < 500 || model_fault_is_final (&call->fault)))
       derush_error_set_final (refusal);
     if (response->status == 401)
       model_limits_refuse (call->provider->limits, refusal, now_ms () + REFUSAL);

@@ -515,7 +515,8 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/core/errors/each-class-says-whether-a-retry-helps", test_error_classes);
   g_test_add_func ("/core/errors/those-of-other-domains-have-a-class", test_errors_of_other_domains);
-  g_test_add_func ("/core/errors/what-they-say-of-another-attempt-goes-with-them", test_errors_say_more_than_their_class);
+  g_test_add_func ("/core/errors/what-they-say-of-another-attempt-goes-with-them",
+                   test_errors_say_more_than_their_class);
   ADD ("/core/config/the-environment-wins-over-the-file", test_environment_wins_over_the_file);
   ADD ("/core/config/a-wrong-value-is-named-with-what-is-allowed", test_a_wrong_value_is_named);
   ADD ("/core/config/an-unknown-setting-in-the-file-is-refused", test_an_unknown_setting_in_the_file_is_refused);

@@ -19,14 +19,35 @@ typedef struct {
   int error_class;  /* -1: it goes well in the end */
   int requests;     /* how many the server saw; -1: any number */
   const char *says; /* (nullable): in the message or the debug text */
+  int verdict;      /* of an error: what it says of another attempt at the job */
 } Case;
+
+enum { RETRY, FINAL, LATER };
 
 static const Case cases[] = {
     {"one-429-without-a-delay-is-waited-out", "chat", "[{\"fault\":\"status\",\"status\":429}]", -1, 2},
     {"one-429-with-a-delay-is-waited-out", "chat",
      "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"retry-after-ms\":\"30\"}}]", -1, 2},
     {"a-429-with-a-long-delay-is-not-waited-for", "chat",
-     "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"retry-after\":\"3600\"}}]", DERUSH_ERROR_MODEL, 1, "3600"},
+     "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"retry-after\":\"3600\"}}]", DERUSH_ERROR_MODEL, 1, "3600",
+     LATER},
+    {"a-503-with-a-long-delay-is-not-waited-for", "chat",
+     "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"121\"}}]", DERUSH_ERROR_MODEL, 1, "121",
+     LATER},
+    {"a-503-with-a-delay-is-waited-out", "transcribe",
+     "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"0.02\"}}]", -1, 2},
+    {"a-payment-that-is-due-is-final", "chat", "[{\"fault\":\"status\",\"status\":402}]", DERUSH_ERROR_MODEL, 1,
+     "credit", FINAL},
+    {"a-key-that-may-not-is-final", "chat", "[{\"fault\":\"status\",\"status\":403}]", DERUSH_ERROR_MODEL, 1, "key",
+     FINAL},
+    {"a-request-that-is-refused-is-final", "chat",
+     "[{\"fault\":\"status\",\"status\":400,\"body\":{\"error\":{\"message\":\"rejected by our safety system\",\"code\":"
+     "\"content_policy_violation\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "safety", FINAL},
+    {"a-part-of-a-key-is-not-shown", "image",
+     "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key provided: "
+     "sk-plant***********************cdef. You can find your key\",\"code\":\"invalid_api_key\"}}}]",
+     DERUSH_ERROR_MODEL, 1, "[redacted]", FINAL},
     {"a-429-names-when-its-bucket-is-full-again", "chat",
      "[{\"fault\":\"status\",\"status\":429,\"headers\":{\"x-ratelimit-remaining-requests\":\"0\","
      "\"x-ratelimit-reset-requests\":\"20ms\"}}]",
@@ -34,7 +55,7 @@ static const Case cases[] = {
     {"a-used-up-quota-is-final", "chat",
      "[{\"fault\":\"status\",\"status\":429,\"body\":{\"error\":{\"message\":\"You exceeded your current quota\",\"type\":"
      "\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\"}}}]",
-     DERUSH_ERROR_MODEL, 1, "credit"},
+     DERUSH_ERROR_MODEL, 1, "credit", FINAL},
     {"one-503-is-waited-out", "chat", "[{\"fault\":\"status\",\"status\":503,\"headers\":{\"retry-after\":\"0.02\"}}]",
      -1, 2},
     {"503-until-the-attempts-are-used-up", "chat",
@@ -67,32 +88,32 @@ static const Case cases[] = {
     {"an-expired-key-is-final", "chat",
      "[{\"fault\":\"status\",\"status\":401,\"body\":{\"error\":{\"message\":\"Incorrect API key provided: " KEY
      "\",\"code\":\"invalid_api_key\"}}}]",
-     DERUSH_ERROR_MODEL, 1, "key"},
+     DERUSH_ERROR_MODEL, 1, "key", FINAL},
     {"an-error-that-is-answered-as-a-success-is-an-error", "chat",
      "[{\"fault\":\"status\",\"status\":200,\"body\":{\"error\":{\"message\":\"upstream is busy\",\"code\":503}}}]", -1,
      2},
     {"an-error-without-a-code-that-is-answered-as-a-success-is-final", "speak",
      "[{\"fault\":\"status\",\"status\":200,\"body\":{\"error\":\"no such voice\"}}]", DERUSH_ERROR_MODEL, 1,
-     "no such voice"},
+     "no such voice", FINAL},
     {"a-missing-model-is-final", "chat",
      "[{\"fault\":\"status\",\"status\":404,\"body\":{\"error\":{\"message\":\"no model\",\"code\":\"model_not_found\"}}}]",
-     DERUSH_ERROR_MODEL, 1, "model"},
+     DERUSH_ERROR_MODEL, 1, "model", FINAL},
     {"too-much-at-once-is-final", "transcribe",
      "[{\"fault\":\"status\",\"status\":413,\"body\":{\"error\":{\"message\":\"too large\",\"type\":\"server_error\"}}}]",
-     DERUSH_ERROR_MODEL, 1, "at once"},
+     DERUSH_ERROR_MODEL, 1, "at once", FINAL},
     {"a-redirect-is-not-followed", "chat",
      "[{\"fault\":\"redirect\",\"location\":\"http://127.0.0.1:1/v1/chat/completions\"}]", DERUSH_ERROR_MODEL, 1,
-     "elsewhere"},
+     "elsewhere", FINAL},
     {"an-endless-body-is-given-up", "chat", "[{\"fault\":\"huge\",\"always\":true}]", DERUSH_ERROR_MODEL, -1,
      "longer than"},
     {"a-body-that-says-it-is-huge-is-not-read", "chat", "[{\"fault\":\"huge-length\",\"always\":true}]",
      DERUSH_ERROR_MODEL, -1, "longer than"},
     {"a-slow-upload-is-waited-for", "transcribe", "[{\"fault\":\"slow-upload\"}]", -1, 1},
-    {"a-refusal-is-no-answer", "chat", "[{\"fault\":\"refusal\"}]", DERUSH_ERROR_MODEL, 1, "declined"},
+    {"a-refusal-is-no-answer", "chat", "[{\"fault\":\"refusal\"}]", DERUSH_ERROR_MODEL, 1, "declined", FINAL},
     {"an-answer-that-was-filtered-is-an-error", "chat", "[{\"finish\":\"content_filter\"}]", DERUSH_ERROR_MODEL, 1,
-     "filter"},
+     "filter", FINAL},
     {"an-answer-that-is-cut-by-its-limit-is-an-error", "chat", "[{\"finish\":\"length\",\"content\":\"{\\\"a\\\":\"}]",
-     DERUSH_ERROR_MODEL, 1, "maxTokens"},
+     DERUSH_ERROR_MODEL, 1, "maxTokens", FINAL},
     {"an-answer-of-another-form-is-corrected-once", "chat",
      "[{\"content\":\"{\\\"summary\\\":7}\"},{\"content\":\"{\\\"summary\\\":\\\"good\\\"}\"}]", -1, 2},
     {"an-answer-of-another-form-twice-is-an-error", "chat",
@@ -159,6 +180,11 @@ test_case (gconstpointer data)
   else
     g_assert_error (error, DERUSH_MODELS_ERROR, one->error_class);
   g_assert_true ((answer != NULL) == (one->error_class < 0));
+  if (error) {
+    g_assert_cmpint (derush_error_can_retry (error), ==, one->verdict != FINAL);
+    g_assert_cmpint (derush_error_get_retry_at (error) > derush_time_now_ms () + 60000, ==, one->verdict == LATER);
+    g_assert_true (one->verdict == LATER || derush_error_get_retry_at (error) == 0);
+  }
   if (one->requests >= 0)
     g_assert_cmpint (json_array_get_length (log), ==, one->requests);
   all = g_strconcat (error ? error->message : "", "\n", debug->str, NULL);
