@@ -32,7 +32,7 @@ jobs_total (void)
   return derush_metrics_counter (
       "derush_jobs_total",
       "Attempts of jobs that have ended here, by how: completed, failed, retried (failed, to "
-      "be tried again), cancelled, given-back, lost.",
+      "be tried again), delayed (until its models answer), cancelled, given-back, lost.",
       "queue", "type", "state", NULL);
 }
 
