@@ -2,8 +2,9 @@
 #include "config.h"
 
 /*
- * Chapters after TextTiling (Hearst, 1997): where the words before a gap are least like those after it, compared with the
- * peaks on both sides. A boundary moves to the nearest cut of the film, if one is near.
+ * Chapters: the parts in which the words are most likely to have been drawn each from a stock of their own (Utiyama and
+ * Isahara, 2001), found for each number of parts by dynamic programming. That somebody says that something else begins, a
+ * pause and a cut of the film speak for a boundary.
  */
 
 #include "text-private.h"
@@ -11,12 +12,23 @@
 #include <math.h>
 #include <string.h>
 
-#define WINDOW 30.0 /* s on each side of a gap */
-#define MIN_WINDOW 15.0
 #define MIN_CHAPTER 10.0 /* s; players show none that are shorter */
-#define MIN_CHAPTERS 3   /* nor fewer */
-#define NEAR_CUT 2.0     /* s */
+#define MAX_LEAST 45.0   /* s; in long films, shorter ones are a nuisance */
+#define MIN_CHAPTERS 3   /* nor do they show fewer */
+#define MAX_CHAPTERS 40
+/* A chapter may begin with a cut so much before what is said, or after it has begun, in s. */
+#define BEFORE 2.0
+#define AFTER 0.5
+#define PAUSE 0.7 /* s */
+/* What a sign is worth, of what a boundary costs. */
+#define TURNING 0.9
+#define PAUSED 0.15
+#define CUT 0.2
+/* Of a part that is quite short for the film, at most. */
+#define SHORTNESS 0.5
 #define MAX_TITLE 60
+/* Where a chapter says what it is about. */
+#define ANNOUNCING 2
 
 static void
 chapter_free (gpointer data)
@@ -27,55 +39,50 @@ chapter_free (gpointer data)
   g_free (chapter);
 }
 
-/* How like the words within a window before and after each gap are; a gap lies before sentence i. */
-static double *
-measure_gaps (const LocalText *text, double window)
+/* How many units the words of a part cost: cost[from * n + to - 1]. */
+static float *
+measure_parts (const LocalText *text)
 {
-  guint n = text->sentences->len;
-  double *likeness = g_new0 (double, n + 1);
+  guint n = text->sentences->len, vocabulary = text->stems->len;
+  float *cost = g_new0 (float, (gsize)n *n + 1);
+  g_autofree guint *counts = g_new0 (guint, vocabulary + 1);
 
-  for (guint i = 1; i < n; i++) {
-    double here = local_text_get_sentence (text, i)->start;
-    guint from = i, to = i, before = 0, after = 0;
+  for (guint from = 0; from < n; from++) {
+    double sum = 0;
+    guint words = 0;
 
-    while (from > 0 && (i - from < 2 || here - local_text_get_sentence (text, from - 1)->start < window))
-      from--;
-    while (to < n && (to - i < 2 || local_text_get_sentence (text, to)->end - here < window))
-      to++;
-    for (guint k = from; k < i; k++)
-      before += local_text_get_sentence (text, k)->n;
-    for (guint k = i; k < to; k++)
-      after += local_text_get_sentence (text, k)->n;
-    likeness[i] = local_text_similarity (text, local_text_get_sentence (text, from)->first, before,
-                                         local_text_get_sentence (text, i)->first, after);
-  }
-  return likeness;
-}
+    memset (counts, 0, vocabulary * sizeof (guint));
+    for (guint to = from; to < n; to++) {
+      const LocalSentence *sentence = local_text_get_sentence (text, to);
 
-static double
-depth_of (const double *likeness, guint n, guint i)
-{
-  double left = likeness[i], right = likeness[i];
+      for (guint i = sentence->first; i < sentence->first + sentence->n; i++) {
+        const LocalWord *word = local_text_get_word (text, i);
+        guint count;
 
-  for (guint k = i; k > 1 && likeness[k - 1] >= left; k--)
-    left = likeness[k - 1];
-  for (guint k = i; k + 1 < n && likeness[k + 1] >= right; k++)
-    right = likeness[k + 1];
-  return left + right - 2 * likeness[i];
-}
-
-static double
-snap (double time, const double *cuts, guint n_cuts)
-{
-  double best = time, distance = NEAR_CUT;
-
-  for (guint i = 0; i < n_cuts; i++) {
-    if (fabs (cuts[i] - time) < distance) {
-      distance = fabs (cuts[i] - time);
-      best = cuts[i];
+        if (word->stem == LOCAL_NO_STEM || word->common)
+          continue;
+        count = counts[word->stem]++;
+        sum += (count + 1) * log (count + 2) - count * log (count + 1);
+        words++;
+      }
+      cost[(gsize)from * n + to] = (float)(words * log (words + vocabulary) - sum);
     }
   }
-  return best;
+  return cost;
+}
+
+static gboolean
+begins_with_cut (double time, const double *cuts, guint n_cuts, double *cut)
+{
+  double distance = G_MAXDOUBLE;
+
+  for (guint i = 0; i < n_cuts; i++) {
+    if (cuts[i] <= 0 || cuts[i] < time - BEFORE || cuts[i] > time + AFTER || fabs (cuts[i] - time) >= distance)
+      continue;
+    distance = fabs (cuts[i] - time);
+    *cut = cuts[i];
+  }
+  return distance < G_MAXDOUBLE;
 }
 
 static gboolean
@@ -95,7 +102,8 @@ is_taken (GPtrArray *chapters, const char *title)
 static double
 share_of_part (const LocalText *text, const char *phrase, guint first, guint n)
 {
-  g_auto (GStrv) words = g_strsplit (phrase, " ", -1);
+  g_autofree char *lower = g_utf8_strdown (phrase, -1);
+  g_auto (GStrv) words = g_strsplit_set (lower, " '-", -1);
   guint inside = 0, all = 0;
 
   for (guint s = 0; s < text->sentences->len; s++) {
@@ -103,9 +111,10 @@ share_of_part (const LocalText *text, const char *phrase, guint first, guint n)
 
     for (guint i = sentence->first; i < sentence->first + sentence->n; i++) {
       const LocalWord *word = local_text_get_word (text, i);
+      g_autofree char *here = g_utf8_strdown (word->surface, -1);
 
       for (guint w = 0; words[w] && word->stem != LOCAL_NO_STEM; w++) {
-        if (strcmp (words[w], word->surface) != 0)
+        if (strcmp (words[w], here) != 0)
           continue;
         /* Where it is in other forms as well counts with it. */
         all += g_array_index (text->count_of, guint, word->stem);
@@ -116,25 +125,24 @@ share_of_part (const LocalText *text, const char *phrase, guint first, guint n)
   return all > 0 ? (double)inside / all : 0;
 }
 
-/* The key phrase of the part that is most its own and that no other chapter has. */
+/* What is announced at its beginning; else the key phrase of the part that is most its own and that no other chapter has. */
 static char *
-find_title (const LocalText *text, GPtrArray *chapters, guint first, guint n)
+find_title (const LocalText *text, GPtrArray *chapters, guint first, guint n, gboolean *announced)
 {
   g_autoptr (GPtrArray) phrases = local_find_phrases (text, first, n);
-  g_autofree char *best = NULL, *part = NULL;
+  g_autofree char *best = local_announced_topic (text, first, MIN (n, ANNOUNCING), MAX_TITLE), *part = NULL;
   double most = 0;
 
+  *announced = best && !is_taken (chapters, best);
+  if (*announced)
+    return g_steal_pointer (&best);
+  g_clear_pointer (&best, g_free);
   for (guint i = 0; i < phrases->len; i++) {
     LocalPhrase *phrase = g_ptr_array_index (phrases, i);
     double score = phrase->score * share_of_part (text, phrase->text, first, n);
-    g_autofree char *polished = local_text_polish (phrase->text), *title = NULL;
+    g_autofree char *title = local_text_to_title (phrase->text, MAX_TITLE);
 
-    if (score <= most)
-      continue;
-    if (g_str_has_suffix (polished, "."))
-      polished[strlen (polished) - 1] = '\0';
-    title = local_text_shorten (polished, MAX_TITLE);
-    if (!*title || is_taken (chapters, title))
+    if (score <= most || !*title || is_taken (chapters, title))
       continue;
     most = score;
     g_free (best);
@@ -153,8 +161,90 @@ add_chapter (const LocalText *text, GPtrArray *chapters, double start, double en
 
   chapter->start = start;
   chapter->end = end;
-  chapter->title = find_title (text, chapters, first, n);
+  chapter->title = find_title (text, chapters, first, n, &chapter->announced);
   g_ptr_array_add (chapters, chapter);
+}
+
+typedef struct {
+  const LocalText *text;
+  double duration, least; /* s */
+  double unit;            /* what a boundary costs */
+  double *starts;         /* of a chapter that begins with the sentence */
+  double *signs;          /* what speaks for it */
+  float *cost;            /* of parts */
+} Search;
+
+static void
+look_for_signs (Search *self, const double *cuts, guint n_cuts)
+{
+  guint n = self->text->sentences->len;
+
+  for (guint i = 1; i < n; i++) {
+    const LocalSentence *sentence = local_text_get_sentence (self->text, i);
+    double cut = 0, pause = sentence->start - local_text_get_sentence (self->text, i - 1)->end;
+
+    self->starts[i] = sentence->start;
+    if (sentence->turning)
+      self->signs[i] += TURNING;
+    if (pause >= PAUSE)
+      self->signs[i] += PAUSED * MIN (pause / PAUSE, 3);
+    if (begins_with_cut (sentence->start, cuts, n_cuts, &cut)) {
+      self->starts[i] = cut;
+      self->signs[i] += CUT;
+    }
+  }
+}
+
+/* Of a part from one sentence to before another. */
+static double
+cost_of (const Search *self, guint from, guint to)
+{
+  guint n = self->text->sentences->len;
+  double end = to < n ? self->starts[to] : self->duration, length = end - self->starts[from],
+         comfortable = 2 * self->least;
+
+  if (length < self->least)
+    return G_MAXDOUBLE;
+  return self->cost[(gsize)from * n + to - 1] + self->unit * (1 - (from > 0 ? self->signs[from] : 1)) +
+         (length < comfortable ? self->unit * SHORTNESS * (comfortable - length) / self->least : 0);
+}
+
+/* The sentences that the best parts begin with, of each number of parts; the number is that of the cheapest, three at least. */
+static guint
+divide (const Search *self, guint most, guint *firsts)
+{
+  guint n = self->text->sentences->len, best = 0;
+  g_autofree double *costs = g_new (double, (gsize)(most + 1) * (n + 1));
+  g_autofree guint *before = g_new0 (guint, (gsize)(most + 1) * (n + 1));
+
+  for (guint k = 0; k <= most; k++)
+    for (guint i = 0; i <= n; i++)
+      costs[(gsize)k * (n + 1) + i] = k == 0 && i == 0 ? 0 : G_MAXDOUBLE;
+  for (guint k = 1; k <= most; k++) {
+    for (guint to = 1; to <= n; to++) {
+      double *here = &costs[(gsize)k * (n + 1) + to];
+
+      for (guint from = k - 1; from < to; from++) {
+        double until = costs[(gsize)(k - 1) * (n + 1) + from], cost;
+
+        if (until == G_MAXDOUBLE)
+          continue;
+        cost = cost_of (self, from, to);
+        if (cost == G_MAXDOUBLE || until + cost >= *here)
+          continue;
+        *here = until + cost;
+        before[(gsize)k * (n + 1) + to] = from;
+      }
+    }
+    if (k >= MIN_CHAPTERS && costs[(gsize)k * (n + 1) + n] < G_MAXDOUBLE &&
+        (best == 0 || costs[(gsize)k * (n + 1) + n] < costs[(gsize)best * (n + 1) + n]))
+      best = k;
+  }
+  for (guint k = best, at = n; k > 0; k--) {
+    at = before[(gsize)k * (n + 1) + at];
+    firsts[k - 1] = at;
+  }
+  return best;
 }
 
 /**
@@ -167,48 +257,25 @@ GPtrArray *
 local_find_chapters (const LocalText *text, const double *cuts, guint n_cuts)
 {
   GPtrArray *chapters = g_ptr_array_new_with_free_func (chapter_free);
-  guint n = text->sentences->len, n_starts = 1, most;
+  guint n = text->sentences->len, found, most;
   double duration = MAX (text->duration, n > 0 ? local_text_get_sentence (text, n - 1)->end : 0);
-  g_autofree double *likeness = NULL, *depth = g_new0 (double, n + 1), *starts = g_new0 (double, n + 2);
-  g_autofree guint *firsts = g_new0 (guint, n + 2);
+  g_autofree double *starts = g_new0 (double, n + 1), *signs = g_new0 (double, n + 1);
+  g_autofree float *cost = NULL;
+  g_autofree guint *firsts = NULL;
+  Search search = {.text = text, .duration = duration, .starts = starts, .signs = signs};
 
   if (!text->timed || n < 2 * MIN_CHAPTERS || duration < MIN_CHAPTERS * MIN_CHAPTER)
     return chapters;
-  likeness = measure_gaps (text, CLAMP (duration / 6, MIN_WINDOW, WINDOW));
-  for (guint i = 1; i < n; i++)
-    depth[i] = depth_of (likeness, n, i);
   /* About one in half a minute of a short film, in a few minutes of a long one. */
-  most = (guint)CLAMP (1.5 * sqrt (duration / 15), MIN_CHAPTERS, 40);
-  while (n_starts < most) {
-    double best = 0, start = 0;
-    guint index = 0, at = n_starts;
-
-    for (guint i = 1; i < n; i++) {
-      double here = snap (local_text_get_sentence (text, i)->start, cuts, n_cuts);
-      gboolean fits = duration - here >= MIN_CHAPTER;
-
-      for (guint k = 0; k < n_starts && fits; k++)
-        fits = fabs (here - starts[k]) >= MIN_CHAPTER;
-      if (fits && depth[i] > best) {
-        best = depth[i];
-        index = i;
-        start = here;
-      }
-    }
-    if (index == 0)
-      break;
-    for (; at > 0 && starts[at - 1] > start; at--) {
-      starts[at] = starts[at - 1];
-      firsts[at] = firsts[at - 1];
-    }
-    starts[at] = start;
-    firsts[at] = index;
-    n_starts++;
-  }
-  if (n_starts < MIN_CHAPTERS)
-    return chapters;
-  for (guint i = 0; i < n_starts; i++)
-    add_chapter (text, chapters, starts[i], i + 1 < n_starts ? starts[i + 1] : duration, firsts[i],
-                 (i + 1 < n_starts ? firsts[i + 1] : n) - firsts[i]);
+  most = (guint)CLAMP (1.5 * sqrt (duration / 15), MIN_CHAPTERS, MAX_CHAPTERS);
+  search.least = CLAMP (duration / 60, MIN_CHAPTER, MAX_LEAST);
+  search.unit = log (MAX (text->words->len, 3));
+  search.cost = cost = measure_parts (text);
+  look_for_signs (&search, cuts, n_cuts);
+  firsts = g_new0 (guint, most + 1);
+  found = divide (&search, most, firsts);
+  for (guint i = 0; i < found; i++)
+    add_chapter (text, chapters, starts[firsts[i]], i + 1 < found ? starts[firsts[i + 1]] : duration, firsts[i],
+                 (i + 1 < found ? firsts[i + 1] : n) - firsts[i]);
   return chapters;
 }

@@ -9,6 +9,18 @@
 
 #define MAX_TITLE 70
 #define MAX_HOOK 120
+#define MAX_STORY 125
+#define MAX_SHORT 100
+/* What a single post of a thread may have anywhere, where the platform allows more. */
+#define MAX_POST 500
+/* The sentences that may say what the whole is about. */
+#define OPENING 3
+/* Under a text; a list of hashtags alone may be as long as the platform has it. */
+#define TAGS_OF_TEXT 5
+#define TAGS_OF_SHORT_TEXT 3
+/* A question, and a number, make curious. */
+#define QUESTION 0.3
+#define NUMBER 0.1
 /* Of a rank; a title that says little is worse than two phrases. */
 #define GOOD 0.4
 #define DEFAULT_HASHTAGS 5
@@ -59,18 +71,20 @@ add_hashtags_of (GPtrArray *hashtags, JsonArray *phrases)
 
 /* Those of the brand first. */
 static GPtrArray *
-make_hashtags (const LocalFacts *facts)
+make_hashtags (const LocalFacts *facts, guint usual)
 {
   JsonObject *limits = derush_json_get_object (facts->parameters, "limits");
   JsonObject *brand = derush_json_get_object (facts->parameters, "brandProfile");
   gint64 most = limits ? derush_json_get_int (limits, "hashtags", DEFAULT_HASHTAGS) : DEFAULT_HASHTAGS;
   GPtrArray *hashtags = g_ptr_array_new_with_free_func (g_free);
+  guint n;
 
   if (brand) {
     add_hashtags_of (hashtags, derush_json_get_array (brand, "hashtags"));
     add_hashtags_of (hashtags, derush_json_get_array (brand, "keywords"));
   }
-  for (guint i = 0; i < facts->phrases->len; i++)
+  n = local_count_good_phrases (facts->phrases, (guint)CLAMP (most, 0, 60));
+  for (guint i = 0; i < n && hashtags->len < usual; i++)
     add_hashtag (hashtags, ((LocalPhrase *)g_ptr_array_index (facts->phrases, i))->text);
   if ((gint64)hashtags->len > most)
     g_ptr_array_set_size (hashtags, (int)CLAMP (most, 0, 60));
@@ -92,74 +106,82 @@ join_hashtags (GPtrArray *hashtags, guint characters)
   return g_string_free (joined, FALSE);
 }
 
-static void
-drop_full_stop (char *text)
+/* The one that says most, in so many characters; @curious: or asks; -1: none is so short */
+static int
+best_sentence (const LocalFacts *facts, guint characters, gboolean curious)
 {
-  gsize length = strlen (text);
+  double most = 0;
+  int best = -1;
 
-  if (length > 1 && text[length - 1] == '.' && text[length - 2] != '.')
-    text[length - 1] = '\0';
+  for (guint i = 0; i < facts->text->sentences->len; i++) {
+    const char *said = local_text_get_sentence (facts->text, i)->text;
+    double rank = facts->ranks[i];
+
+    if (curious && rank > 0)
+      rank += (strpbrk (said, "?") || strstr (said, "？") ? QUESTION : 0) + (strpbrk (said, "0123456789") ? NUMBER : 0);
+    if (rank <= most || letters (said) > characters)
+      continue;
+    most = rank;
+    best = (int)i;
+  }
+  return best;
 }
 
-static guint
-best_sentence (const LocalFacts *facts)
+/* The best sentence, or what fits of the best one at all. */
+static char *
+write_sentence (const Writer *writer, guint characters, gboolean curious, const char *summary)
 {
-  guint best = 0;
+  const LocalFacts *facts = writer->facts;
+  guint most = MIN (writer->characters, characters);
+  int best = best_sentence (facts, most > 0 ? most - 1 : 0, curious);
+  g_autofree char *polished = NULL;
 
-  for (guint i = 1; i < facts->text->sentences->len; i++)
-    if (facts->ranks[i] > facts->ranks[best])
-      best = i;
-  return best;
+  if (best < 0)
+    best = best_sentence (facts, G_MAXUINT, curious);
+  if (best < 0)
+    return local_text_shorten (summary, most);
+  polished = local_text_polish (local_text_get_sentence (facts->text, (guint)best)->text);
+  return local_text_shorten (polished, most);
 }
 
 /* What silent films have is said of them. */
 static char *
 summarise (const Writer *writer, guint n, guint characters, const char *summary)
 {
-  if (writer->facts->text->sentences->len == 0)
+  const LocalFacts *facts = writer->facts;
+  g_autofree double *ranks = NULL;
+
+  if (facts->text->sentences->len == 0)
     return local_text_shorten (summary, characters);
-  return local_summarise (writer->facts->text, writer->facts->ranks, MAX ((guint)(n * writer->length + 0.5), 1),
-                          characters);
+  n = MAX ((guint)(n * writer->length + 0.5), 1);
+  ranks = local_rank_by_parts (facts->text, facts->ranks, facts->chapters, n);
+  return local_summarise (facts->text, ranks, n, characters);
 }
 
-/* The best sentence that is short enough, if it is a good one; else the two best phrases; else the beginning of the best. */
+/* What the film says that it is about; else the best sentence that is short enough, if it is a good one; else the two best
+ * phrases; else the beginning of the best. A wish has its own. */
 static char *
 write_title (const Writer *writer, const char *summary)
 {
   const LocalFacts *facts = writer->facts;
   guint most = MIN (writer->characters, MAX_TITLE);
-  g_autofree char *sentence = NULL;
-  double rank = 0;
+  g_autofree char *announced = facts->wish ? NULL : local_announced_topic (facts->text, 0, OPENING, most);
+  int best = best_sentence (facts, most, FALSE);
 
-  for (guint i = 0; i < facts->text->sentences->len; i++) {
-    g_autofree char *polished = local_text_polish (local_text_get_sentence (facts->text, i)->text);
-
-    drop_full_stop (polished);
-    if (facts->ranks[i] <= rank || letters (polished) > most)
-      continue;
-    rank = facts->ranks[i];
-    g_free (sentence);
-    sentence = g_steal_pointer (&polished);
-  }
-  if (sentence && rank >= GOOD)
-    return g_steal_pointer (&sentence);
+  if (announced)
+    return g_steal_pointer (&announced);
+  if (best >= 0 && facts->ranks[best] >= GOOD)
+    return local_text_to_title (local_text_get_sentence (facts->text, (guint)best)->text, most);
   if (facts->phrases->len > 1) {
-    g_autofree char *first = local_text_polish (((LocalPhrase *)g_ptr_array_index (facts->phrases, 0))->text);
-    g_autofree char *both = NULL;
+    g_autofree char *first = local_text_to_title (((LocalPhrase *)g_ptr_array_index (facts->phrases, 0))->text, most);
+    g_autofree char *both =
+        g_strdup_printf ("%s: %s", first, ((LocalPhrase *)g_ptr_array_index (facts->phrases, 1))->text);
 
-    drop_full_stop (first);
-    both = g_strdup_printf ("%s: %s", first, ((LocalPhrase *)g_ptr_array_index (facts->phrases, 1))->text);
     if (letters (both) <= most)
       return g_steal_pointer (&both);
   }
-  if (facts->text->sentences->len > 0) {
-    g_free (sentence);
-    sentence = local_text_polish (local_text_get_sentence (facts->text, best_sentence (facts))->text);
-  } else {
-    sentence = g_strdup (summary);
-  }
-  drop_full_stop (sentence);
-  return local_text_shorten (sentence, most);
+  best = best_sentence (facts, G_MAXUINT, FALSE);
+  return local_text_to_title (best >= 0 ? local_text_get_sentence (facts->text, (guint)best)->text : summary, most);
 }
 
 static char *
@@ -197,18 +219,30 @@ list_chapters (const LocalFacts *facts)
 
 /* ── Types ──────────────────────────────────────────────────────────────── */
 
+/* As many hashtags as there is room for, below. */
+static void
+add_tags (const Writer *writer, GString *text)
+{
+  guint used = letters (text->str) + 2;
+  g_autofree char *tags = join_hashtags (writer->hashtags, writer->characters > used ? writer->characters - used : 0);
+
+  add_block (text, tags, writer->characters);
+}
+
+/* @head: (nullable): a line of its own before */
 static char *
-write_post (const Writer *writer, guint sentences, const char *summary)
+write_post (const Writer *writer, const char *head, const char *said)
 {
   GString *text = g_string_new (NULL);
-  g_autofree char *said = summarise (writer, sentences, writer->characters, summary);
-  g_autofree char *tags = NULL;
 
-  add_block (text, said, writer->characters + 2);
-  tags =
-      join_hashtags (writer->hashtags,
-                     writer->characters > letters (text->str) + 2 ? writer->characters - letters (text->str) - 2 : 0);
-  add_block (text, tags, writer->characters);
+  if (head && !strstr (said, head))
+    add_block (text, head, writer->characters + 2);
+  if (!add_block (text, said, writer->characters + (text->len > 0 ? 0 : 2)) && text->len == 0) {
+    g_autofree char *short_one = local_text_shorten (said, writer->characters);
+
+    g_string_append (text, short_one);
+  }
+  add_tags (writer, text);
   return g_string_free (text, FALSE);
 }
 
@@ -216,15 +250,11 @@ static char *
 write_description (const Writer *writer, const char *summary)
 {
   GString *text = g_string_new (NULL);
-  g_autofree char *said = summarise (writer, 3, writer->characters, summary), *chapters = list_chapters (writer->facts);
-  g_autofree char *tags = NULL;
+  g_autofree char *said = summarise (writer, 4, writer->characters, summary), *chapters = list_chapters (writer->facts);
 
   add_block (text, said, writer->characters + 2);
   add_block (text, chapters, writer->characters);
-  tags =
-      join_hashtags (writer->hashtags,
-                     writer->characters > letters (text->str) + 2 ? writer->characters - letters (text->str) - 2 : 0);
-  add_block (text, tags, writer->characters);
+  add_tags (writer, text);
   return g_string_free (text, FALSE);
 }
 
@@ -280,7 +310,7 @@ static JsonArray *
 write_thread (const Writer *writer)
 {
   const LocalFacts *facts = writer->facts;
-  guint room = writer->characters > 8 ? writer->characters - 8 : writer->characters;
+  guint most = MIN (writer->characters, MAX_POST), room = most > 8 ? most - 8 : most;
   g_autoptr (GArray) chosen =
       local_choose_sentences (facts->text, facts->ranks, (guint)(10 * writer->length), G_MAXUINT / 2);
   g_autoptr (GPtrArray) posts = g_ptr_array_new_with_free_func (g_free);
@@ -301,9 +331,10 @@ write_thread (const Writer *writer)
   if (post->len > 0)
     g_ptr_array_add (posts, g_strdup (post->str));
   for (guint i = 0; i < MIN (posts->len, MAX_PARTS); i++) {
+    const char *said = g_ptr_array_index (posts, i);
     g_autofree char *numbered =
-        g_strdup_printf ("%u/%u %s", i + 1, MIN (posts->len, MAX_PARTS), (char *)g_ptr_array_index (posts, i));
-    g_autofree char *fitting = local_text_shorten (numbered, writer->characters);
+        posts->len > 1 ? g_strdup_printf ("%u/%u %s", i + 1, MIN (posts->len, MAX_PARTS), said) : g_strdup (said);
+    g_autofree char *fitting = local_text_shorten (numbered, most);
 
     json_array_add_string_element (parts, fitting);
   }
@@ -323,7 +354,7 @@ join_parts (JsonArray *parts)
 static char *
 write_text (const Writer *writer, const char *summary, JsonArray *parts)
 {
-  const LocalFacts *facts = writer->facts;
+  g_autofree char *head = NULL, *said = NULL;
 
   if (g_ascii_strcasecmp (writer->type, "TITLE") == 0)
     return write_title (writer, summary);
@@ -337,12 +368,31 @@ write_text (const Writer *writer, const char *summary, JsonArray *parts)
     return write_long (writer, TRUE, summary);
   if (g_ascii_strcasecmp (writer->type, "ARTICLE") == 0 || g_ascii_strcasecmp (writer->type, "NEWSLETTER") == 0)
     return write_long (writer, FALSE, summary);
-  if (g_ascii_strcasecmp (writer->type, "HOOK") == 0 && facts->text->sentences->len > 0) {
-    g_autofree char *polished = local_text_polish (local_text_get_sentence (facts->text, best_sentence (facts))->text);
+  if (g_ascii_strcasecmp (writer->type, "HOOK") == 0)
+    return write_sentence (writer, MAX_HOOK, TRUE, summary);
+  if (g_ascii_strcasecmp (writer->type, "STORY") == 0)
+    head = write_sentence (writer, MAX_STORY, TRUE, summary);
+  else if (g_ascii_strcasecmp (writer->type, "SHORT") == 0)
+    head = write_sentence (writer, MAX_SHORT, TRUE, summary);
+  if (head)
+    return write_post (writer, NULL, head);
+  said = summarise (writer, g_ascii_strcasecmp (writer->type, "POST") == 0 ? 3 : 2, writer->characters, summary);
+  if (g_ascii_strcasecmp (writer->type, "LIVE") == 0 || g_ascii_strcasecmp (writer->type, "REEL") == 0)
+    head = write_title (writer, summary);
+  return write_post (writer, head, said);
+}
 
-    return local_text_shorten (polished, MIN (writer->characters, MAX_HOOK));
-  }
-  return write_post (writer, 2, summary);
+static guint
+usual_tags (const char *type)
+{
+  static const char *const brief[] = {"STORY", "SHORT", "THREAD", "LIVE", NULL};
+
+  if (g_ascii_strcasecmp (type, "HASHTAGS") == 0)
+    return G_MAXUINT;
+  for (guint i = 0; brief[i]; i++)
+    if (g_ascii_strcasecmp (type, brief[i]) == 0)
+      return TAGS_OF_SHORT_TEXT;
+  return TAGS_OF_TEXT;
 }
 
 /* Adds `text`, `parts`, `hashtags` and `title` to what is said. */
@@ -353,12 +403,13 @@ local_content_add (const LocalFacts *facts, JsonObject *said)
   const char *length = derush_json_get_string (facts->parameters, "length", "medium");
   const char *summary = derush_json_get_string (said, "summary", "");
   gint64 characters = limits ? derush_json_get_int (limits, "characters", 0) : 0;
-  g_autoptr (GPtrArray) hashtags = make_hashtags (facts);
+  const char *type = derush_json_get_string (facts->parameters, "type", "POST");
+  g_autoptr (GPtrArray) hashtags = make_hashtags (facts, usual_tags (type));
   JsonArray *parts, *tags = json_array_new ();
   g_autofree char *text = NULL, *title = NULL;
   Writer writer = {
       .facts = facts,
-      .type = derush_json_get_string (facts->parameters, "type", "POST"),
+      .type = type,
       .hashtags = hashtags,
       .length = strcmp (length, "short") == 0  ? 0.5
                 : strcmp (length, "long") == 0 ? 2

@@ -14,6 +14,10 @@
 #define MAX_MOMENTS 10
 #define MAX_SCENES 50
 #define SUMMARY 700 /* characters */
+#define SUMMARY_SENTENCES 4
+/* A short film that is all moments has none. */
+#define PER_MOMENT 20.0 /* s */
+#define FEW_MOMENTS 3
 
 static void
 take (JsonObject *object, const char *name, char *text)
@@ -171,7 +175,9 @@ describe_silent (const LocalFacts *facts)
       local_phrase_of_number (language, "parts", highlights ? json_array_get_length (highlights) : 0);
   g_autofree char *light = local_phrase (language, name_light (mean_of (facts->frames, "luma", 0.4)));
   g_autofree char *colours = n_frames > 0 ? name_colours (facts->frames, 0, n_frames, 3, language) : NULL;
-  char *text = local_phrase (language, colours && *colours ? "silent" : "silent-unseen");
+  gboolean seen = colours && *colours;
+  char *text = local_phrase (language, facts->text->unclear ? (seen ? "unclear" : "unclear-unseen")
+                                                            : (seen ? "silent" : "silent-unseen"));
 
   fill_in (&text, "{seconds}", seconds);
   fill_in (&text, "{shots}", n_shots);
@@ -183,17 +189,42 @@ describe_silent (const LocalFacts *facts)
 }
 
 static JsonArray *
-list_phrases (GPtrArray *phrases, guint most, gboolean lower)
+list_tags (const LocalFacts *facts)
+{
+  JsonArray *list = json_array_new ();
+  guint n = local_count_good_phrases (facts->phrases, MAX_TAGS);
+
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *tag = g_utf8_strdown (((LocalPhrase *)g_ptr_array_index (facts->phrases, i))->text, -1);
+
+    json_array_add_string_element (list, tag);
+  }
+  return list;
+}
+
+/* What the speaker announces, then what is spoken of most. */
+static JsonArray *
+list_topics (const LocalFacts *facts)
 {
   JsonArray *list = json_array_new ();
 
-  for (guint i = 0; i < phrases->len && i < most; i++) {
-    LocalPhrase *phrase = g_ptr_array_index (phrases, i);
-    g_autofree char *text = lower ? g_utf8_strdown (phrase->text, -1) : g_strdup (phrase->text);
+  for (guint i = 0; i < facts->chapters->len && json_array_get_length (list) < MAX_TOPICS; i++) {
+    LocalChapter *chapter = g_ptr_array_index (facts->chapters, i);
 
-    json_array_add_string_element (list, text);
+    if (chapter->announced)
+      json_array_add_string_element (list, chapter->title);
   }
+  for (guint i = 0; i < facts->phrases->len && json_array_get_length (list) < MAX_TOPICS; i++)
+    json_array_add_string_element (list, ((LocalPhrase *)g_ptr_array_index (facts->phrases, i))->text);
   return list;
+}
+
+static char *
+summarise (const LocalFacts *facts)
+{
+  g_autofree double *ranks = local_rank_by_parts (facts->text, facts->ranks, facts->chapters, SUMMARY_SENTENCES);
+
+  return local_summarise (facts->text, ranks, SUMMARY_SENTENCES, SUMMARY);
 }
 
 static JsonArray *
@@ -265,7 +296,6 @@ describe_sentiment (const LocalFacts *facts)
   char *basis;
 
   local_measure_sentiment (facts->text, &sentiment);
-  /* One word alone is chance. */
   if (sentiment.found > 1) {
     double weaker = MIN (sentiment.positive, sentiment.negative),
            stronger = MAX (sentiment.positive, sentiment.negative);
@@ -348,6 +378,7 @@ read_transcript (JsonObject *transcript, const char *wanted, double duration, GC
     LocalText *other = local_text_new (NULL, translated, target, duration);
 
     other->timed = text->timed;
+    other->unclear = text->unclear;
     return other;
   }
 }
@@ -398,9 +429,9 @@ say (const LocalFacts *facts)
   for (guint i = 0; i < found->len; i++)
     json_array_add_string_element (people, g_ptr_array_index (found, i));
   json_object_set_string_member (said, "language", facts->text->language);
-  take (said, "summary", spoken ? local_summarise (facts->text, facts->ranks, 4, SUMMARY) : describe_silent (facts));
-  json_object_set_array_member (said, "topics", list_phrases (facts->phrases, MAX_TOPICS, FALSE));
-  json_object_set_array_member (said, "tags", list_phrases (facts->phrases, MAX_TAGS, TRUE));
+  take (said, "summary", spoken ? summarise (facts) : describe_silent (facts));
+  json_object_set_array_member (said, "topics", list_topics (facts));
+  json_object_set_array_member (said, "tags", list_tags (facts));
   json_object_set_array_member (said, "chapters", list_chapters (facts));
   json_object_set_array_member (said, "moments", list_moments (facts));
   json_object_set_object_member (said, "sentiment", describe_sentiment (facts));
@@ -472,6 +503,7 @@ local_facts_gather (JsonObject *input, GCancellable *cancellable)
   facts.chapters = local_find_chapters (facts.text, cuts, n_cuts);
   facts.moments =
       local_find_moments (facts.text, facts.ranks, derush_json_get_array (facts.signals, "highlights"),
+                          (guint)MAX (FEW_MOMENTS, facts.duration / PER_MOMENT),
                           (guint)CLAMP (derush_json_get_int (facts.parameters, "maxMoments", MAX_MOMENTS), 1, 50));
   return say (&facts);
 }

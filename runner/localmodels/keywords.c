@@ -2,8 +2,9 @@
 #include "config.h"
 
 /*
- * Key phrases after RAKE (Rose et al., 2010): runs of words between frequent words, each word worth the words that it stands
- * with over the times that it is there. Phrases of the same stems are one; repeated ones count more.
+ * Key phrases: runs of words between small words as in RAKE (Rose et al., 2010), also across “of” and its like, worth what
+ * they repeat, how early they come and how far they reach as in KEA (Witten et al., 1999). What stands behind an article is
+ * likely a noun; phrases that are there once are trusted only where each of their words is there again.
  */
 
 #include "localmodels-private.h"
@@ -13,8 +14,44 @@
 #include <string.h>
 
 #define MAX_PHRASE 3
+/* Between two words of a phrase: “pain au levain”, “histoire de la ville” */
+#define MAX_LINKERS 2
 /* What a phrase is worth that is there once. */
 #define ONCE 0.4
+/* A word that never stands behind an article where the language has some; of German, that begins without a capital. */
+#define NO_NOUN 0.4
+/* A name is worth more than another word. */
+#define NAME 1.25
+/* What comes first, and what is spoken of from the beginning to the end. */
+#define EARLY 0.5
+#define SPREAD 0.25
+/* A phrase that makes up so much of what its word is there is what is spoken of. */
+#define MOST 0.6
+#define MAX_LETTERS 24
+#define FEW_TAGS 8
+
+typedef struct {
+  char *text;  /* as it stands first where it is written like a name, else first */
+  guint count; /* how often */
+  guint first, last;
+  guint n;         /* words of a meaning */
+  guint stem;      /* of the only one */
+  guint inside;    /* where it begins in a sentence, and not as its first word */
+  guint capitals;  /* of those, with a capital */
+  gboolean common; /* has a word that by itself names nothing */
+  gboolean once;   /* one of its words is nowhere else */
+  double score;
+} Candidate;
+
+typedef struct {
+  const LocalText *text;
+  GHashTable *candidates; /* key to Candidate */
+  GHashTable *linkers, *determiners;
+  gboolean *nouns;  /* of each stem: whether it stands behind an article somewhere */
+  gboolean written; /* whether there are capitals within sentences */
+  gboolean german;  /* where nouns have them */
+  guint words_before;
+} Search;
 
 static void
 phrase_free (gpointer data)
@@ -25,87 +62,230 @@ phrase_free (gpointer data)
   g_free (phrase);
 }
 
-static int
-compare_phrases (gconstpointer a, gconstpointer b)
+static void
+candidate_free (gpointer data)
 {
-  const LocalPhrase *x = *(LocalPhrase *const *)a, *y = *(LocalPhrase *const *)b;
+  Candidate *candidate = data;
+
+  g_free (candidate->text);
+  g_free (candidate);
+}
+
+static int
+compare_candidates (gconstpointer a, gconstpointer b)
+{
+  const Candidate *x = *(Candidate *const *)a, *y = *(Candidate *const *)b;
 
   if (x->score != y->score)
     return x->score > y->score ? -1 : 1;
   return strcmp (x->text, y->text);
 }
 
-/* Where a run of words that carry a meaning ends; punctuation ends it as well. */
-static guint
-run_end (const LocalText *text, const LocalSentence *sentence, guint from)
+static GHashTable *
+list_linkers (const char *language)
 {
-  guint end = from + 1;
+  g_autofree char *words = local_phrase (language, "linkers");
+  g_auto (GStrv) list = g_strsplit (words, " ", -1);
+  GHashTable *linkers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  while (end < sentence->first + sentence->n && end - from < MAX_PHRASE &&
-         local_text_get_word (text, end)->stem != LOCAL_NO_STEM) {
-    const LocalWord *before = local_text_get_word (text, end - 1);
-    gsize gap = before->offset + strlen (before->surface);
+  for (guint i = 0; list[i]; i++)
+    if (*list[i])
+      g_hash_table_add (linkers, g_strdup (list[i]));
+  return linkers;
+}
 
-    if (strcspn (sentence->text + gap, ",;:.!?()\"“”–—/\n") < local_text_get_word (text, end)->offset - gap)
-      break;
-    end++;
+static gboolean
+is_listed (GHashTable *list, const LocalWord *word)
+{
+  g_autofree char *lower = g_utf8_strdown (word->surface, -1);
+
+  return list && g_hash_table_contains (list, lower);
+}
+
+static gboolean
+begins_with_capital (const LocalWord *word)
+{
+  return g_unichar_isupper (g_utf8_get_char (word->surface));
+}
+
+/* Whether punctuation stands before the word. */
+static gboolean
+is_parted (const LocalText *text, const LocalSentence *sentence, guint word)
+{
+  const LocalWord *before = local_text_get_word (text, word - 1), *here = local_text_get_word (text, word);
+  gsize gap = before->offset + strlen (before->surface);
+
+  if (here->offset <= gap)
+    return FALSE;
+  for (const char *at = sentence->text + gap; at < sentence->text + here->offset; at = g_utf8_next_char (at)) {
+    gunichar c = g_utf8_get_char (at);
+
+    if (!g_unichar_isspace (c) && c != '\'' && c != 0x2019)
+      return TRUE;
   }
-  return end;
+  return FALSE;
 }
 
 static char *
-key_of (const LocalText *text, guint first, guint end)
+surface_of (const LocalText *text, const LocalSentence *sentence, guint first, guint end)
+{
+  const LocalWord *from = local_text_get_word (text, first), *last = local_text_get_word (text, end - 1);
+
+  return g_strndup (sentence->text + from->offset, last->offset + strlen (last->surface) - from->offset);
+}
+
+static char *
+key_of (const Search *self, guint first, guint end)
 {
   GString *key = g_string_new (NULL);
 
   for (guint i = first; i < end; i++)
-    g_string_append_printf (key, "%u ", local_text_get_word (text, i)->stem);
+    if (local_text_get_word (self->text, i)->stem != LOCAL_NO_STEM)
+      g_string_append_printf (key, "%u ", local_text_get_word (self->text, i)->stem);
   return g_string_free (key, FALSE);
 }
 
-static char *
-surface_of (const LocalText *text, guint first, guint end)
+static void
+add_candidate (Search *self, const LocalSentence *sentence, guint first, guint end)
 {
-  GString *surface = g_string_new (NULL);
+  const LocalWord *word = local_text_get_word (self->text, first);
+  g_autofree char *key = key_of (self, first, end);
+  Candidate *candidate = g_hash_table_lookup (self->candidates, key);
+  gboolean named = first > sentence->first && begins_with_capital (word);
 
-  for (guint i = first; i < end; i++)
-    g_string_append_printf (surface, "%s%s", i > first ? " " : "", local_text_get_word (text, i)->surface);
-  return g_string_free (surface, FALSE);
+  if (!candidate) {
+    candidate = g_new0 (Candidate, 1);
+    candidate->text = surface_of (self->text, sentence, first, end);
+    candidate->first = first;
+    candidate->stem = word->stem;
+    for (guint i = first; i < end; i++) {
+      const LocalWord *other = local_text_get_word (self->text, i);
+
+      if (other->stem == LOCAL_NO_STEM)
+        continue;
+      candidate->n++;
+      candidate->common |= other->common;
+      candidate->once |= g_array_index (self->text->count_of, guint, other->stem) < 2;
+    }
+    g_hash_table_insert (self->candidates, g_steal_pointer (&key), candidate);
+  } else if (named && candidate->capitals == 0) {
+    g_free (candidate->text);
+    candidate->text = surface_of (self->text, sentence, first, end);
+  } else if (first > sentence->first && candidate->inside == 0) {
+    /* Without the capital of a sentence. */
+    g_free (candidate->text);
+    candidate->text = surface_of (self->text, sentence, first, end);
+  }
+  candidate->count++;
+  candidate->last = first;
+  candidate->inside += first > sentence->first;
+  candidate->capitals += named;
 }
 
-/* What the words are worth: the phrases that they stand in, and how rare they are. */
+/* All that begins at the word. */
 static void
-add_run (const LocalText *text, GHashTable *phrases, guint first, guint end, const double *degree,
-         const double *frequency)
+add_candidates (Search *self, const LocalSentence *sentence, guint first)
 {
-  g_autofree char *key = key_of (text, first, end);
-  LocalPhrase *phrase = g_hash_table_lookup (phrases, key);
-  double score = 0;
+  guint n = 0, linkers = 0;
 
-  if (phrase) {
-    phrase->count++;
-    return;
-  }
-  for (guint i = first; i < end; i++) {
-    guint stem = local_text_get_word (text, i)->stem;
+  for (guint i = first; i < sentence->first + sentence->n && n < MAX_PHRASE; i++) {
+    const LocalWord *word = local_text_get_word (self->text, i);
 
-    score += degree[stem] / frequency[stem];
+    if (i > first && is_parted (self->text, sentence, i))
+      break;
+    if (word->stem == LOCAL_NO_STEM) {
+      if (++linkers > MAX_LINKERS || !is_listed (self->linkers, word))
+        break;
+      continue;
+    }
+    n++;
+    add_candidate (self, sentence, first, i + 1);
   }
-  phrase = g_new0 (LocalPhrase, 1);
-  phrase->text = surface_of (text, first, end);
-  /* By their sum alone the longest would always be the best. */
-  phrase->score = score / sqrt (end - first);
-  phrase->count = 1;
-  g_hash_table_insert (phrases, g_steal_pointer (&key), phrase);
+}
+
+static void
+look_at_nouns (Search *self)
+{
+  const LocalText *text = self->text;
+
+  for (guint s = 0; s < text->sentences->len; s++) {
+    const LocalSentence *sentence = local_text_get_sentence (text, s);
+
+    for (guint i = sentence->first + 1; i < sentence->first + sentence->n; i++) {
+      const LocalWord *word = local_text_get_word (text, i);
+
+      self->written |= begins_with_capital (word) && word->surface[1] != '\0' && word->surface[1] != '\'';
+      if (word->stem != LOCAL_NO_STEM && !is_parted (text, sentence, i) &&
+          is_listed (self->determiners, local_text_get_word (text, i - 1)))
+        self->nouns[word->stem] = TRUE;
+    }
+  }
+}
+
+static double
+judge (const Search *self, const Candidate *candidate, guint n_words)
+{
+  double place = (double)(candidate->first - self->words_before) / MAX (n_words, 1),
+         reach = (double)(candidate->last - candidate->first) / MAX (n_words, 1);
+  double score = candidate->count > 1 ? 1 + log2 (candidate->count) : ONCE;
+
+  /* Longer ones say more, but not by their length alone. */
+  score *= 0.5 + 0.5 * sqrt (candidate->n);
+  score *= 1 + EARLY * (1 - place) + SPREAD * reach;
+  if (self->german && self->written)
+    return candidate->capitals == 0 && candidate->n == 1 ? score * NO_NOUN : score;
+  if (candidate->capitals > 0 && candidate->capitals == candidate->inside)
+    return score * NAME;
+  if (self->determiners && candidate->n == 1 && !self->nouns[candidate->stem])
+    return score * NO_NOUN;
+  return score;
+}
+
+static gboolean
+is_worth_a_look (const Candidate *candidate)
+{
+  if (candidate->n == 1)
+    return !candidate->common && g_utf8_strlen (candidate->text, -1) <= MAX_LETTERS;
+  /* Once is chance, above all in speech that was recognised; twice is a subject. */
+  return candidate->count > 1 || (!candidate->common && !candidate->once);
 }
 
 static gboolean
 is_part_of (const char *small, const char *large)
 {
-  g_autofree char *a = g_utf8_strdown (small, -1), *b = g_utf8_strdown (large, -1);
+  g_autofree char *a = g_utf8_casefold (small, -1), *b = g_utf8_casefold (large, -1);
   const char *found = strstr (b, a);
 
-  return found && (found == b || found[-1] == ' ') && (found[strlen (a)] == '\0' || found[strlen (a)] == ' ');
+  /* In scripts without blanks, words touch. */
+  if (found && g_unichar_get_script (g_utf8_get_char (a)) == G_UNICODE_SCRIPT_HAN)
+    return TRUE;
+  return found && (found == b || !g_ascii_isalnum (found[-1])) && !g_ascii_isalnum (found[strlen (a)]);
+}
+
+/* Whether one of them says what the other does. */
+static gboolean
+are_alike (const Candidate *candidate, const Candidate *better)
+{
+  if (is_part_of (candidate->text, better->text))
+    return candidate->n > 1 || better->count >= MOST * candidate->count;
+  return is_part_of (better->text, candidate->text) && (better->n > 1 || candidate->count < 2);
+}
+
+/* A word that is mostly there in one phrase stands behind that. */
+static void
+give_way (GPtrArray *all)
+{
+  for (guint i = 0; i < all->len; i++) {
+    Candidate *word = g_ptr_array_index (all, i);
+
+    for (guint k = 0; word->n == 1 && k < all->len; k++) {
+      Candidate *phrase = g_ptr_array_index (all, k);
+
+      if (phrase->n > 1 && phrase->count > 1 && phrase->count >= MOST * word->count &&
+          is_part_of (word->text, phrase->text))
+        word->score = MIN (word->score, 0.99 * phrase->score);
+    }
+  }
 }
 
 /**
@@ -118,75 +298,97 @@ is_part_of (const char *small, const char *large)
 GPtrArray *
 local_find_phrases (const LocalText *text, guint first_sentence, guint n_sentences)
 {
-  g_autofree double *degree = g_new0 (double, text->stems->len + 1), *frequency = g_new0 (double, text->stems->len + 1);
-  g_autoptr (GHashTable) phrases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func (phrase_free);
+  g_autofree gboolean *nouns = g_new0 (gboolean, text->stems->len + 1);
+  g_autoptr (GHashTable) candidates = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, candidate_free);
+  g_autoptr (GHashTable) linkers = list_linkers (text->language),
+                         determiners = local_language_load_words ("determiners", text->language);
+  g_autoptr (GPtrArray) all = g_ptr_array_new (), chosen = g_ptr_array_new ();
   GPtrArray *found = g_ptr_array_new_with_free_func (phrase_free);
+  Search self = {.text = text,
+                 .candidates = candidates,
+                 .linkers = linkers,
+                 .determiners = determiners,
+                 .nouns = nouns,
+                 .german = strcmp (text->language, "de") == 0};
+  guint n_words = 0;
   GHashTableIter iter;
   gpointer value;
 
-  for (guint pass = 0; pass < 2; pass++) {
-    for (guint s = first_sentence; s < first_sentence + n_sentences; s++) {
-      const LocalSentence *sentence = local_text_get_sentence (text, s);
+  look_at_nouns (&self);
+  for (guint s = first_sentence; s < MIN (first_sentence + n_sentences, text->sentences->len); s++) {
+    const LocalSentence *sentence = local_text_get_sentence (text, s);
 
-      for (guint i = sentence->first; i < sentence->first + sentence->n;) {
-        guint end;
-
-        if (local_text_get_word (text, i)->stem == LOCAL_NO_STEM) {
-          i++;
-          continue;
-        }
-        end = run_end (text, sentence, i);
-        for (guint k = i; k < end; k++) {
-          guint stem = local_text_get_word (text, k)->stem;
-
-          if (pass == 0) {
-            degree[stem] += end - i;
-            frequency[stem]++;
-          } else if (end - i > 1) {
-            /* Words alone are candidates as well: they are what repeats. */
-            add_run (text, phrases, k, k + 1, degree, frequency);
-          }
-        }
-        if (pass == 1)
-          add_run (text, phrases, i, end, degree, frequency);
-        i = end;
-      }
-    }
+    if (s == first_sentence)
+      self.words_before = sentence->first;
+    n_words += sentence->n;
+    for (guint i = sentence->first; !sentence->formula && i < sentence->first + sentence->n; i++)
+      if (local_text_get_word (text, i)->stem != LOCAL_NO_STEM)
+        add_candidates (&self, sentence, i);
   }
-  g_hash_table_iter_init (&iter, phrases);
+  g_hash_table_iter_init (&iter, candidates);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
-    LocalPhrase *phrase = value;
+    Candidate *candidate = value;
 
-    /* Once is chance, above all in speech that was recognised; twice is a subject. */
-    phrase->score *= phrase->count > 1 ? 1 + 1.5 * log2 (phrase->count) : ONCE;
-    g_ptr_array_add (all, phrase);
+    if (!is_worth_a_look (candidate))
+      continue;
+    candidate->score = judge (&self, candidate, n_words);
+    g_ptr_array_add (all, candidate);
   }
-  g_ptr_array_sort (all, compare_phrases);
+  g_ptr_array_sort (all, compare_candidates);
+  give_way (all);
+  g_ptr_array_sort (all, compare_candidates);
   for (guint i = 0; i < all->len; i++) {
-    LocalPhrase *phrase = g_ptr_array_index (all, i);
+    Candidate *candidate = g_ptr_array_index (all, i);
     gboolean repeated = FALSE;
+    LocalPhrase *phrase;
 
-    for (guint k = 0; k < found->len && !repeated; k++) {
-      LocalPhrase *other = g_ptr_array_index (found, k);
-
-      repeated = is_part_of (phrase->text, other->text) || is_part_of (other->text, phrase->text);
-    }
-    if (!repeated) {
-      LocalPhrase *copy = g_memdup2 (phrase, sizeof *phrase);
-
-      copy->text = g_strdup (phrase->text);
-      g_ptr_array_add (found, copy);
-    }
+    for (guint k = 0; k < chosen->len && !repeated; k++)
+      repeated = are_alike (candidate, g_ptr_array_index (chosen, k));
+    if (repeated)
+      continue;
+    g_ptr_array_add (chosen, candidate);
+    phrase = g_new0 (LocalPhrase, 1);
+    /* The capital of a sentence is none of the word. */
+    phrase->text =
+        candidate->inside == 0 && !self.german ? g_utf8_strdown (candidate->text, -1) : g_strdup (candidate->text);
+    phrase->score = candidate->score;
+    phrase->count = candidate->count;
+    g_ptr_array_add (found, phrase);
   }
   return found;
 }
 
-/* Whoever is named with a title, such as “Mr. Dashwood”. */
+/* How many of the first phrases are tags: what is there again, and of the rest only a few. */
+guint
+local_count_good_phrases (GPtrArray *phrases, guint most)
+{
+  guint n = 0;
+
+  while (n < MIN (phrases->len, most) && (n < FEW_TAGS || ((LocalPhrase *)g_ptr_array_index (phrases, n))->count > 1))
+    n++;
+  return n;
+}
+
+static gboolean
+has_capitals (const LocalText *text)
+{
+  for (guint s = 0; s < text->sentences->len; s++) {
+    const LocalSentence *sentence = local_text_get_sentence (text, s);
+
+    for (guint i = sentence->first + 1; i < sentence->first + sentence->n; i++)
+      if (begins_with_capital (local_text_get_word (text, i)) && local_text_get_word (text, i)->stem != LOCAL_NO_STEM)
+        return TRUE;
+  }
+  return FALSE;
+}
+
+/* Whoever is named with a title, such as “Mr. Dashwood”. Recognised speech has no capitals: “a general idea” is nobody
+ * there, so that only titles count which are nothing else. */
 GPtrArray *
 local_find_people (const LocalText *text)
 {
-  g_autoptr (GHashTable) titles = local_language_load_words ("titles", "all");
+  gboolean written = has_capitals (text);
+  g_autoptr (GHashTable) titles = local_language_load_words ("titles", written ? "all" : "spoken");
   GPtrArray *people = g_ptr_array_new_with_free_func (g_free);
 
   for (guint s = 0; titles && s < text->sentences->len; s++) {
@@ -201,7 +403,8 @@ local_find_people (const LocalText *text)
         continue;
       while (end < sentence->first + sentence->n && end < i + 3 &&
              local_text_get_word (text, end)->stem != LOCAL_NO_STEM &&
-             (end == i + 1 || g_unichar_isupper (g_utf8_get_char (local_text_get_word (text, end)->surface))))
+             ((end == i + 1 && !written) ||
+              g_unichar_isupper (g_utf8_get_char (local_text_get_word (text, end)->surface))))
         end++;
       if (end == i + 1)
         continue;
@@ -220,21 +423,24 @@ local_find_people (const LocalText *text)
   return people;
 }
 
-/* “north wind” becomes #NorthWind; what has no letter becomes NULL. */
+/* “north wind” becomes #NorthWind; scripts without capitals put a stroke between; what has no letter becomes NULL. */
 char *
 local_make_hashtag (const char *phrase)
 {
   g_autoptr (GString) tag = g_string_new ("#");
-  gboolean start = TRUE, several = strchr (phrase, ' ') != NULL;
+  g_autofree char *upper = g_utf8_strup (phrase, -1), *lower = g_utf8_strdown (phrase, -1);
+  gboolean start = TRUE, several = strpbrk (phrase, " -'") != NULL, cased = strcmp (upper, lower) != 0;
 
   for (const char *at = phrase; *at; at = g_utf8_next_char (at)) {
     gunichar letter = g_utf8_get_char (at);
 
-    if (g_unichar_isalnum (letter))
+    if (start && several && !cased && tag->len > 1 && g_unichar_isalnum (letter))
+      g_string_append_c (tag, '_');
+    if (g_unichar_isalnum (letter) || g_unichar_ismark (letter))
       g_string_append_unichar (tag, start && several ? g_unichar_toupper (letter)
                                     : several        ? letter
                                                      : g_unichar_tolower (letter));
-    start = !g_unichar_isalnum (letter);
+    start = !g_unichar_isalnum (letter) && !g_unichar_ismark (letter);
   }
   return tag->len > 1 ? g_string_free (g_steal_pointer (&tag), FALSE) : NULL;
 }

@@ -30,28 +30,23 @@ moment_free (gpointer data)
   g_free (moment);
 }
 
+/* Which of the sentences that are said there says most; NULL: nothing is said. */
 static char *
-title_of (const LocalText *text, double start, double end)
+title_of (const LocalText *text, const double *ranks, double start, double end)
 {
-  guint first = 0, n = 0;
-  g_autoptr (GPtrArray) phrases = NULL;
-  g_autofree char *polished = NULL;
+  guint best = 0;
+  double most = -1;
 
-  for (guint i = 0; i < text->sentences->len; i++) {
+  for (guint i = 0; text->timed && i < text->sentences->len; i++) {
     const LocalSentence *sentence = local_text_get_sentence (text, i);
+    double centre = (sentence->start + sentence->end) / 2;
 
-    if (!text->timed || sentence->end <= start || sentence->start >= end)
+    if (centre < start || centre >= end || sentence->formula || ranks[i] <= most)
       continue;
-    if (n++ == 0)
-      first = i;
+    most = ranks[i];
+    best = i;
   }
-  phrases = local_find_phrases (text, first, n);
-  if (phrases->len == 0)
-    return NULL;
-  polished = local_text_polish (((LocalPhrase *)g_ptr_array_index (phrases, 0))->text);
-  if (g_str_has_suffix (polished, "."))
-    polished[strlen (polished) - 1] = '\0';
-  return local_text_shorten (polished, MAX_TITLE);
+  return most < 0 ? NULL : local_text_to_title (local_text_get_sentence (text, best)->text, MAX_TITLE);
 }
 
 static char *
@@ -82,7 +77,7 @@ overlaps (GPtrArray *moments, double start, double end)
 }
 
 static void
-add_highlights (const LocalText *text, JsonArray *highlights, GPtrArray *moments)
+add_highlights (const LocalText *text, const double *ranks, JsonArray *highlights, GPtrArray *moments)
 {
   for (guint i = 0; highlights && i < json_array_get_length (highlights); i++) {
     JsonNode *node = json_array_get_element (highlights, i);
@@ -104,7 +99,7 @@ add_highlights (const LocalText *text, JsonArray *highlights, GPtrArray *moments
     moment->score = CLAMP (
         derush_json_get_number (highlight, "score", derush_json_get_number (highlight, "confidence", 0.5)), 0, 1);
     moment->reason = join_reasons (derush_json_get_array (highlight, "reasons"));
-    moment->title = title_of (text, start, end);
+    moment->title = title_of (text, ranks, start, end);
     if (!moment->title || !*moment->title) {
       g_free (moment->title);
       moment->title = local_phrase (text->language, "highlight");
@@ -144,9 +139,7 @@ add_sentences (const LocalText *text, const double *ranks, GPtrArray *moments, g
     moment->start = start;
     moment->end = end;
     moment->score = SPOKEN * ranks[index];
-    moment->title = title_of (text, sentence->start, sentence->end);
-    if (!moment->title)
-      moment->title = local_text_shorten (sentence->text, MAX_TITLE);
+    moment->title = local_text_to_title (sentence->text, MAX_TITLE);
     moment->reason = g_strdup_printf ("%s “%s”", said, quote);
     g_ptr_array_add (moments, moment);
   }
@@ -173,17 +166,18 @@ compare_times (gconstpointer a, gconstpointer b)
 /**
  * local_find_moments:
  * @highlights: (nullable): `start`, `end`, `score`, `reasons[]` of what was measured
+ * @most_spoken: so many at most for what is said alone
  * @most: so many at most
  *
  * Returns: (element-type LocalMoment): the best ones, in the order of their times
  */
 GPtrArray *
-local_find_moments (const LocalText *text, const double *ranks, JsonArray *highlights, guint most)
+local_find_moments (const LocalText *text, const double *ranks, JsonArray *highlights, guint most_spoken, guint most)
 {
   GPtrArray *moments = g_ptr_array_new_with_free_func (moment_free);
 
-  add_highlights (text, highlights, moments);
-  add_sentences (text, ranks, moments, most);
+  add_highlights (text, ranks, highlights, moments);
+  add_sentences (text, ranks, moments, MIN (most_spoken, most));
   g_ptr_array_sort (moments, compare_scores);
   while (moments->len > most ||
          (moments->len > FEW && ((LocalMoment *)g_ptr_array_index (moments, moments->len - 1))->score < LOW))
@@ -261,6 +255,6 @@ local_measure_sentiment (const LocalText *text, LocalSentiment *sentiment)
       sentiment->negative += MAX (-value, 0);
     }
   }
-  /* After VADER (Hutto and Gilbert, 2014): many words come near to the ends, a few do not. */
-  sentiment->score = sum / sqrt (sum * sum + 15);
+  /* After VADER (Hutto and Gilbert, 2014): many words come near to the ends, a few do not; one alone is chance. */
+  sentiment->score = sentiment->found > 1 ? sum / sqrt (sum * sum + 15) : 0;
 }

@@ -20,6 +20,20 @@
 /* What a wish adds to the sentences that speak of it, beside their rank. */
 #define WISH 1.0
 
+/* Above all ranks. */
+#define FIRST 2.0
+/* The sentences that may say what the whole is about. */
+#define OPENING 3
+#define LONG_SENTENCE 160
+/* What likeness counts for between the beginning and the end of a text, and how many surroundings one has. */
+#define FAR 0.3
+#define SURROUNDINGS 6.0
+#define FORMULA 0.15
+#define ANNOUNCEMENT 0.5
+/* Confidence from which on nothing, and below which all is taken away. */
+#define HEARD_WELL 0.7
+#define UNHEARD 0.3
+
 /* How many of the wish's stems a sentence has, by weight: 0 to 1. */
 static double
 share_of_wish (const LocalText *text, const LocalSentence *sentence, const LocalText *wish)
@@ -124,8 +138,11 @@ local_rank_sentences (const LocalText *text, const LocalText *wish)
   }
   for (guint a = 0; a < n; a++) {
     ranks[a] = 1;
-    for (guint b = 0; b < n; b++)
+    for (guint b = 0; b < n; b++) {
+      /* A sentence stands for those around it before it stands for the others. */
+      likeness[(gsize)a * n + b] *= (float)(FAR + (1 - FAR) * exp (-fabs ((double)a - b) * SURROUNDINGS / n));
       degree[a] += likeness[(gsize)a * n + b];
+    }
   }
   for (guint round = 0; round < ROUNDS; round++) {
     for (guint a = 0; a < n; a++) {
@@ -145,8 +162,11 @@ local_rank_sentences (const LocalText *text, const LocalText *wish)
     for (guint i = sentence->first; i < sentence->first + sentence->n; i++)
       content += local_text_get_word (text, i)->stem != LOCAL_NO_STEM;
     /* Speakers say at the beginning what they will speak of; two words say nothing. */
-    ranks[a] *= 1 + 0.15 * exp (-3.0 * a / n);
+    ranks[a] *= 1 + 0.25 * exp (-3.0 * a / n);
     ranks[a] *= MIN (content, 5) / 5.0;
+    /* What thanks or announces says less; what was hardly heard may never have been said. */
+    ranks[a] *= sentence->formula ? FORMULA : sentence->turning ? ANNOUNCEMENT : 1;
+    ranks[a] *= CLAMP ((sentence->confidence - UNHEARD) / (HEARD_WELL - UNHEARD), 0.05, 1);
     most = MAX (most, ranks[a]);
   }
   for (guint a = 0; a < n; a++) {
@@ -211,6 +231,47 @@ local_choose_sentences (const LocalText *text, const double *ranks, guint n, gui
   }
   g_array_sort (chosen, compare_indices);
   return chosen;
+}
+
+/**
+ * local_rank_by_parts:
+ * @chapters: (element-type LocalChapter): maybe none
+ * @n: so many sentences will be chosen
+ *
+ * Returns: (transfer full) (array): the ranks, with the sentence that announces the whole and the best one of each chapter
+ *     before all others, as far as there is room for all of these
+ */
+double *
+local_rank_by_parts (const LocalText *text, const double *ranks, GPtrArray *chapters, guint n)
+{
+  double *parts = g_memdup2 (ranks, (text->sentences->len + 1) * sizeof (double));
+
+  for (guint c = 0; c < chapters->len && chapters->len <= n; c++) {
+    LocalChapter *chapter = g_ptr_array_index (chapters, c);
+    double most = 0;
+    guint best = 0;
+
+    for (guint i = 0; i < text->sentences->len; i++) {
+      const LocalSentence *sentence = local_text_get_sentence (text, i);
+      double centre = (sentence->start + sentence->end) / 2;
+
+      if (centre < chapter->start || centre >= chapter->end || ranks[i] <= most)
+        continue;
+      most = ranks[i];
+      best = i;
+    }
+    if (most > 0)
+      parts[best] += FIRST;
+  }
+  for (guint i = 0; i < MIN (OPENING, text->sentences->len) && n > chapters->len; i++) {
+    g_autofree char *topic = local_announced_topic (text, i, 1, LONG_SENTENCE);
+
+    if (!topic || g_utf8_strlen (local_text_get_sentence (text, i)->text, -1) > LONG_SENTENCE)
+      continue;
+    parts[i] += FIRST;
+    break;
+  }
+  return parts;
 }
 
 char *

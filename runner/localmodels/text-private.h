@@ -9,14 +9,18 @@ G_BEGIN_DECLS
 #define LOCAL_NO_STEM G_MAXUINT
 
 typedef struct {
-  char *surface; /* as it stands in the text */
-  gsize offset;  /* in its sentence, in bytes */
-  guint stem;    /* index of the stem; LOCAL_NO_STEM: one of the most frequent words of the language */
+  char *surface;   /* as it stands in the text */
+  gsize offset;    /* in its sentence, in bytes */
+  guint stem;      /* index of the stem; LOCAL_NO_STEM: one of the small words of the language, or hardly heard */
+  gboolean common; /* frequent in any text: by itself it names no subject */
 } LocalWord;
 
 typedef struct {
   char *text;
   double start, end; /* s */
+  double confidence; /* 0 to 1: how well it was heard; 1 where nobody says */
+  gboolean formula;  /* a greeting, thanks and the like */
+  gboolean turning;  /* says that something else begins */
   guint first, n;    /* of its words */
 } LocalSentence;
 
@@ -25,6 +29,7 @@ typedef struct {
   char *language;
   double duration;        /* s; 0: unknown */
   gboolean timed;         /* whether the sentences have times of their own */
+  gboolean unclear;       /* so much was hardly heard that nothing of it was kept */
   GArray *sentences;      /* of LocalSentence */
   GArray *words;          /* of LocalWord */
   GPtrArray *stems;       /* index to stem */
@@ -42,6 +47,8 @@ double local_text_weight (const LocalText *text, guint stem);
 double local_text_similarity (const LocalText *text, guint a_first, guint a_n, guint b_first, guint b_n);
 GStrv local_split_sentences (const char *text);
 char *local_text_polish (const char *sentence);
+char *local_text_to_title (const char *phrase, guint characters);
+gboolean local_language_is_unspaced (const char *code);
 char *local_text_shorten (const char *text, guint characters);
 
 /* ── Which sentences say most (summary.c) ───────────────────────────────── */
@@ -49,7 +56,13 @@ char *local_text_shorten (const char *text, guint characters);
 double *local_rank_sentences (const LocalText *text, const LocalText *wish);
 GArray *local_choose_sentences (const LocalText *text, const double *ranks, guint n, guint characters);
 char *local_summarise (const LocalText *text, const double *ranks, guint n, guint characters);
+double *local_rank_by_parts (const LocalText *text, const double *ranks, GPtrArray *chapters, guint n);
 char *local_answer (const LocalText *text, const LocalText *question);
+
+/* ── What a sentence says it is about (topics.c) ────────────────────────── */
+
+void local_mark_sentences (LocalText *text);
+char *local_announced_topic (const LocalText *text, guint first, guint n, guint characters);
 
 /* ── Words and phrases (keywords.c) ─────────────────────────────────────── */
 
@@ -60,6 +73,7 @@ typedef struct {
 } LocalPhrase;
 
 GPtrArray *local_find_phrases (const LocalText *text, guint first_sentence, guint n_sentences);
+guint local_count_good_phrases (GPtrArray *phrases, guint most);
 GPtrArray *local_find_people (const LocalText *text);
 char *local_make_hashtag (const char *phrase);
 
@@ -68,6 +82,7 @@ char *local_make_hashtag (const char *phrase);
 typedef struct {
   double start, end; /* s */
   char *title;
+  gboolean announced; /* the title is what is said */
 } LocalChapter;
 
 GPtrArray *local_find_chapters (const LocalText *text, const double *cuts, guint n_cuts);
@@ -81,7 +96,8 @@ typedef struct {
   char *reason;
 } LocalMoment;
 
-GPtrArray *local_find_moments (const LocalText *text, const double *ranks, JsonArray *highlights, guint most);
+GPtrArray *local_find_moments (const LocalText *text, const double *ranks, JsonArray *highlights, guint most_spoken,
+                               guint most);
 
 typedef struct {
   double score;    /* -1 to 1 */

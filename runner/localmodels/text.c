@@ -16,6 +16,15 @@
 #define FEW_WORDS 6
 #define NEAR 0.7 /* s */
 #define MAX_WORDS 40
+/* A sentence that was heard with less confidence is none; with less of the whole, nothing is. */
+#define HEARD 0.35
+#define CLEAR 0.4
+
+/* A word that was hardly heard. */
+typedef struct {
+  double start, end; /* of the segment that it is in, in s */
+  char *word;
+} Doubt;
 
 const LocalSentence *
 local_text_get_sentence (const LocalText *text, guint index)
@@ -30,35 +39,54 @@ local_text_get_word (const LocalText *text, guint index)
 }
 
 static gboolean
+is_one_of (gunichar c, const char *set)
+{
+  return c != 0 && g_utf8_strchr (set, -1, c) != NULL;
+}
+
+static gboolean
 ends_sentence (const char *text)
 {
-  gsize length = strlen (text);
+  const char *at = text + strlen (text);
 
-  while (length > 0 && strchr (" \"')]", text[length - 1]))
-    length--;
-  return (length > 0 && strchr (".!?", text[length - 1])) || (length > 2 && g_str_has_suffix (text, "…"));
+  while (at > text && is_one_of (g_utf8_get_char (g_utf8_prev_char (at)), " \"')]”’»」』）"))
+    at = g_utf8_prev_char (at);
+  return at > text && is_one_of (g_utf8_get_char (g_utf8_prev_char (at)), ".!?…。！？؟।۔");
+}
+
+/* Scripts that put no blanks between words. */
+static gboolean
+is_unspaced (gunichar c)
+{
+  GUnicodeScript script = g_unichar_get_script (c);
+
+  return script == G_UNICODE_SCRIPT_HAN || script == G_UNICODE_SCRIPT_HIRAGANA || script == G_UNICODE_SCRIPT_KATAKANA ||
+         script == G_UNICODE_SCRIPT_THAI || script == G_UNICODE_SCRIPT_LAO || script == G_UNICODE_SCRIPT_KHMER ||
+         script == G_UNICODE_SCRIPT_MYANMAR;
 }
 
 static guint
 count_words (const char *text)
 {
-  guint n = 0;
+  guint n = 0, unspaced = 0;
   gboolean inside = FALSE;
 
   for (; *text; text = g_utf8_next_char (text)) {
-    gboolean letter = g_unichar_isalnum (g_utf8_get_char (text));
+    gunichar c = g_utf8_get_char (text);
+    gboolean letter = g_unichar_isalnum (c) && !is_unspaced (c);
 
+    unspaced += is_unspaced (c);
     n += letter && !inside;
     inside = letter;
   }
-  return n;
+  return n + (unspaced + 1) / 2;
 }
 
 static void
-add_sentence (LocalText *text, const char *said, double start, double end)
+add_sentence (LocalText *text, const char *said, double start, double end, double confidence)
 {
   g_autofree char *clean = g_strstrip (g_strdup (said));
-  LocalSentence sentence = {.start = start, .end = MAX (start, end)};
+  LocalSentence sentence = {.start = start, .end = MAX (start, end), .confidence = confidence};
 
   if (count_words (clean) == 0)
     return;
@@ -90,7 +118,8 @@ ends_with_abbreviation (const char *text, GHashTable *titles)
 GStrv
 local_split_sentences (const char *text)
 {
-  g_auto (GStrv) pieces = g_regex_split_simple ("(?<=[.!?…])[\"'”’»)]*\\s+|\\n+", text, 0, 0);
+  g_auto (GStrv) pieces =
+      g_regex_split_simple ("(?<=[.!?…؟।۔])[\"'”’»)]*\\s+|(?<=[。！？])(?![。！？」』）])\\s*|\\n+", text, 0, 0);
   g_autoptr (GHashTable) titles = local_language_load_words ("titles", "all");
   GStrvBuilder *sentences = g_strv_builder_new ();
   g_autoptr (GString) sentence = g_string_new (NULL);
@@ -112,7 +141,7 @@ local_split_sentences (const char *text)
 
 /* A part may have several sentences; each has the share of the time that its letters have. */
 static void
-add_part (LocalText *text, const char *said, double start, double end)
+add_part (LocalText *text, const char *said, double start, double end, double confidence)
 {
   g_auto (GStrv) sentences = local_split_sentences (said);
   double per_byte = (end - start) / (double)MAX (strlen (said), 1), at = start;
@@ -120,7 +149,7 @@ add_part (LocalText *text, const char *said, double start, double end)
   for (guint i = 0; sentences[i]; i++) {
     double length = (double)strlen (sentences[i]) * per_byte;
 
-    add_sentence (text, sentences[i], at, MIN (at + length, end));
+    add_sentence (text, sentences[i], at, MIN (at + length, end), confidence);
     at += length;
   }
 }
@@ -135,11 +164,67 @@ compare_starts (gconstpointer a, gconstpointer b)
 }
 
 static void
-add_segments (LocalText *text, JsonArray *segments)
+doubt_clear (gpointer data)
+{
+  g_free (((Doubt *)data)->word);
+}
+
+static void
+add_doubts (GArray *doubts, JsonArray *words, double start, double end)
+{
+  for (guint i = 0; words && i < json_array_get_length (words); i++) {
+    JsonNode *node = json_array_get_element (words, i);
+
+    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING) {
+      Doubt doubt = {start, end, g_utf8_strdown (json_node_get_string (node), -1)};
+
+      g_array_append_val (doubts, doubt);
+    }
+  }
+}
+
+static gboolean
+is_doubtful (GArray *doubts, const LocalSentence *sentence, const char *lower)
+{
+  for (guint i = 0; i < doubts->len; i++) {
+    Doubt *doubt = &g_array_index (doubts, Doubt, i);
+
+    if (doubt->start < sentence->end && doubt->end > sentence->start && strcmp (doubt->word, lower) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* What was hardly heard is not written about: that would be invention. */
+static void
+drop_unheard (LocalText *text)
+{
+  double sum = 0;
+  guint all = 0;
+
+  for (guint i = 0; i < text->sentences->len; i++) {
+    guint n = count_words (local_text_get_sentence (text, i)->text);
+
+    sum += n * local_text_get_sentence (text, i)->confidence;
+    all += n;
+  }
+  text->unclear = all > 0 && sum / all < CLEAR;
+  for (guint i = text->sentences->len; i > 0; i--) {
+    LocalSentence *sentence = &g_array_index (text->sentences, LocalSentence, i - 1);
+
+    if (!text->unclear && sentence->confidence >= HEARD)
+      continue;
+    g_free (sentence->text);
+    g_array_remove_index (text->sentences, i - 1);
+  }
+}
+
+static void
+add_segments (LocalText *text, JsonArray *segments, GArray *doubts)
 {
   g_autoptr (GPtrArray) sorted = g_ptr_array_new ();
   g_autoptr (GString) joined = g_string_new (NULL);
-  double start = 0, end = 0;
+  double start = 0, end = 0, heard = 0, weight = 0;
 
   for (guint i = 0; i < json_array_get_length (segments); i++) {
     JsonNode *node = json_array_get_element (segments, i);
@@ -152,13 +237,17 @@ add_segments (LocalText *text, JsonArray *segments)
     JsonObject *segment = g_ptr_array_index (sorted, i);
     const char *said = derush_json_get_string (segment, "text", "");
     double from = derush_json_get_number (segment, "start", end), to = derush_json_get_number (segment, "end", from);
-    guint words = count_words (joined->str);
+    guint words = count_words (joined->str), own = count_words (said);
 
+    add_doubts (doubts, derush_json_get_array (segment, "doubtful"), from, to);
     if (words > 0 && (ends_sentence (joined->str) || words >= MAX_WORDS || (words >= FEW_WORDS && from - end >= 0.2) ||
                       from - end >= NEAR)) {
-      add_part (text, joined->str, start, end);
+      add_part (text, joined->str, start, end, weight > 0 ? heard / weight : 1);
       g_string_truncate (joined, 0);
+      heard = weight = 0;
     }
+    heard += own * CLAMP (derush_json_get_number (segment, "confidence", 1), 0, 1);
+    weight += own;
     if (joined->len == 0)
       start = from;
     else
@@ -167,7 +256,7 @@ add_segments (LocalText *text, JsonArray *segments)
     end = MAX (end, to);
   }
   if (joined->len > 0)
-    add_part (text, joined->str, start, end);
+    add_part (text, joined->str, start, end, weight > 0 ? heard / weight : 1);
 }
 
 static guint
@@ -188,34 +277,94 @@ stem_index (LocalText *text, struct sb_stemmer *stemmer, const char *word)
   return text->stems->len - 1;
 }
 
+typedef struct {
+  GRegex *word;
+  GHashTable *function_words, *common_words; /* NULL: the language has no list */
+  struct sb_stemmer *stemmer;                /* NULL: the language has none */
+  GArray *doubts;
+  gboolean pairs; /* words are pairs of letters that stand together */
+} Splitter;
+
+/* Chinese puts nothing between words; pairs of letters are what can be compared (Nie and Ren, 1999). */
+static const char word_pattern[] =
+    "aujourd['’]hui|\\p{Katakana}[\\p{Katakana}ー]*|\\p{Han}[\\p{Han}々]*|\\p{Hiragana}[\\p{Hiragana}ー]*|"
+    "(?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+"
+    "(?:[%s\\-](?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+)*";
+
+static gboolean
+is_listed (GHashTable *list, const char *word)
+{
+  return list && g_hash_table_contains (list, word);
+}
+
+/* In Chinese a pair with a small word in it is one. */
+static gboolean
+has_small_word (const Splitter *splitter, const char *lower)
+{
+  for (const char *at = lower; splitter->pairs && *at; at = g_utf8_next_char (at)) {
+    g_autofree char *letter = g_strndup (at, (gsize)(g_utf8_next_char (at) - at));
+
+    if (is_listed (splitter->function_words, letter))
+      return TRUE;
+  }
+  return is_listed (splitter->function_words, lower);
+}
+
+static gboolean
+has_meaning (const Splitter *splitter, const LocalSentence *sentence, const char *lower)
+{
+  gunichar first = g_utf8_get_char (lower);
+
+  /* Hiragana are endings and small words; what begins with a digit is a number. */
+  if (g_utf8_strlen (lower, -1) < 2 || g_unichar_isdigit (first) ||
+      g_unichar_get_script (first) == G_UNICODE_SCRIPT_HIRAGANA)
+    return FALSE;
+  return !has_small_word (splitter, lower) && !is_doubtful (splitter->doubts, sentence, lower);
+}
+
 static void
-split_words (LocalText *text, LocalSentence *sentence, GRegex *word_regex, GHashTable *stopwords,
-             struct sb_stemmer *stemmer)
+add_word (LocalText *text, LocalSentence *sentence, const Splitter *splitter, GHashTable *seen, gsize start, gsize end)
+{
+  char *surface = g_strndup (sentence->text + start, end - start);
+  g_autofree char *lower = g_utf8_strdown (surface, -1);
+  g_auto (GStrv) halves = g_strsplit (lower, "’", -1);
+  LocalWord word = {.surface = surface, .offset = start, .stem = LOCAL_NO_STEM};
+
+  g_free (lower);
+  lower = g_strjoinv ("'", halves);
+  word.common = is_listed (splitter->common_words, lower);
+  if (has_meaning (splitter, sentence, lower)) {
+    word.stem = stem_index (text, splitter->stemmer, lower);
+    g_array_index (text->count_of, guint, word.stem)++;
+    if (g_hash_table_add (seen, GUINT_TO_POINTER (word.stem + 1)))
+      g_array_index (text->sentences_with, guint, word.stem)++;
+  }
+  g_array_append_val (text->words, word);
+}
+
+static void
+split_words (LocalText *text, LocalSentence *sentence, const Splitter *splitter)
 {
   g_autoptr (GMatchInfo) match = NULL;
   g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
 
   sentence->first = text->words->len;
-  for (g_regex_match (word_regex, sentence->text, 0, &match); g_match_info_matches (match);
+  for (g_regex_match (splitter->word, sentence->text, 0, &match); g_match_info_matches (match);
        g_match_info_next (match, NULL)) {
-    g_autofree char *found = g_match_info_fetch (match, 0), *lower = g_utf8_strdown (found, -1);
-    LocalWord word = {.stem = LOCAL_NO_STEM};
-    g_auto (GStrv) halves = g_strsplit (lower, "’", -1);
     int start, end;
+    const char *at, *last;
 
-    g_free (lower);
-    lower = g_strjoinv ("'", halves);
     g_match_info_fetch_pos (match, 0, &start, &end);
-    word.offset = (gsize)start;
-    if (!(stopwords && g_hash_table_contains (stopwords, lower)) && g_utf8_strlen (lower, -1) > 1 &&
-        !g_ascii_isdigit (*lower)) {
-      word.stem = stem_index (text, stemmer, lower);
-      g_array_index (text->count_of, guint, word.stem)++;
-      if (g_hash_table_add (seen, GUINT_TO_POINTER (word.stem + 1)))
-        g_array_index (text->sentences_with, guint, word.stem)++;
+    at = sentence->text + start;
+    last = sentence->text + end;
+    if (!splitter->pairs || g_unichar_get_script (g_utf8_get_char (at)) != G_UNICODE_SCRIPT_HAN ||
+        g_utf8_next_char (at) >= last) {
+      add_word (text, sentence, splitter, seen, (gsize)start, (gsize)end);
+      continue;
     }
-    word.surface = g_steal_pointer (&found);
-    g_array_append_val (text->words, word);
+    for (; g_utf8_next_char (at) < last; at = g_utf8_next_char (at))
+      add_word (text, sentence, splitter, seen, (gsize)(at - sentence->text),
+                (gsize)(g_utf8_next_char (g_utf8_next_char (at)) - sentence->text));
   }
   sentence->n = text->words->len - sentence->first;
 }
@@ -238,6 +387,7 @@ join_neighbours (LocalText *text)
         g_free (next->text);
         sentence.text = both;
         sentence.end = next->end;
+        sentence.confidence = (sentence.confidence + next->confidence) / 2;
       }
       g_array_append_val (joined, sentence);
     }
@@ -259,9 +409,19 @@ LocalText *
 local_text_new (const char *said, JsonArray *segments, const char *language, double duration)
 {
   LocalText *text = g_new0 (LocalText, 1);
-  g_autoptr (GRegex) words = g_regex_new ("[\\p{L}\\p{N}]+(?:['’\\-][\\p{L}\\p{N}]+)*", 0, 0, NULL);
-  g_autoptr (GHashTable) stopwords = local_language_load_words ("stopwords", language);
-  struct sb_stemmer *stemmer = sb_stemmer_new (language, "UTF_8");
+  static const char *const eliding[] = {"fr", "it", "ca", NULL};
+  /* “l’eau” is two words, “don't” is one. */
+  g_autofree char *pattern = g_strdup_printf (word_pattern, g_strv_contains (eliding, language) ? "" : "'’");
+  g_autoptr (GRegex) word = g_regex_new (pattern, G_REGEX_CASELESS, 0, NULL);
+  g_autoptr (GHashTable) function_words = local_language_load_words ("stopwords", language),
+                         common_words = local_language_load_words ("common", language);
+  g_autoptr (GArray) doubts = g_array_new (FALSE, FALSE, sizeof (Doubt));
+  Splitter splitter = {.word = word,
+                       .function_words = function_words,
+                       .common_words = common_words,
+                       .stemmer = sb_stemmer_new (language, "UTF_8"),
+                       .doubts = doubts,
+                       .pairs = strcmp (language, "zh") == 0};
 
   text->language = g_strdup (language);
   text->duration = duration;
@@ -271,19 +431,22 @@ local_text_new (const char *said, JsonArray *segments, const char *language, dou
   text->sentences_with = g_array_new (FALSE, TRUE, sizeof (guint));
   text->count_of = g_array_new (FALSE, TRUE, sizeof (guint));
   text->index_of = g_hash_table_new (g_str_hash, g_str_equal);
+  g_array_set_clear_func (doubts, doubt_clear);
   if (segments && json_array_get_length (segments) > 0) {
-    add_segments (text, segments);
+    add_segments (text, segments, doubts);
+    drop_unheard (text);
     text->timed = TRUE;
   } else if (said) {
     g_autofree char *cut = g_strndup (said, MAX_BYTES), *valid = g_utf8_make_valid (cut, -1);
 
-    add_part (text, valid, 0, duration);
+    add_part (text, valid, 0, duration, 1);
   }
   join_neighbours (text);
   for (guint i = 0; i < text->sentences->len; i++)
-    split_words (text, &g_array_index (text->sentences, LocalSentence, i), words, stopwords, stemmer);
-  if (stemmer)
-    sb_stemmer_delete (stemmer);
+    split_words (text, &g_array_index (text->sentences, LocalSentence, i), &splitter);
+  if (splitter.stemmer)
+    sb_stemmer_delete (splitter.stemmer);
+  local_mark_sentences (text);
   return text;
 }
 
@@ -354,22 +517,43 @@ local_text_similarity (const LocalText *text, guint a_first, guint a_n, guint b_
   return a_length > 0 && b_length > 0 ? dot / sqrt (a_length * b_length) : 0;
 }
 
+gboolean
+local_language_is_unspaced (const char *code)
+{
+  static const char *const codes[] = {"ja", "zh", "th", "lo", "km", "my", NULL};
+
+  return g_strv_contains (codes, code);
+}
+
 /* With a capital at its beginning and a full stop at its end. */
 char *
 local_text_polish (const char *sentence)
 {
-  gunichar first = g_utf8_get_char (sentence);
   GString *polished = g_string_new (NULL);
+  const char *end = sentence + strlen (sentence);
 
-  if (*sentence) {
-    g_string_append_unichar (polished, g_unichar_toupper (first));
-    g_string_append (polished, g_utf8_next_char (sentence));
+  while (end > sentence && is_one_of (g_utf8_get_char (g_utf8_prev_char (end)), " ,;:-、，；：،"))
+    end = g_utf8_prev_char (end);
+  if (end > sentence) {
+    g_string_append_unichar (polished, g_unichar_toupper (g_utf8_get_char (sentence)));
+    g_string_append_len (polished, g_utf8_next_char (sentence), end - g_utf8_next_char (sentence));
+    if (!ends_sentence (polished->str))
+      g_string_append (polished, is_unspaced (g_utf8_get_char (g_utf8_prev_char (end))) ? "。" : ".");
   }
-  while (polished->len > 0 && strchr (" ,;:-", polished->str[polished->len - 1]))
-    g_string_truncate (polished, polished->len - 1);
-  if (polished->len > 0 && !ends_sentence (polished->str))
-    g_string_append_c (polished, '.');
   return g_string_free (polished, FALSE);
+}
+
+/* A capital at its beginning, no full stop at its end, and not longer than it may be. */
+char *
+local_text_to_title (const char *phrase, guint characters)
+{
+  g_autofree char *polished = local_text_polish (phrase);
+  char *end = polished + strlen (polished);
+
+  if (!g_str_has_suffix (polished, "..") && end > polished &&
+      is_one_of (g_utf8_get_char (g_utf8_prev_char (end)), ".。।۔"))
+    *g_utf8_prev_char (end) = '\0';
+  return local_text_shorten (polished, characters);
 }
 
 /* At the end of a clause if that keeps more than half, else of a word. */
@@ -378,7 +562,7 @@ local_text_shorten (const char *text, guint characters)
 {
   const char *end, *word = NULL, *clause = NULL;
   g_autofree char *cut = NULL;
-  gsize length;
+  char *last;
 
   if ((gulong)g_utf8_strlen (text, -1) <= characters)
     return g_strdup (text);
@@ -390,15 +574,19 @@ local_text_shorten (const char *text, guint characters)
       word = at;
     if (strchr (",;:.!?", *at) && at[1] == ' ')
       clause = at;
+    else if (is_one_of (g_utf8_get_char (at), "、。，！？；،؟"))
+      clause = at;
   }
   if (clause && (clause - text) * 2 > end - text)
     end = clause;
   else if (word && (word - text) * 2 > end - text)
     end = word;
   cut = g_strndup (text, (gsize)(end - text));
-  length = strlen (cut);
-  while (length > 0 && strchr (" ,;:", cut[length - 1]))
-    cut[--length] = '\0';
+  last = cut + strlen (cut);
+  while (last > cut && is_one_of (g_utf8_get_char (g_utf8_prev_char (last)), " ,;:、，；،")) {
+    last = g_utf8_prev_char (last);
+    *last = '\0';
+  }
   return g_strconcat (cut, clause == end && clause ? "" : "…", NULL);
 }
 

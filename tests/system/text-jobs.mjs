@@ -128,7 +128,8 @@ async function local(redis, films) {
     assert.match(bare.warnings.join(), /Nothing was found/);
     assert.equal(other.language, 'en');
     assert.match(other.warnings.join(), /in the language en, not in zu/);
-    assert.deepEqual(title.warnings, []);
+    assert.match(title.warnings.join(), /does not follow: tone, brandProfile.voice/);
+    assert.deepEqual(tags.warnings, []);
     assert.equal(tags.text, tags.hashtags.join(' '));
     assert.equal(new Set(tags.hashtags.map(tag => tag.toLowerCase())).size, tags.hashtags.length);
     for (const tag of tags.hashtags) assert.match(tag, /^#[\p{L}\p{N}_]+$/u);

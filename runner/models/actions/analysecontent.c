@@ -255,6 +255,22 @@ pick (DerushModelJob *job, JsonObject *json)
   return result;
 }
 
+/* What was asked for and rules cannot give. */
+static void
+warn_of_rules (DerushModelJob *job, JsonObject *json)
+{
+  JsonArray *types = derush_json_get_array (job->parameters, "analysisTypes");
+  const char *question = derush_json_get_string (job->parameters, "customPrompt", "");
+
+  derush_text_check_hearing (job);
+  if (is_asked (types, "objects") || is_asked (types, "people"))
+    derush_text_warn (job, "%s",
+                      _ ("No model has looked at the frames: objects are not named, and of people only those that are "
+                         "called by a title"));
+  if (*question && !*derush_json_get_string (json, "answer", ""))
+    derush_text_warn (job, "%s", _ ("Nothing of what is said answers the question of customPrompt"));
+}
+
 static double
 find_duration (DerushModelJob *job)
 {
@@ -288,6 +304,8 @@ derush_action_analyse_content (DerushModelJob *job, GError **error)
   derush_text_tally_add (&tally, answer);
   json = derush_json_get_object (answer, "json");
   derush_text_check_language (job, derush_json_get_string (json, "language", NULL));
+  if (derush_text_is_by_rules (&tally))
+    warn_of_rules (job, json);
   result = json_object_new ();
   json_object_set_object_member (result, "result", pick (job, json));
   json_object_set_array_member (result, "highlights",

@@ -383,6 +383,24 @@ make_result (Content *self, JsonObject *answer)
   return result;
 }
 
+/* What was asked for and rules do not follow. */
+static void
+warn_of_rules (Content *self)
+{
+  static const char *const members[] = {"voice", "tone", "targetAudience"};
+  JsonObject *brand = derush_json_get_object (self->job->parameters, "brandProfile");
+  g_autoptr (GString) ignored = g_string_new (*parameter (self, "tone", "") ? "tone" : "");
+
+  derush_text_check_hearing (self->job);
+  for (guint i = 0; brand && i < G_N_ELEMENTS (members); i++)
+    if (*derush_json_get_string (brand, members[i], ""))
+      g_string_append_printf (ignored, "%sbrandProfile.%s", ignored->len > 0 ? ", " : "", members[i]);
+  if (ignored->len > 0)
+    derush_text_warn (self->job,
+                      _ ("Without a language model the text is put together from what is said; it does not follow: %s"),
+                      ignored->str);
+}
+
 /*
  * Parameters: type, prompt, platform, tone, language, length, maxLength, brandProfile, transcript, seed, model. Takes the
  * results of the steps `frames` and `transcribe` where there is a film.
@@ -407,6 +425,8 @@ derush_action_content (DerushModelJob *job, GError **error)
   if (answer) {
     result = make_result (&self, answer);
     derush_text_check_language (job, derush_json_get_string (result, "language", NULL));
+    if (derush_text_is_by_rules (&self.tally))
+      warn_of_rules (&self);
   }
   derush_text_tally_clear (&self.tally);
   json_object_unref (self.input);

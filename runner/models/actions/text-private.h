@@ -136,6 +136,10 @@ gboolean derush_text_chapters_check (const char *text, double duration, GError *
 JsonObject *derush_text_ask (const char *task, JsonObject *request, gpointer job, GError **error);
 void derush_text_warn (DerushModelJob *job, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void derush_text_check_language (DerushModelJob *job, const char *answered);
+/* Warns of speech that was hardly understood. */
+void derush_text_check_hearing (DerushModelJob *job);
+/* Whether rules answered in the place of a model. */
+gboolean derush_text_is_by_rules (const DerushTextTally *tally);
 
 JsonObject *derush_action_translate (DerushModelJob *job, GError **error);
 JsonObject *derush_action_analyse_content (DerushModelJob *job, GError **error);

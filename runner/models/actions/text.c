@@ -9,6 +9,9 @@
 
 /* Segments that stay together when a transcript is shortened: single sentences out of their place say little. */
 #define RUN 8
+/* Of a word, and of all that is said: what is heard with less confidence may never have been said. */
+#define DOUBTFUL_WORD 0.3
+#define DOUBTFUL 0.55
 
 /* ── Prompts ────────────────────────────────────────────────────────────── */
 
@@ -113,6 +116,25 @@ derush_text_fence (const char *data)
 
 /* ── What is said ───────────────────────────────────────────────────────── */
 
+/* The words of a segment that were hardly heard. */
+static void
+add_doubtful (JsonObject *item, JsonObject *segment)
+{
+  JsonArray *words = derush_json_get_array (item, "words"), *doubtful = json_array_new ();
+
+  for (guint i = 0; words && i < json_array_get_length (words); i++) {
+    JsonNode *node = json_array_get_element (words, i);
+    JsonObject *word = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+
+    if (word && derush_json_get_number (word, "confidence", 1) < DOUBTFUL_WORD)
+      json_array_add_string_element (doubtful,
+                                     derush_json_get_string (word, "word", derush_json_get_string (word, "text", "")));
+  }
+  if (json_array_get_length (doubtful) > 0)
+    json_object_set_array_member (segment, "doubtful", json_array_ref (doubtful));
+  json_array_unref (doubtful);
+}
+
 static void
 add_segments (JsonArray *from, JsonArray *to)
 {
@@ -127,6 +149,9 @@ add_segments (JsonArray *from, JsonArray *to)
     json_object_set_double_member (segment, "start", derush_json_get_number (item, "start", 0));
     json_object_set_double_member (segment, "end", derush_json_get_number (item, "end", 0));
     json_object_set_string_member (segment, "text", text);
+    if (json_object_has_member (item, "confidence"))
+      json_object_set_double_member (segment, "confidence", derush_json_get_number (item, "confidence", 1));
+    add_doubtful (item, segment);
     json_array_add_object_element (to, segment);
   }
 }
@@ -373,4 +398,25 @@ derush_text_check_language (DerushModelJob *job, const char *answered)
 
   if (*asked && strcmp (asked, "auto") != 0 && answered && *answered && !same_language (asked, answered))
     derush_text_warn (job, _ ("The text is in the language %s, not in %s as asked"), answered, asked);
+}
+
+gboolean
+derush_text_is_by_rules (const DerushTextTally *tally)
+{
+  return g_strcmp0 (tally->provider, "local") == 0;
+}
+
+/* Models of language mend what was misheard; rules write it down. */
+void
+derush_text_check_hearing (DerushModelJob *job)
+{
+  JsonObject *heard = derush_json_get_object (job->results, "transcribe");
+  double confidence = derush_json_get_number (heard, "confidence", 1);
+
+  if (*derush_json_get_string (heard, "text", "") && confidence > 0 && confidence < DOUBTFUL)
+    derush_text_warn (
+        job,
+        _ ("What is said was heard with a confidence of %.2f: what is written about it may be wrong; give a "
+           "transcript or a key of a better model"),
+        confidence);
 }
