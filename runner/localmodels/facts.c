@@ -332,6 +332,20 @@ list_cuts (const LocalFacts *facts, guint *n)
   return cuts;
 }
 
+static char *
+join_segments (JsonArray *segments)
+{
+  GString *joined = g_string_new (NULL);
+
+  for (guint i = 0; segments && i < json_array_get_length (segments); i++) {
+    JsonNode *node = json_array_get_element (segments, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (node))
+      g_string_append_printf (joined, "%s ", derush_json_get_string (json_node_get_object (node), "text", ""));
+  }
+  return g_string_free (joined, FALSE);
+}
+
 /* What is said, in the language that is wanted if that can be had here: else in its own. */
 static LocalText *
 read_transcript (JsonObject *transcript, const char *wanted, double duration, GCancellable *cancellable)
@@ -347,8 +361,11 @@ read_transcript (JsonObject *transcript, const char *wanted, double duration, GC
   g_autoptr (GBytes) none = NULL;
   JsonArray *texts;
 
-  if (!language)
-    language = local_language_guess (said);
+  if (!language) {
+    g_autofree char *joined = *said ? g_strdup (said) : join_segments (segments);
+
+    language = local_language_guess (joined);
+  }
   text = local_text_new (said, segments, language, duration);
   if (!target || strcmp (target, language) == 0 || text->sentences->len == 0)
     return g_steal_pointer (&text);

@@ -149,27 +149,199 @@ test_chapters (void)
   g_assert_true (found);
 }
 
+static char *
+member_to_string (JsonObject *said, const char *name)
+{
+  return json_to_string (json_object_get_member (said, name), FALSE);
+}
+
+/* What comes early, what reaches far and what stands beside what is another in another order. */
 static void
 test_shuffled (void)
 {
-  g_auto (GStrv) words = g_strsplit (garden, ". ", -1);
-  guint n = g_strv_length (words);
-  g_autoptr (JsonObject) said = gather (garden), other = NULL;
-  g_autofree char *shuffled = NULL, *a = NULL, *b = NULL;
+  static const char *const members[] = {"summary", "topics", "tags", "hashtags", "chapters", "moments"};
+  g_autoptr (JsonObject) said = gather (garden);
 
-  for (guint i = 0; i < n; i++) {
-    guint k = (i * 7 + 3) % n;
-    char *swap = words[i];
+  for (guint step = 3; step < 12; step += 2) {
+    g_auto (GStrv) sentences = g_strsplit (garden, ". ", -1);
+    guint n = g_strv_length (sentences);
+    g_autofree char *shuffled = NULL;
+    g_autoptr (JsonObject) other = NULL;
 
-    words[i] = words[k];
-    words[k] = swap;
+    for (guint i = 0; i < n; i++) {
+      guint k = (i * 7 + step) % n;
+      char *swap = sentences[i];
+
+      sentences[i] = sentences[k];
+      sentences[k] = swap;
+    }
+    shuffled = g_strjoinv (". ", sentences);
+    other = gather (shuffled);
+    for (guint m = 0; m < G_N_ELEMENTS (members); m++) {
+      g_autofree char *a = member_to_string (said, members[m]), *b = member_to_string (other, members[m]);
+
+      g_assert_cmpstr (a, !=, b);
+    }
   }
-  shuffled = g_strjoinv (". ", words);
-  other = gather (shuffled);
-  a = derush_json_object_to_string (said);
-  b = derush_json_object_to_string (other);
-  g_assert_cmpstr (a, !=, b);
-  g_assert_cmpstr (derush_json_get_string (said, "summary", ""), !=, derush_json_get_string (other, "summary", ""));
+}
+
+/* Two films share neither. */
+static void
+test_two_films (void)
+{
+  static const char *const lists[] = {"topics", "tags", "hashtags"};
+  g_autoptr (JsonObject) one = gather (garden), two = gather (rocket);
+
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++) {
+    JsonArray *list = derush_json_get_array (one, lists[i]);
+
+    g_assert_cmpuint (json_array_get_length (list), >=, 3);
+    for (guint k = 0; k < json_array_get_length (list); k++)
+      g_assert_false (contains (derush_json_get_array (two, lists[i]), json_array_get_string_element (list, k)));
+  }
+}
+
+/* ── Speech ─────────────────────────────────────────────────────────────── */
+
+static const char lecture_en[] =
+    "Welcome to this lecture about the history of coffee. Coffee was first grown in Ethiopia a thousand years ago. "
+    "Monks made a drink from the coffee berries to stay awake. From Ethiopia coffee travelled to Yemen. "
+    "People met in coffee houses to talk and to play chess. "
+    "Now let us move on to the brewing of coffee. Water that is too hot makes the cup bitter. "
+    "Water that is too cold leaves the cup sour. A fine grind needs thirty seconds in an espresso machine. "
+    "The last topic today is the effect of caffeine on sleep. Caffeine makes the brain stay awake. "
+    "Half of the caffeine is in your blood five hours later. Old people break down caffeine slowly. Thank you for listening.";
+static const char lecture_fr[] =
+    "Bonjour et bienvenue dans cette vidéo sur la fabrication du pain. Le pain au levain demande du temps. "
+    "Il faut nourrir le levain avec de la farine et de l'eau. La farine complète donne un pain plus nourrissant. "
+    "Passons maintenant à la cuisson du pain. Le four doit être très chaud. Un bol d'eau dans le four crée de la vapeur. "
+    "La vapeur rend la croûte brillante. Enfin, parlons de la conservation. "
+    "Le pain au levain se garde cinq jours dans un torchon propre. Il ne faut jamais mettre le pain au froid. Merci.";
+static const char lecture_de[] =
+    "Herzlich willkommen zu diesem Film über Fahrräder. Ein Fahrrad braucht regelmäßige Pflege. "
+    "Die Kette muss alle zweihundert Kilometer geölt werden. Eine trockene Kette verschleißt die Zahnräder schnell. "
+    "Kommen wir nun zu den Bremsen. Die Bremsbeläge sind abgenutzt, wenn die Rillen verschwunden sind. "
+    "Scheibenbremsen brauchen saubere Bremsscheiben ohne Fett. Zum Schluss sprechen wir über Beleuchtung. "
+    "Das Vorderlicht darf den Gegenverkehr nicht blenden. Ein Dynamo liefert Strom ohne Batterien. Vielen Dank.";
+
+/* Chapters begin where the speaker says so, and are called what he says; no list has small words or thanks. */
+static void
+test_announced (void)
+{
+  static const struct {
+    const char *language, *text, *titles[3], *tags[2], *never[3];
+    guint starts[3];
+  } films[] = {
+      {"en",
+       lecture_en,
+       {"The history of coffee", "The brewing of coffee", "The effect of caffeine on sleep"},
+       {"caffeine", "coffee"},
+       {"thank", "people", "seconds"},
+       {0, 5, 9}},
+      {"fr",
+       lecture_fr,
+       {"La fabrication du pain", "La cuisson du pain", "La conservation"},
+       {"pain au levain", "farine"},
+       {"merci", "vidéo", "l'eau"},
+       {0, 4, 8}},
+      {"de",
+       lecture_de,
+       {"Fahrräder", "Bremsen", "Beleuchtung"},
+       {"kette", "pflege"},
+       {"dank", "film", "braucht"},
+       {0, 4, 7}},
+  };
+
+  for (guint f = 0; f < G_N_ELEMENTS (films); f++) {
+    g_autoptr (JsonObject) input = json_object_new (), said = NULL;
+    JsonObject *transcript = json_object_new ();
+    double duration;
+    JsonArray *segments = make_segments (films[f].text, &duration), *chapters;
+
+    json_object_set_array_member (transcript, "segments", segments);
+    json_object_set_object_member (input, "transcript", transcript);
+    said = local_facts_gather (input, NULL);
+    g_assert_cmpstr (derush_json_get_string (said, "language", ""), ==, films[f].language);
+    chapters = derush_json_get_array (said, "chapters");
+    g_assert_cmpuint (json_array_get_length (chapters), ==, 3);
+    for (guint i = 0; i < 3; i++) {
+      JsonObject *chapter = json_array_get_object_element (chapters, i),
+                 *segment = json_array_get_object_element (segments, films[f].starts[i]);
+
+      g_assert_cmpstr (derush_json_get_string (chapter, "title", ""), ==, films[f].titles[i]);
+      g_assert_cmpfloat (derush_json_get_number (chapter, "start", -1), ==,
+                         derush_json_get_number (segment, "start", -2));
+    }
+    g_assert_cmpstr (derush_json_get_string (said, "title", ""), ==, films[f].titles[0]);
+    for (guint i = 0; i < 2; i++)
+      g_assert_true (contains (derush_json_get_array (said, "tags"), films[f].tags[i]));
+    for (guint i = 0; i < 3; i++)
+      g_assert_false (contains (derush_json_get_array (said, "tags"), films[f].never[i]));
+    g_assert_null (strstr (derush_json_get_string (said, "summary", ""), "hank"));
+  }
+}
+
+/* Scripts without blanks, and from right to left. */
+static void
+test_other_scripts (void)
+{
+  static const struct {
+    const char *text, *language, *tag, *title;
+  } films[] = {
+      {"今日は日本の温泉について話します。温泉は火山の多い国でよく見つかります。温泉に入る前に体を洗ってください。",
+       "ja", "温泉", "日本の温泉"},
+      {"مرحبا بكم في هذا الفيديو عن القهوة العربية. تعود القهوة العربية إلى اليمن. يضاف الهيل إلى القهوة العربية.",
+       "ar", "القهوة العربية", "القهوة العربية"},
+      {"今天我们介绍北京大学的历史。北京大学成立于一八九八年。很多学生想去北京大学学习。", "zh", "北京大学", NULL},
+  };
+
+  for (guint f = 0; f < G_N_ELEMENTS (films); f++) {
+    g_autoptr (JsonObject) input = json_object_new (), said = NULL;
+    JsonObject *transcript = json_object_new ();
+    JsonArray *tags;
+
+    json_object_set_string_member (transcript, "text", films[f].text);
+    json_object_set_object_member (input, "transcript", transcript);
+    said = local_facts_gather (input, NULL);
+    g_assert_cmpstr (derush_json_get_string (said, "language", ""), ==, films[f].language);
+    tags = derush_json_get_array (said, "tags");
+    g_assert_true (contains (tags, films[f].tag));
+    for (guint i = 0; i < json_array_get_length (tags); i++)
+      g_assert_cmpint (g_utf8_strlen (json_array_get_string_element (tags, i), -1), <=, 24);
+    if (films[f].title)
+      g_assert_cmpstr (derush_json_get_string (said, "title", ""), ==, films[f].title);
+    g_assert_null (strstr (derush_json_get_string (said, "summary", ""), "。."));
+  }
+}
+
+static JsonObject *
+gather_heard (double confidence)
+{
+  g_autoptr (JsonObject) input = make_input (rocket);
+  JsonArray *segments = derush_json_get_array (derush_json_get_object (input, "transcript"), "segments");
+
+  for (guint i = 0; i < json_array_get_length (segments); i++) {
+    JsonArray *doubtful = json_array_new ();
+
+    json_array_add_string_element (doubtful, "valve");
+    json_object_set_double_member (json_array_get_object_element (segments, i), "confidence", confidence);
+    json_object_set_array_member (json_array_get_object_element (segments, i), "doubtful", doubtful);
+  }
+  return local_facts_gather (input, NULL);
+}
+
+/* A word that was hardly heard names nothing; a text that was hardly heard says nothing. */
+static void
+test_hardly_heard (void)
+{
+  g_autoptr (JsonObject) well = gather_heard (0.9), badly = gather_heard (0.2);
+
+  g_assert_true (contains (derush_json_get_array (well, "tags"), "stage"));
+  g_assert_false (contains (derush_json_get_array (well, "tags"), "valve"));
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (badly, "tags")), ==, 0);
+  g_assert_cmpuint (json_array_get_length (derush_json_get_array (badly, "chapters")), ==, 0);
+  g_assert_null (strstr (derush_json_get_string (badly, "summary", ""), "rocket"));
+  g_assert_nonnull (strstr (derush_json_get_string (badly, "summary", ""), "hardly"));
 }
 
 static void
@@ -450,6 +622,10 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/text/what-is-said-again-is-in-a-summary-once", test_summary_of_repeats);
   g_test_add_func ("/localmodels/text/chapters-begin-where-the-subject-changes", test_chapters);
   g_test_add_func ("/localmodels/text/another-order-is-another-result", test_shuffled);
+  g_test_add_func ("/localmodels/text/two-films-share-no-tags", test_two_films);
+  g_test_add_func ("/localmodels/text/chapters-are-what-speakers-announce", test_announced);
+  g_test_add_func ("/localmodels/text/other-scripts-have-words-too", test_other_scripts);
+  g_test_add_func ("/localmodels/text/what-was-hardly-heard-is-not-written-about", test_hardly_heard);
   g_test_add_func ("/localmodels/text/sentiment-is-that-of-the-words", test_sentiment);
   g_test_add_func ("/localmodels/text/a-silent-film-has-what-was-measured", test_silent);
   g_test_add_func ("/localmodels/text/one-thing-is-no-plural", test_numbers);
