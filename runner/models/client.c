@@ -247,7 +247,8 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
     call->lost++;
   } else {
     model_fault_read (&call->fault, response);
-    outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry"));
+    outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry")) &&
+                     !(call->dislikes && call->dislikes (call));
     /* Too many requests are no fault of the server. */
     outcome->trouble = outcome->retry && response->status != 429;
     outcome->delay = model_retry_server_delay (response->headers, call->fault.estimated_time, derush_time_now_ms ());

@@ -248,6 +248,18 @@ model_provider_key_setting (const ModelProvider *provider)
   return strcmp (provider->name, "huggingface") == 0 ? "HUGGINGFACE_API_KEY" : "OPENAI_API_KEY";
 }
 
+/* A voice that the job names; not all servers say which member of the request it is. */
+static gboolean
+is_voice (ModelCall *call)
+{
+  const ModelFault *fault = &call->fault;
+  const char *voice = call->request ? derush_json_get_string (call->request, "voice", "") : "";
+
+  return (fault->status == 400 || fault->status == 404 || fault->status == 422) && *voice &&
+         g_str_equal (call->task, model_task_names[MODEL_TASK_SPEAK]) &&
+         (model_fault_names (fault, "voice") || model_fault_names (fault, "Voice"));
+}
+
 /*
  * model_fault_to_error:
  *
@@ -267,7 +279,7 @@ model_fault_to_error (ModelCall *call)
                         name, said);
   }
   /* Asked again it would refuse again. */
-  if ((fault->status == 400 || fault->status == 422) && g_strcmp0 (fault->parameter, "voice") == 0)
+  if (is_voice (call))
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("%s has no such voice: %s"), name, said);
   if (is_quota (fault))
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL,

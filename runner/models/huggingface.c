@@ -56,16 +56,21 @@ string_node (const char *text)
   return json_node_init_string (json_node_alloc (), text);
 }
 
-/* Whether the parameters, or the form of the question, are what the server does not like. */
+/* Whether the parameters, or the form of the question, may be what the server does not like. @guess: set when they are left
+ * out from now on; it is forgotten when that did not help. */
 static gboolean
-dislikes_form (ModelCall *call, ModelQuirk quirk)
+dislikes_form (ModelCall *call, ModelQuirk quirk, gboolean *guess)
 {
   guint status = call->fault.status;
 
   if ((status != 400 && status != 415 && status != 422 && status != 500) ||
-      model_provider_has_quirk (call->provider, quirk))
+      model_provider_has_quirk (call->provider, quirk)) {
+    if (*guess)
+      model_provider_remove_quirk (call->provider, quirk);
     return FALSE;
+  }
   model_provider_add_quirk (call->provider, quirk);
+  *guess = TRUE;
   return TRUE;
 }
 
@@ -140,6 +145,7 @@ transcribe (ModelCall *call, GError **error)
   g_autoptr (GBytes) sound = NULL;
   g_autoptr (JsonObject) answer = NULL;
   g_autoptr (GError) local = NULL;
+  gboolean guess = FALSE;
   JsonObject *result;
 
   if (model_file_size (path) > MAX_UPLOAD) {
@@ -161,7 +167,7 @@ transcribe (ModelCall *call, GError **error)
     answer = model_client_send_for_json (call, request, &cause);
     if (answer)
       break;
-    if (dislikes_form (call, MODEL_QUIRK_NO_VERBOSE))
+    if (dislikes_form (call, MODEL_QUIRK_NO_VERBOSE, &guess))
       continue;
     g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;
@@ -193,25 +199,61 @@ first_text (JsonNode *node)
              : NULL;
 }
 
-/* A file may be the body itself, an address in it, or text in it. */
+/* [samples, rate], or {audio: samples, sampling_rate: rate}; the samples of each channel may be a list of their own, of which
+ * the first is taken. Returns: (nullable): a WAV file */
+static GBytes *
+sound_of_samples (JsonNode *root)
+{
+  JsonArray *pair = JSON_NODE_HOLDS_ARRAY (root) ? json_node_get_array (root) : NULL, *samples;
+  JsonObject *object = JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
+  JsonNode *sound = pair && json_array_get_length (pair) == 2 ? json_array_get_element (pair, 0)
+                    : object                                  ? json_object_get_member (object, "audio")
+                                                              : NULL;
+  JsonNode *rate = pair && json_array_get_length (pair) == 2 ? json_array_get_element (pair, 1)
+                   : object                                  ? json_object_get_member (object, "sampling_rate")
+                                                             : NULL;
+  g_autofree gint16 *values = NULL;
+
+  if (sound && JSON_NODE_HOLDS_ARRAY (sound) && json_array_get_length (json_node_get_array (sound)) > 0 &&
+      JSON_NODE_HOLDS_ARRAY (json_array_get_element (json_node_get_array (sound), 0)))
+    sound = json_array_get_element (json_node_get_array (sound), 0);
+  if (!sound || !rate || !JSON_NODE_HOLDS_ARRAY (sound) || !JSON_NODE_HOLDS_VALUE (rate))
+    return NULL;
+  samples = json_node_get_array (sound);
+  values = g_new (gint16, json_array_get_length (samples) + 1);
+  for (guint i = 0; i < json_array_get_length (samples); i++) {
+    JsonNode *sample = json_array_get_element (samples, i);
+    double value = JSON_NODE_HOLDS_VALUE (sample) ? json_node_get_double (sample) : 0;
+
+    values[i] = (gint16)CLAMP (value * 32767, -32768, 32767);
+  }
+  return model_wav_new (values, json_array_get_length (samples), json_node_get_double (rate));
+}
+
+/* A file may be the body itself, an address in it, text in it, or the numbers that it is made of. */
 static gboolean
 unwrap (ModelCall *call, ModelResponse *response, GError **error)
 {
   static const char *const names[] = {"data", "output", "audio", "image", "images", "blob", NULL};
   gsize length;
   const char *text = g_bytes_get_data (response->body, &length), *found = NULL;
-  g_autoptr (JsonObject) json = NULL;
+  g_autoptr (JsonNode) root = NULL;
   g_autoptr (ModelResponse) fetched = NULL;
+  JsonObject *json;
   GBytes *bytes;
 
   if (!g_str_equal (model_response_describe (response), "application/json"))
     return TRUE;
-  json = derush_json_parse_object (text, length, NULL);
+  root = derush_json_parse (text, length, NULL);
+  json = root && JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
   for (guint i = 0; json && names[i] && !found; i++)
     found = first_text (json_object_get_member (json, names[i]));
-  if (!found)
+  bytes = root && !found ? sound_of_samples (root) : NULL;
+  if (!found && !bytes)
     return TRUE;
-  if (g_str_has_prefix (found, "http://") || g_str_has_prefix (found, "https://")) {
+  if (bytes) {
+    /* It is made already. */
+  } else if (g_str_has_prefix (found, "http://") || g_str_has_prefix (found, "https://")) {
     fetched = model_client_fetch (call, found, MAX_ANSWER, error);
     if (!fetched)
       return FALSE;
@@ -262,6 +304,7 @@ speak (ModelCall *call, GError **error)
 {
   const char *text = derush_json_get_string (call->request, "text", "");
   g_autoptr (ModelResponse) response = NULL;
+  gboolean guess = FALSE;
   JsonObject *result;
 
   for (;;) {
@@ -276,7 +319,7 @@ speak (ModelCall *call, GError **error)
     response = model_client_send (call, request, is_sound, &cause);
     if (response)
       break;
-    if (dislikes_form (call, MODEL_QUIRK_NO_FORMAT))
+    if (dislikes_form (call, MODEL_QUIRK_NO_FORMAT, &guess))
       continue;
     g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;

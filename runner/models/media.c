@@ -231,6 +231,33 @@ model_mend_wav (GBytes *bytes)
   return g_bytes_ref (bytes);
 }
 
+/*
+ * model_wav_new:
+ * @samples: of one channel
+ *
+ * Returns: (transfer full) (nullable): a file; %NULL: it would have no sound, or no sensible rate
+ */
+GBytes *
+model_wav_new (const gint16 *samples, gsize n_samples, double rate)
+{
+  static const guint8 head[44] = "RIFF\0\0\0\0WAVEfmt \20\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\2\0\20\0data";
+  guint8 *file;
+
+  if (n_samples == 0 || n_samples > G_MAXINT32 / 4 || !(rate >= 1000 && rate <= 384000))
+    return NULL;
+  file = g_malloc (sizeof head + 2 * n_samples);
+  memcpy (file, head, sizeof head);
+  put_le32 (file + 4, 36 + 2 * n_samples);
+  put_le32 (file + 24, rate);
+  put_le32 (file + 28, 2 * rate);
+  put_le32 (file + 40, 2 * n_samples);
+  for (gsize i = 0; i < n_samples; i++) {
+    file[44 + 2 * i] = (guint16)samples[i] & 0xff;
+    file[45 + 2 * i] = (guint16)samples[i] >> 8;
+  }
+  return g_bytes_new_take (file, sizeof head + 2 * n_samples);
+}
+
 /* MPEG audio: the length of a frame and of its sound, from its four bytes. */
 static gsize
 mpeg_frame (const guint8 *p, double *seconds)

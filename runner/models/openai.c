@@ -8,6 +8,8 @@
 #include <string.h>
 #include <glib/gi18n-lib.h>
 
+/* What older servers hear at once, in s: longer sound is refused, and remembered to be. */
+#define SHORT_CLIP 30
 /* What OpenAI takes; a bigger body ends in a reset connection in which its answer is lost. */
 #define MAX_UPLOAD (25 << 20)
 #define MAX_SPEECH (256 << 20)
@@ -26,6 +28,12 @@ void
 model_provider_add_quirk (ModelProvider *provider, ModelQuirk quirk)
 {
   g_atomic_int_or ((guint *)&provider->quirks, quirk);
+}
+
+void
+model_provider_remove_quirk (ModelProvider *provider, ModelQuirk quirk)
+{
+  g_atomic_int_and ((guint *)&provider->quirks, ~(guint)quirk);
 }
 
 /* ── Speech to text ─────────────────────────────────────────────────────── */
@@ -62,7 +70,7 @@ transcription_request (ModelCall *call, const char *path)
     g_autofree char *code = g_strndup (language, strcspn (language, "-_"));
 
     model_request_add_field (request, "language", code);
-  } else if (inference) {
+  } else if (inference || model_provider_has_quirk (provider, MODEL_QUIRK_AUTO_LANGUAGE)) {
     /* whisper.cpp takes English for granted. */
     model_request_add_field (request, "language", "auto");
   }
@@ -71,33 +79,63 @@ transcription_request (ModelCall *call, const char *path)
   return request;
 }
 
-/* One step down for what the server has just refused; FALSE: there is none. */
-static gboolean
-adapt_transcription (ModelCall *call)
+/* Returns: what the server has just refused by its name; 0: it is something else, or known */
+static ModelQuirk
+disliked_in_transcription (ModelCall *call)
 {
   const ModelFault *fault = &call->fault;
-  ModelProvider *provider = call->provider;
   ModelQuirk quirk = 0;
 
-  if (fault->status == 404 && !provider->local && !model_provider_has_quirk (provider, MODEL_QUIRK_INFERENCE_PATH) &&
-      !(fault->code && strstr (fault->code, "model")) && !model_fault_names (fault, "odel") &&
-      !g_str_has_prefix (provider->base_url, "https://api.openai.com"))
-    quirk = MODEL_QUIRK_INFERENCE_PATH;
-  else if (fault->status != 400 && fault->status != 415 && fault->status != 422 && fault->status != 500)
-    return FALSE;
-  else if (model_fault_names (fault, "timestamp_granularities"))
+  if (fault->status != 400 && fault->status != 415 && fault->status != 422 && fault->status != 500)
+    return 0;
+  if (model_fault_names (fault, "timestamp_granularities"))
     quirk = MODEL_QUIRK_NO_GRANULARITY;
   else if (model_fault_names (fault, "response_format") || model_fault_names (fault, "verbose_json"))
     quirk = MODEL_QUIRK_NO_VERBOSE;
   else if (model_fault_names (fault, "prompt"))
     quirk = MODEL_QUIRK_NO_PROMPT;
-  /* speaches: an odd combination is an assertion that says nothing. */
+  return quirk && !model_provider_has_quirk (call->provider, quirk) ? quirk : 0;
+}
+
+/* Returns: what may be the reason of a refusal that tells none; 0: nothing that has not been tried */
+static ModelQuirk
+guess_of_transcription (ModelCall *call)
+{
+  const ModelFault *fault = &call->fault;
+  ModelProvider *provider = call->provider;
+  ModelQuirk quirk = 0;
+
+  if (fault->status == 404 && !provider->local && !(fault->code && strstr (fault->code, "model")) &&
+      !model_fault_names (fault, "odel") && !g_str_has_prefix (provider->base_url, "https://api.openai.com"))
+    quirk = MODEL_QUIRK_INFERENCE_PATH;
+  /* An assertion about an odd combination that says nothing. */
   else if (fault->status == 500 && (!fault->message || strstr (fault->message, "nternal")))
     quirk = MODEL_QUIRK_NO_GRANULARITY;
-  if (!quirk || model_provider_has_quirk (provider, quirk))
-    return FALSE;
-  model_provider_add_quirk (provider, quirk);
-  return TRUE;
+  return quirk && !model_provider_has_quirk (provider, quirk) ? quirk : 0;
+}
+
+/* One step down; FALSE: there is none. What was only guessed is in @guesses, to be forgotten if it did not help. */
+static gboolean
+adapt_transcription (ModelCall *call, ModelQuirk *guesses)
+{
+  ModelQuirk quirk = disliked_in_transcription (call);
+
+  if (!quirk) {
+    quirk = guess_of_transcription (call);
+    *guesses |= quirk;
+  }
+  model_provider_add_quirk (call->provider, quirk);
+  return quirk != 0;
+}
+
+/* "Maximum clip duration (30s) exceeded.", "audio duration 1500 seconds is longer than 1400 seconds" */
+static gboolean
+is_too_long (const ModelFault *fault)
+{
+  return (fault->status == 400 || fault->status == 413 || fault->status == 422) && fault->message &&
+         ((strstr (fault->message, "duration") &&
+           (strstr (fault->message, "exceed") || strstr (fault->message, "longer"))) ||
+          fault->status == 413);
 }
 
 static double
@@ -135,18 +173,54 @@ add_confidence (JsonObject *to, JsonObject *from)
     json_object_set_double_member (to, "confidence", value);
 }
 
+static const char *
+text_of_word (JsonNode *node)
+{
+  JsonObject *word = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+
+  return word ? derush_json_get_string (word, "word", derush_json_get_string (word, "text", "")) : "";
+}
+
+/* whisper.cpp lists tokens, which are parts of words: where some begin with a blank, the others go on with the word before
+ * them, unless their script has no blanks. */
+static gboolean
+are_tokens (JsonArray *from)
+{
+  for (guint i = 0; i < json_array_get_length (from); i++)
+    if (text_of_word (json_array_get_element (from, i))[0] == ' ')
+      return TRUE;
+  return FALSE;
+}
+
+static void
+go_on_with_word (JsonArray *words, const char *text, double end)
+{
+  JsonObject *last = json_array_get_object_element (words, json_array_get_length (words) - 1);
+  g_autofree char *whole = g_strconcat (derush_json_get_string (last, "word", ""), text, NULL);
+
+  json_object_set_string_member (last, "word", whole);
+  json_object_set_double_member (last, "end", MAX (end, derush_json_get_number (last, "end", 0)));
+}
+
 static void
 add_words (JsonArray *words, JsonArray *from, double scale)
 {
+  gboolean tokens = from && are_tokens (from);
+  guint first = json_array_get_length (words);
+
   for (guint i = 0; from && i < json_array_get_length (from); i++) {
     JsonNode *node = json_array_get_element (from, i);
     JsonObject *word = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL, *one;
-    g_autofree char *text =
-        word ? g_strstrip (g_strdup (derush_json_get_string (word, "word", derush_json_get_string (word, "text", ""))))
-             : NULL;
+    g_autofree char *text = g_strdup (text_of_word (node));
+    gboolean goes_on = tokens && *text && *text != ' ' && !g_unichar_iswide (g_utf8_get_char (text)) &&
+                       json_array_get_length (words) > first;
 
-    if (!text || !*text)
+    if (!*g_strstrip (text))
       continue;
+    if (goes_on) {
+      go_on_with_word (words, text, time_of (word, "end", scale));
+      continue;
+    }
     one = json_object_new ();
     json_object_set_double_member (one, "start", time_of (word, "start", scale));
     json_object_set_double_member (one, "end", time_of (word, "end", scale));
@@ -226,11 +300,75 @@ has_text (ModelCall *call, JsonObject *answer, GError **error)
   return FALSE;
 }
 
+/* Words inside of segments alone: whisper.cpp, which takes every sound for English when it is told no language. */
+static gboolean
+took_english_for_granted (ModelCall *call, JsonObject *answer)
+{
+  const char *language = derush_json_get_string (call->request, "language", NULL);
+  JsonArray *segments = derush_json_get_array (answer, "segments");
+  JsonNode *first = segments && json_array_get_length (segments) > 0 ? json_array_get_element (segments, 0) : NULL;
+
+  return !(language && *language) && !json_object_has_member (answer, "words") && first &&
+         JSON_NODE_HOLDS_OBJECT (first) && json_object_has_member (json_node_get_object (first), "words") &&
+         !json_object_has_member (json_node_get_object (first), "seek") &&
+         !model_provider_has_quirk (call->provider, MODEL_QUIRK_INFERENCE_PATH) &&
+         !model_provider_has_quirk (call->provider, MODEL_QUIRK_AUTO_LANGUAGE);
+}
+
+/* Returns: an answer, whatever had to be left out of the request for it */
+static JsonObject *
+ask_for_transcription (ModelCall *call, const char *path, GError **error)
+{
+  ModelQuirk guesses = 0;
+
+  for (;;) {
+    g_autoptr (ModelRequest) request = transcription_request (call, path);
+    g_autoptr (GError) cause = NULL;
+    JsonObject *answer;
+
+    call->dislikes = disliked_in_transcription;
+    answer = model_client_send_for_json (call, request, &cause);
+    if (answer)
+      return answer;
+    if (adapt_transcription (call, &guesses))
+      continue;
+    model_provider_remove_quirk (call->provider, guesses);
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return NULL;
+  }
+}
+
+static void
+set_too_long (ModelCall *call, const char *path, GError **error)
+{
+  model_call_debug (call, "too-long");
+  g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT,
+               _ ("“%s” is longer than what %s hears at once: %.1f s"), path, call->provider->name,
+               model_wav_duration (path));
+}
+
+/* Asks once more when the answer shows that the question could have been better. */
+static JsonObject *
+transcribe (ModelCall *call, const char *path, GError **error)
+{
+  g_autoptr (JsonObject) answer = ask_for_transcription (call, path, error), again = NULL;
+
+  if (!answer || !took_english_for_granted (call, answer))
+    return g_steal_pointer (&answer);
+  model_provider_add_quirk (call->provider, MODEL_QUIRK_AUTO_LANGUAGE);
+  again = ask_for_transcription (call, path, NULL);
+  if (again)
+    return g_steal_pointer (&again);
+  model_provider_remove_quirk (call->provider, MODEL_QUIRK_AUTO_LANGUAGE);
+  return g_steal_pointer (&answer);
+}
+
 JsonObject *
 model_openai_transcribe (ModelCall *call, GError **error)
 {
   const char *path = derush_json_get_string (call->request, "file", "");
   g_autoptr (JsonObject) answer = NULL;
+  g_autoptr (GError) cause = NULL;
   double duration = model_wav_duration (path);
   goffset size = model_file_size (path);
   JsonObject *result;
@@ -241,15 +379,17 @@ model_openai_transcribe (ModelCall *call, GError **error)
                  (gint64)size, MAX_UPLOAD);
     return NULL;
   }
-  for (;;) {
-    g_autoptr (ModelRequest) request = transcription_request (call, path);
-    g_autoptr (GError) cause = NULL;
-
-    answer = model_client_send_for_json (call, request, &cause);
-    if (answer)
-      break;
-    if (adapt_transcription (call))
-      continue;
+  if (duration > SHORT_CLIP && model_provider_has_quirk (call->provider, MODEL_QUIRK_SHORT_CLIPS)) {
+    set_too_long (call, path, error);
+    return NULL;
+  }
+  answer = transcribe (call, path, &cause);
+  if (!answer && duration > SHORT_CLIP && is_too_long (&call->fault)) {
+    model_provider_add_quirk (call->provider, MODEL_QUIRK_SHORT_CLIPS);
+    set_too_long (call, path, error);
+    return NULL;
+  }
+  if (!answer) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;
   }
@@ -262,13 +402,15 @@ model_openai_transcribe (ModelCall *call, GError **error)
 
 /* ── Text to speech ─────────────────────────────────────────────────────── */
 
-/* A voice has to be named: this one all servers of that kind know. */
+/* A voice has to be named: this one nearly all servers of that kind know. The others have one that needs no name. */
 static const char *
 voice_of (ModelCall *call)
 {
   const char *voice = derush_json_get_string (call->request, "voice", NULL);
 
-  return voice && *voice ? voice : "alloy";
+  if (voice && *voice)
+    return voice;
+  return model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_VOICE) ? "" : "alloy";
 }
 
 static ModelRequest *
@@ -281,7 +423,8 @@ speech_request (ModelCall *call, const char *format)
 
   json_object_set_string_member (json, "model", call->model);
   json_object_set_string_member (json, "input", derush_json_get_string (call->request, "text", ""));
-  json_object_set_string_member (json, "voice", voice_of (call));
+  if (*voice_of (call))
+    json_object_set_string_member (json, "voice", voice_of (call));
   json_object_set_string_member (json, "response_format", format);
   if (speed != 1)
     json_object_set_double_member (json, "speed", CLAMP (speed, 0.25, 4));
@@ -315,15 +458,21 @@ is_whole_speech (ModelCall *call, ModelResponse *response, GError **error)
   return FALSE;
 }
 
-static gboolean
-adapt_speech (ModelCall *call)
+static ModelQuirk
+disliked_in_speech (ModelCall *call)
 {
-  if ((call->fault.status != 400 && call->fault.status != 422) ||
-      !model_fault_names (&call->fault, "response_format") ||
-      model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_FORMAT))
-    return FALSE;
-  model_provider_add_quirk (call->provider, MODEL_QUIRK_NO_FORMAT);
-  return TRUE;
+  const char *voice = derush_json_get_string (call->request, "voice", NULL);
+  ModelQuirk quirk = 0;
+
+  if (call->fault.status != 400 && call->fault.status != 422 && call->fault.status != 500)
+    return 0;
+  if (model_fault_names (&call->fault, "response_format"))
+    quirk = MODEL_QUIRK_NO_FORMAT;
+  /* Who has none of OpenAI's voices may have one of its own for those who name none. */
+  else if (!(voice && *voice) &&
+           (model_fault_names (&call->fault, "voice") || model_fault_names (&call->fault, "Voice")))
+    quirk = MODEL_QUIRK_NO_VOICE;
+  return quirk && !model_provider_has_quirk (call->provider, quirk) ? quirk : 0;
 }
 
 /*
@@ -363,22 +512,32 @@ model_call_keep_sound (ModelCall *call, ModelResponse *response, GError **error)
 JsonObject *
 model_openai_speak (ModelCall *call, GError **error)
 {
-  const char *format = derush_json_get_string (call->request, "format", "wav");
   g_autoptr (ModelResponse) response = NULL;
+  g_autoptr (GError) voiceless = NULL;
   JsonObject *result;
 
-  if (model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_FORMAT))
-    format = "wav";
+  call->dislikes = disliked_in_speech;
   for (;;) {
-    g_autoptr (ModelRequest) request = speech_request (call, format);
+    gboolean plain = model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_FORMAT);
+    g_autoptr (ModelRequest) request =
+        speech_request (call, plain ? "wav" : derush_json_get_string (call->request, "format", "wav"));
     g_autoptr (GError) cause = NULL;
+    ModelQuirk quirk;
 
     response = model_client_send (call, request, is_whole_speech, &cause);
     if (response)
       break;
-    if (adapt_speech (call)) {
-      format = "wav";
+    quirk = disliked_in_speech (call);
+    model_provider_add_quirk (call->provider, quirk);
+    if (quirk == MODEL_QUIRK_NO_VOICE)
+      voiceless = g_steal_pointer (&cause);
+    if (quirk)
       continue;
+    /* That it wants a voice says less than which ones it has. */
+    if (voiceless) {
+      model_provider_remove_quirk (call->provider, MODEL_QUIRK_NO_VOICE);
+      g_clear_error (&cause);
+      cause = g_steal_pointer (&voiceless);
     }
     g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;

@@ -191,8 +191,9 @@ chat_request (ModelCall *call, JsonArray *messages, JsonObject *schema)
   return request;
 }
 
-static gboolean
-adapt_chat (ModelCall *call)
+/* Returns: which part of the request is refused, and can be left out or said in another way; 0: none */
+static ModelQuirk
+disliked_in_chat (ModelCall *call)
 {
   static const struct {
     const char *word;
@@ -212,13 +213,22 @@ adapt_chat (ModelCall *call)
 
   if (status != 400 && status != 404 && status != 415 && status != 422 &&
       !(status == 500 && model_fault_names (&call->fault, "response_format")))
-    return FALSE;
+    return 0;
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (model_fault_names (&call->fault, names[i].word) && !model_provider_has_quirk (call->provider, names[i].quirk)) {
-      model_provider_add_quirk (call->provider, names[i].quirk);
-      return TRUE;
-    }
-  return FALSE;
+    if (model_fault_names (&call->fault, names[i].word) && !model_provider_has_quirk (call->provider, names[i].quirk))
+      return names[i].quirk;
+  return 0;
+}
+
+/* A server that passes over the new name of the limit is told the old one from now on. */
+static void
+look_at_length (ModelCall *call, JsonObject *answer)
+{
+  gint64 limit = derush_json_get_int (call->request, "maxTokens", 0);
+  gint64 length = derush_json_get_int (derush_json_get_object (answer, "usage"), "completion_tokens", 0);
+
+  if (limit > 0 && length > limit)
+    model_provider_add_quirk (call->provider, MODEL_QUIRK_MAX_TOKENS);
 }
 
 static JsonObject *
@@ -230,6 +240,25 @@ first_choice (JsonObject *answer)
   return node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
 }
 
+/* Returns: (transfer full) (nullable): a text, or the texts of a list of parts */
+static char *
+content_of (JsonObject *message)
+{
+  JsonArray *parts = derush_json_get_array (message, "content");
+  GString *text;
+
+  if (!parts)
+    return g_strdup (derush_json_get_string (message, "content", NULL));
+  text = g_string_new (NULL);
+  for (guint i = 0; i < json_array_get_length (parts); i++) {
+    JsonNode *node = json_array_get_element (parts, i);
+
+    if (JSON_NODE_HOLDS_OBJECT (node))
+      g_string_append (text, derush_json_get_string (json_node_get_object (node), "text", ""));
+  }
+  return g_string_free (text, FALSE);
+}
+
 /* What the model said; an answer that was refused, filtered or cut is an error that its status does not tell. */
 static char *
 read_choice (ModelCall *call, JsonObject *answer, GError **error)
@@ -237,7 +266,7 @@ read_choice (ModelCall *call, JsonObject *answer, GError **error)
   JsonObject *choice = first_choice (answer), *message = derush_json_get_object (choice, "message");
   const char *ended = derush_json_get_string (choice, "finish_reason", "");
   const char *refusal = derush_json_get_string (message, "refusal", NULL);
-  const char *content = derush_json_get_string (message, "content", NULL);
+  g_autofree char *content = content_of (message);
 
   if (refusal && *refusal) {
     g_autofree char *said = model_redact (refusal);
@@ -291,15 +320,28 @@ model_chat_strip (const char *content)
 static char *
 ask (ModelCall *call, JsonArray *messages, JsonObject *schema, JsonObject **answer, GError **error)
 {
+  gboolean swapped = FALSE;
+
+  call->dislikes = disliked_in_chat;
   for (;;) {
     g_autoptr (ModelRequest) request = chat_request (call, messages, schema);
     g_autoptr (GError) cause = NULL;
+    ModelQuirk quirk;
 
     g_clear_pointer (answer, json_object_unref);
     *answer = model_client_send_for_json (call, request, &cause);
-    if (*answer)
+    if (*answer) {
+      look_at_length (call, *answer);
       return read_choice (call, *answer, error);
-    if (adapt_chat (call))
+    }
+    quirk = disliked_in_chat (call);
+    model_provider_add_quirk (call->provider, quirk);
+    if (!quirk && !swapped && g_strcmp0 (call->fault.parameter, "max_tokens") == 0) {
+      model_provider_remove_quirk (call->provider, MODEL_QUIRK_MAX_TOKENS);
+      swapped = TRUE;
+      continue;
+    }
+    if (quirk)
       continue;
     g_propagate_error (error, g_steal_pointer (&cause));
     return NULL;
@@ -308,10 +350,21 @@ ask (ModelCall *call, JsonArray *messages, JsonObject *schema, JsonObject **answ
 
 /* ── With a schema ──────────────────────────────────────────────────────── */
 
+/* Returns: (transfer full) (nullable): what stands in the first fence of an answer that has words around it */
+static char *
+fenced_in (const char *text)
+{
+  const char *fence = strstr (text, "```"), *line = fence ? strchr (fence, '\n') : NULL;
+  const char *end = line ? strstr (line, "```") : NULL;
+
+  return end ? g_strndup (line + 1, end - line - 1) : NULL;
+}
+
 static JsonNode *
 check_answer (ModelCall *call, const char *text, JsonObject *schema, GError **error)
 {
-  g_autoptr (JsonNode) json = derush_json_parse (text, -1, error);
+  g_autofree char *fenced = *text == '{' ? NULL : fenced_in (text);
+  g_autoptr (JsonNode) json = derush_json_parse (fenced ? fenced : text, -1, error);
 
   if (!json || !model_schema_check (schema, json, error))
     return NULL;

@@ -148,6 +148,12 @@ adapt_image (ModelCall *call)
 
   if (call->fault.status != 400 && call->fault.status != 422)
     return FALSE;
+  /* The name is part of many words. */
+  if (g_strcmp0 (call->fault.parameter, "n") == 0 &&
+      !model_provider_has_quirk (call->provider, MODEL_QUIRK_SINGLE_IMAGE)) {
+    model_provider_add_quirk (call->provider, MODEL_QUIRK_SINGLE_IMAGE);
+    return TRUE;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     if (model_fault_names (&call->fault, names[i].word) && !model_provider_has_quirk (call->provider, names[i].quirk)) {
       model_provider_add_quirk (call->provider, names[i].quirk);
@@ -241,7 +247,8 @@ static JsonObject *
 ask (ModelCall *call, int n, int width, int height, GError **error)
 {
   for (;;) {
-    g_autoptr (ModelRequest) request = image_request (call, n, width, height, error);
+    gboolean single = model_provider_has_quirk (call->provider, MODEL_QUIRK_SINGLE_IMAGE);
+    g_autoptr (ModelRequest) request = image_request (call, single ? 1 : n, width, height, error);
     g_autoptr (GError) cause = NULL;
     JsonObject *answer;
 

@@ -32,6 +32,28 @@ typedef struct {
   double estimated_time;
 } ModelFault;
 
+/* What the server at an address cannot do; found out once, then remembered. */
+typedef enum {
+  MODEL_QUIRK_NO_VERBOSE = 1 << 0,     /* transcriptions without times */
+  MODEL_QUIRK_NO_GRANULARITY = 1 << 1, /* no times of words on request */
+  MODEL_QUIRK_INFERENCE_PATH = 1 << 2, /* whisper.cpp: /inference */
+  MODEL_QUIRK_MAX_TOKENS = 1 << 3,     /* the older name of max_completion_tokens */
+  MODEL_QUIRK_NO_TEMPERATURE = 1 << 4,
+  MODEL_QUIRK_NO_SEED = 1 << 5,
+  MODEL_QUIRK_NO_SCHEMA = 1 << 6,       /* json_object instead of json_schema */
+  MODEL_QUIRK_NO_JSON = 1 << 7,         /* neither */
+  MODEL_QUIRK_NO_QUALITY = 1 << 9,      /* images: quality, style, output_format, response_format */
+  MODEL_QUIRK_NO_SIZE = 1 << 10,        /* images: only their own sizes */
+  MODEL_QUIRK_NO_FORMAT = 1 << 11,      /* speech: only wav */
+  MODEL_QUIRK_NO_PROMPT = 1 << 12,      /* transcriptions: no prompt */
+  MODEL_QUIRK_NO_STRICT = 1 << 13,      /* schemas, but not strictly */
+  MODEL_QUIRK_NO_TRANSLATION = 1 << 14, /* Hugging Face: no translation model, chat instead */
+  MODEL_QUIRK_AUTO_LANGUAGE = 1 << 15,  /* transcriptions: English, unless it is told to find out */
+  MODEL_QUIRK_SHORT_CLIPS = 1 << 16,    /* transcriptions: of half a minute at most */
+  MODEL_QUIRK_NO_VOICE = 1 << 17,       /* speech: none of OpenAI's voices, but one that needs no name */
+  MODEL_QUIRK_SINGLE_IMAGE = 1 << 18,   /* images: one at a time */
+} ModelQuirk;
+
 /**
  * ModelCall:
  * @client: sends
@@ -51,10 +73,13 @@ typedef struct {
  * @cache: (nullable): keeps pictures of which more are to come
  * @key: (nullable): what the answer is kept under
  * @hopeless: the answer would be the same again
+ * @dislikes: (nullable): which part of the request @fault is about, that another request can do without; 0: none. Such a
+ *   request is not sent again as it is
  *
  * One task for one provider.
  */
-typedef struct {
+typedef struct _ModelCall ModelCall;
+struct _ModelCall {
   ModelClient *client;
   ModelProvider *provider;
   const char *task;
@@ -72,7 +97,8 @@ typedef struct {
   ModelCache *cache;
   const char *key;
   gboolean hopeless;
-} ModelCall;
+  ModelQuirk (*dislikes) (ModelCall *call);
+};
 
 typedef JsonObject *(*ModelTask) (ModelCall *call, GError **error);
 
@@ -88,24 +114,6 @@ typedef enum {
 
 int model_task_find (const char *task);
 extern const char *const model_task_names[MODEL_N_TASKS];
-
-/* What the server at an address cannot do; found out once, then remembered. */
-typedef enum {
-  MODEL_QUIRK_NO_VERBOSE = 1 << 0,     /* transcriptions without times */
-  MODEL_QUIRK_NO_GRANULARITY = 1 << 1, /* no times of words on request */
-  MODEL_QUIRK_INFERENCE_PATH = 1 << 2, /* whisper.cpp: /inference */
-  MODEL_QUIRK_MAX_TOKENS = 1 << 3,     /* the older name of max_completion_tokens */
-  MODEL_QUIRK_NO_TEMPERATURE = 1 << 4,
-  MODEL_QUIRK_NO_SEED = 1 << 5,
-  MODEL_QUIRK_NO_SCHEMA = 1 << 6,       /* json_object instead of json_schema */
-  MODEL_QUIRK_NO_JSON = 1 << 7,         /* neither */
-  MODEL_QUIRK_NO_QUALITY = 1 << 9,      /* images: quality, style, output_format, response_format */
-  MODEL_QUIRK_NO_SIZE = 1 << 10,        /* images: only their own sizes */
-  MODEL_QUIRK_NO_FORMAT = 1 << 11,      /* speech: only wav */
-  MODEL_QUIRK_NO_PROMPT = 1 << 12,      /* transcriptions: no prompt */
-  MODEL_QUIRK_NO_STRICT = 1 << 13,      /* schemas, but not strictly */
-  MODEL_QUIRK_NO_TRANSLATION = 1 << 14, /* Hugging Face: no translation model, chat instead */
-} ModelQuirk;
 
 struct _ModelProvider {
   char *name;
@@ -133,6 +141,7 @@ JsonObject *model_openai_image (ModelCall *call, GError **error);
 
 gboolean model_provider_has_quirk (ModelProvider *provider, ModelQuirk quirk);
 void model_provider_add_quirk (ModelProvider *provider, ModelQuirk quirk);
+void model_provider_remove_quirk (ModelProvider *provider, ModelQuirk quirk);
 ModelProvider *model_provider_new (DerushConfig *config, const char *name);
 void model_provider_free (ModelProvider *provider);
 
@@ -182,6 +191,7 @@ const char *model_sniff_picture (GBytes *bytes, int *width, int *height, gboolea
 const char *model_sniff_audio (GBytes *bytes, double *duration, gboolean *whole);
 void model_digest_file (GChecksum *digest, const char *path);
 GBytes *model_mend_wav (GBytes *bytes);
+GBytes *model_wav_new (const gint16 *samples, gsize n_samples, double rate);
 double model_wav_duration (const char *path);
 goffset model_file_size (const char *path);
 const char *model_response_describe (ModelResponse *response);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the fakes of model servers share: a server on a free port, forms, a plan of faults, a log of what was asked.
 // POST /__faults takes a list of faults, the first for the next request; GET /__log answers what was asked since the start.
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -69,9 +70,36 @@ export function parseForm(body, contentType) {
   return fields;
 }
 
+// ── Answers that depend on what was asked ───────────────────────────────────
+
+/** Eight hexadecimal digits. */
+export function digestOf(...parts) {
+  const digest = createHash('sha256');
+
+  for (const part of parts)
+    digest.update(part).update('\0');
+  return digest.digest('hex').slice(0, 8);
+}
+
+const nouns = ['river', 'stone', 'garden', 'window', 'mountain', 'letter', 'market', 'winter', 'bridge', 'lantern', 'orchard', 'harbour', 'meadow', 'violin', 'candle', 'shepherd'];
+
+/** The words of a speech: other samples, other words. */
+export function heardIn(sound) {
+  const digest = parseInt(digestOf(sound), 16);
+
+  return ['never', 'a', 'planted', nouns[digest % 16], 'is', nouns[(digest >> 4) & 15]];
+}
+
+/** What is said about a conversation: what its users wrote and showed decides, but for the marks around data, which are random. */
+export function wantedText(messages) {
+  const asked = JSON.stringify(messages.filter(one => one.role === 'user').map(one => one.content));
+
+  return `a text of ${digestOf(asked.replaceAll(/<\/?data id=\\"[0-9a-f]{16}\\">/g, ''))}`;
+}
+
 // ── Media ───────────────────────────────────────────────────────────────────
 
-export function makeWav(seconds, { rate = 8000, unknownLength = false } = {}) {
+export function makeWav(seconds, { rate = 8000, pitch = 300, unknownLength = false } = {}) {
   const samples = Math.max(1, Math.round(seconds * rate));
   const wav = Buffer.alloc(44 + 2 * samples);
 
@@ -88,7 +116,7 @@ export function makeWav(seconds, { rate = 8000, unknownLength = false } = {}) {
   wav.write('data', 36);
   wav.writeUInt32LE(unknownLength ? 0xffffffff : 2 * samples, 40);
   for (let i = 0; i < samples; i++)
-    wav.writeInt16LE(Math.round(8000 * Math.sin(2 * Math.PI * 300 * i / rate)), 44 + 2 * i);
+    wav.writeInt16LE(Math.round(8000 * Math.sin(2 * Math.PI * pitch * i / rate)), 44 + 2 * i);
   return wav;
 }
 
@@ -137,8 +165,8 @@ export function makePng(width, height, grey = 128) {
 
 // ── JSON schemas: values that fit ───────────────────────────────────────────
 
-// What begins also ends, after it has begun.
-export function exampleOf(schema, name = '') {
+// What begins also ends, after it has begun; texts are @text.
+export function exampleOf(schema, text = 'a text', name = '') {
   if (schema.const !== undefined)
     return schema.const;
   if (schema.enum)
@@ -146,9 +174,9 @@ export function exampleOf(schema, name = '') {
   switch (Array.isArray(schema.type) ? schema.type[0] : schema.type) {
     case 'object':
       return Object.fromEntries((schema.required ?? Object.keys(schema.properties ?? {})).map(name =>
-        [name, exampleOf(schema.properties?.[name] ?? {}, name)]));
+        [name, exampleOf(schema.properties?.[name] ?? {}, text, name)]));
     case 'array':
-      return Array.from({ length: schema.minItems ?? 1 }, () => exampleOf(schema.items ?? { type: 'string' }));
+      return Array.from({ length: schema.minItems ?? 1 }, () => exampleOf(schema.items ?? { type: 'string' }, text));
     case 'number':
     case 'integer':
       return Math.min((schema.minimum ?? 0) + (/^end/.test(name) ? 1 : 0), schema.maximum ?? Infinity);
@@ -157,7 +185,9 @@ export function exampleOf(schema, name = '') {
     case 'null':
       return null;
     default:
-      return 'a text'.padEnd(schema.minLength ?? 0, '.');
+      if (name === 'language')
+        return 'en';
+      return text.padEnd(schema.minLength ?? 0, '.').slice(0, schema.maxLength);
   }
 }
 

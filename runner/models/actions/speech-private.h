@@ -50,6 +50,8 @@ typedef struct {
 
 /* (element-type DerushPart): none is longer than @longest; long silences are in none. */
 GArray *derush_speech_cut (const DerushSpeech *speech, double longest);
+/* The same of a part that was too long. */
+GArray *derush_speech_cut_part (const DerushSpeech *speech, const DerushPart *part, double longest);
 
 /* ── Words ──────────────────────────────────────────────────────────────── */
 

@@ -161,3 +161,14 @@ derush_speech_cut (const DerushSpeech *speech, double longest)
   cut_stretch (speech, start, speech->duration, longest, parts);
   return parts;
 }
+
+GArray *
+derush_speech_cut_part (const DerushSpeech *speech, const DerushPart *part, double longest)
+{
+  GArray *parts = g_array_new (FALSE, FALSE, sizeof (DerushPart));
+
+  cut_stretch (speech, part->start, part->end, longest, parts);
+  if (parts->len > 0)
+    g_array_index (parts, DerushPart, 0).overlap = part->overlap;
+  return parts;
+}

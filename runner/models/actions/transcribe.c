@@ -18,6 +18,8 @@
 /* Of a part, in seconds. A minute of such sound has 2 MB, a tenth of what the strictest provider takes, and even a slow
  * engine answers within the time that a step may go without progress. */
 #define LONGEST_PART 60.0
+/* What those get who say that this is too long: some hear half a minute at a time. */
+#define SHORT_PART 28.0
 /* With more words than this only the file has them each: results are to be small. */
 #define MOST_LISTED_WORDS 4000
 
@@ -77,7 +79,7 @@ request_of (Transcription *self, const char *file)
 }
 
 static gboolean
-transcribe_part (Transcription *self, const DerushPart *part, GError **error)
+hear (Transcription *self, const DerushPart *part, GError **error)
 {
   g_autofree char *name = g_strdup_printf ("speech-part-%04u.wav", self->tally.n_answers + 1);
   g_autofree char *path = g_build_filename (self->job->directory, name, NULL);
@@ -98,6 +100,25 @@ transcribe_part (Transcription *self, const DerushPart *part, GError **error)
   if (*language && words->len > 0)
     note_language (self, language, part);
   derush_words_join (self->words, words, part->start, part->overlap);
+  return TRUE;
+}
+
+static gboolean
+transcribe_part (Transcription *self, const DerushPart *part, GError **error)
+{
+  g_autoptr (GArray) shorter = NULL;
+  g_autoptr (GError) cause = NULL;
+
+  if (hear (self, part, &cause))
+    return TRUE;
+  if (!g_error_matches (cause, DERUSH_MODELS_ERROR, DERUSH_ERROR_BAD_INPUT) || part->end - part->start <= SHORT_PART) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  shorter = derush_speech_cut_part (self->speech, part, SHORT_PART);
+  for (guint i = 0; i < shorter->len; i++)
+    if (!hear (self, &g_array_index (shorter, DerushPart, i), error))
+      return FALSE;
   return TRUE;
 }
 

@@ -27,6 +27,7 @@ JsonObject *derush_action_transcribe (DerushModelJob *job, GError **error);
 static struct {
   guint calls;
   double longest;
+  double endures; /* in s: refuses what is longer; 0: nothing is */
   gboolean without_words;
   gboolean invents; /* says thanks wherever there is silence, as some do */
   double confidence;
@@ -115,13 +116,18 @@ derush_models_call (DerushModels *models, const char *task, JsonObject *request,
   g_autofree char *contents = NULL;
   g_autoptr (JsonArray) words = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
-  JsonObject *answer = json_object_new ();
+  JsonObject *answer;
   gsize length;
 
   g_assert_cmpstr (task, ==, "transcribe");
   g_assert_true (g_file_get_contents (derush_json_get_string (request, "file", ""), &contents, &length, NULL));
   ear.calls++;
   ear.longest = MAX (ear.longest, (length - 44) / 2.0 / RATE);
+  if (ear.endures > 0 && (length - 44) / 2.0 / RATE > ear.endures) {
+    g_set_error_literal (error, derush_models_error_quark (), DERUSH_ERROR_BAD_INPUT, "too long");
+    return NULL;
+  }
+  answer = json_object_new ();
   words = listen ((const gint16 *)(gconstpointer)(contents + 44), (length - 44) / 2);
   if (ear.invents)
     invent (words, (const gint16 *)(gconstpointer)(contents + 44), (length - 44) / 2);
@@ -287,6 +293,23 @@ test_without_silences (Fixture *fixture, gconstpointer data)
   result = transcribe (fixture, "{}");
   g_assert_cmpuint (ear.calls, >=, 4);
   check_words (result, 300, 1, 0.7);
+}
+
+/* Some hear half a minute at a time, and say so only when they are asked for more. */
+static void
+test_short (Fixture *fixture, gconstpointer data)
+{
+  static const int between[] = {0, FIRST_LEVEL * 3 / 4};
+
+  ear.endures = 30;
+  for (guint i = 0; i < G_N_ELEMENTS (between); i++) {
+    g_autoptr (JsonObject) result = NULL;
+
+    g_array_set_size (fixture->samples, 0);
+    plant (fixture, 200, between[i]);
+    result = transcribe (fixture, "{}");
+    check_words (result, 200, 1, 0.7);
+  }
 }
 
 static void
@@ -678,6 +701,7 @@ main (int argc, char **argv)
 #define ADD(path, test) g_test_add ("/models/transcribe/" path, Fixture, NULL, set_up, test, tear_down)
   ADD ("a-long-speech-is-cut-in-its-silences-and-has-every-word-once-in-its-time", test_silences);
   ADD ("where-there-is-no-silence-parts-overlap-and-no-word-is-doubled", test_without_silences);
+  ADD ("an-engine-that-hears-half-a-minute-at-a-time-gets-no-more", test_short);
   ADD ("an-engine-without-times-loses-no-words", test_words_without_times);
   ADD ("words-in-silence-are-left-out", test_inventions);
   ADD ("long-silences-are-sent-to-nobody", test_long_silence);
