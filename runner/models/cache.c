@@ -180,6 +180,8 @@ model_cache_key (ModelCall *call)
   json_object_set_object_member (all, "request", request_by_content (call));
   if (g_str_equal (call->task, "translate") && !call->provider->local)
     add_prompt (all, "models/prompts/translate-texts.txt");
+  if (g_str_equal (call->task, "speak") && call->provider->voice)
+    json_object_set_string_member (all, "voice", call->provider->voice);
   if (is_left_to_chance (call) && call->context && call->context->job_id)
     json_object_set_string_member (all, "job", call->context->job_id);
   text = model_canonical_json (all);

@@ -410,6 +410,8 @@ voice_of (ModelCall *call)
 
   if (voice && *voice)
     return voice;
+  if (call->provider->voice)
+    return call->provider->voice;
   return model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_VOICE) ? "" : "alloy";
 }
 
@@ -469,7 +471,7 @@ disliked_in_speech (ModelCall *call)
   if (model_fault_names (&call->fault, "response_format"))
     quirk = MODEL_QUIRK_NO_FORMAT;
   /* Who has none of OpenAI's voices may have one of its own for those who name none. */
-  else if (!(voice && *voice) &&
+  else if (!(voice && *voice) && !call->provider->voice &&
            (model_fault_names (&call->fault, "voice") || model_fault_names (&call->fault, "Voice")))
     quirk = MODEL_QUIRK_NO_VOICE;
   return quirk && !model_provider_has_quirk (call->provider, quirk) ? quirk : 0;

@@ -121,6 +121,7 @@ struct _ModelProvider {
   char *chat_url; /* (nullable): where chat is, if it is elsewhere */
   char *key;      /* or NULL */
   char *bill_to;
+  char *voice; /* (nullable): that speaks when a job names none */
   gboolean local;
   const ModelTask *tasks; /* by ModelTaskId; NULL: it cannot */
   char *models[MODEL_N_TASKS];

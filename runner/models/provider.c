@@ -16,6 +16,7 @@ model_provider_free (ModelProvider *provider)
     explicit_bzero (provider->key, strlen (provider->key));
   g_free (provider->key);
   g_free (provider->bill_to);
+  g_free (provider->voice);
   for (guint i = 0; i < MODEL_N_TASKS; i++)
     g_free (provider->models[i]);
   g_clear_error (&provider->broken);
@@ -82,8 +83,10 @@ static ModelProvider *
 openai_new (DerushConfig *config)
 {
   ModelProvider *provider = g_new0 (ModelProvider, 1);
+  const char *voice = derush_config_get_string (config, "DERUSH_OPENAI_VOICE");
 
   provider->name = g_strdup ("openai");
+  provider->voice = *voice ? g_strdup (voice) : NULL;
   provider->base_url = with_version (base_of (derush_config_get_string (config, "OPENAI_BASE_URL")));
   provider->key = secret_or_null (config, "OPENAI_API_KEY");
   provider->tasks = model_openai_tasks;

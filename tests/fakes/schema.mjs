@@ -12,10 +12,11 @@ function isType(value, type) {
   return type === 'integer' ? Number.isInteger(value) : typeOf(value) === type;
 }
 
-// What does not fit, as texts that begin with where it is.
-function check(schema, value, place) {
+// What does not fit, as texts that begin with where it is. A @part of a schema knows some of the members, not all. The server
+// refuses members that it does not know, wherever they are.
+function check(schema, value, place, part = false) {
   if (schema.$ref)
-    return check(schemas[schema.$ref], value, place);
+    return check(schemas[schema.$ref], value, place, part);
   if (schema.nullable && value === null)
     return [];
   const faults = [];
@@ -40,12 +41,16 @@ function check(schema, value, place) {
     for (const name of schema.required ?? [])
       if (value[name] === undefined)
         faults.push(`${place}: has no ${name}`);
+    const known = members(schema);
+
     for (const [name, member] of Object.entries(value))
       if (schema.properties?.[name])
         faults.push(...check(schema.properties[name], member, `${place}/${name}`));
+      else if (!part && known.length && !known.includes(name))
+        faults.push(`${place}/${name}: is unknown`);
   }
-  for (const part of schema.allOf ?? [])
-    faults.push(...check(part, value, place));
+  for (const one of schema.allOf ?? [])
+    faults.push(...check(one, value, place, true));
   if (choices) {
     const each = choices.map(choice => check(choice, value, place));
 
@@ -80,7 +85,5 @@ export function faultsOf(path, { json, form }) {
 
   if (!name || !value)
     return [];
-  const known = members(schemas[name]);
-
-  return [...check(schemas[name], value, ''), ...Object.keys(value).filter(member => !known.includes(member)).map(member => `/${member}: is unknown`)];
+  return check(schemas[name], value, '');
 }

@@ -95,7 +95,7 @@ const servers = {
   localai: { serves: everything, models: { IMAGE: 'stablediffusion' }, refuses: [] },
   vllm: { serves: ['TRANSCRIPTION', ...withText], models: { CHAT: 'Qwen/Qwen2.5-VL-7B-Instruct' }, local: 'IMAGE', degraded: 'IMAGE_GENERATION', fails: { VOICEOVER: /openai does not know/ },
     refuses: [/response_format `text` or `json`/, /json_schema/, /Maximum clip duration/], long: true },
-  groq: { serves: ['TRANSCRIPTION', ...withText], models: { CHAT: 'llama-3.3-70b' }, local: 'IMAGE', degraded: 'IMAGE_GENERATION', fails: { VOICEOVER: /Fritz-PlayAI/ }, refuses: [/json_schema/, /Supported values/, /voice/] },
+  groq: { serves: ['TRANSCRIPTION', 'VOICEOVER', ...withText], models: { CHAT: 'llama-3.3-70b' }, voice: 'Fritz-PlayAI', local: 'IMAGE', degraded: 'IMAGE_GENERATION', refuses: [/json_schema/] },
   plain: { serves: everything, models: { IMAGE: 'own' }, refuses: [/max_completion_tokens/, /json_schema/, /json_object/, /Voice 'alloy' not found/, /'n' must be 1/] },
   'huggingface --loading 1': { serves: everything, refuses: [/currently loading/] },
   'huggingface --dialect addresses': { serves: everything, refuses: [] },
@@ -103,10 +103,10 @@ const servers = {
   'huggingface --dialect gone': { serves: [], fails: { VOICEOVER: /no longer supported. Please use https:\/\/router/ }, refuses: [/no longer supported/] },
 };
 
-function settingsOf(provider, fake, { models = {}, local }) {
+function settingsOf(provider, fake, { models = {}, local, voice = '' }) {
   const upper = provider.toUpperCase();
 
-  return { [`${upper}_API_KEY`]: key, [`${upper}_BASE_URL`]: fake.baseUrl, DERUSH_LOG_LEVEL: 'debug',
+  return { [`${upper}_API_KEY`]: key, [`${upper}_BASE_URL`]: fake.baseUrl, DERUSH_LOG_LEVEL: 'debug', DERUSH_OPENAI_VOICE: voice,
     ...Object.fromEntries(Object.entries(models).map(([task, model]) => [`DERUSH_${upper}_MODEL_${task}`, model])),
     ...(local ? { [`DERUSH_MODEL_PROVIDERS_${local}`]: `${provider},local` } : {}) };
 }
@@ -207,8 +207,9 @@ await main(async () => {
     }
     assert.equal((await ask('audio/speech', { model: 'tts-1', input: 'Hello.', voice: 'alloy', speed: 'fast' })).code, 'schema');
     assert.equal((await ask('chat/completions', { model: 'gpt-4o-mini', messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x', detail: 'huge' } }] }] })).code, 'schema');
+    assert.equal((await ask('chat/completions', { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello.', unheard_of: 1 }] })).code, 'schema');
     assert.equal((await ask('images/generations', { prompt: 'a moon', n: 11 })).code, 'schema');
-    assert.equal((await fake.asked()).filter(asked => asked.refused).length, 7, 'and its log says so');
+    assert.equal((await fake.asked()).filter(asked => asked.refused).length, 8, 'and its log says so');
     fake.kill();
   });
   for (const [name, server] of Object.entries(servers))

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, main, openQueue, sourceDirectory, start, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
+import { key, startFake } from './fakes.mjs';
+import { freePort, main, openQueue, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
 
-const key = 'sk-planted-0123456789abcdef';
 const folder = temporaryFolder('faults');
 const queueName = 'ai-faults';
 const soon = { attempts: 3, backoff: 20 };
@@ -16,18 +16,9 @@ const translation = () => ({ text: `Good day number ${++text}`, sourceLanguage: 
 const status = (code, more = {}) => ({ fault: 'status', status: code, ...more });
 const told = (code, message, type = code) => ({ body: { error: { message, type, param: null, code } } });
 
-async function startFake() {
-  const fake = start('node', [path.join(sourceDirectory, 'tests/fakes/openai.mjs'), '--key', key]);
-
-  fake.baseUrl = await until(() => /^listening (\S+)/m.exec(fake.output.stdout)?.[1], 'the fake to listen');
-  fake.plan = faults => fetch(new URL('/__faults', fake.baseUrl), { method: 'POST', body: JSON.stringify(faults), headers: { 'content-type': 'application/json' } });
-  fake.asked = async () => (await fetch(new URL('/__log', fake.baseUrl))).json();
-  return fake;
-}
-
 await main(async () => {
   const redis = await startRedis();
-  const fake = await startFake();
+  const fake = await startFake('openai.mjs');
   const environment = { OPENAI_API_KEY: key, OPENAI_BASE_URL: fake.baseUrl, DERUSH_HTTP_ADDRESS: `127.0.0.1:${await freePort()}` };
   const serve = more => startDaemon(redis, { queues: [queueName], roots: [folder], environment: { ...environment, WORKER_AI_PROCESSING_CONCURRENCY: '1', WORKER_CONCURRENCY: '1', ...more } });
   const bench = await openQueue(redis, queueName);

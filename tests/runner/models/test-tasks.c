@@ -231,6 +231,26 @@ speech_request (Fixture *fixture, double seconds)
   return g_strdup_printf ("{\"file\":\"%s\"}", speech);
 }
 
+/* An upload may be limited to less than OpenAI takes: shorter sound is the way out of that, too. */
+static void
+test_small_uploads (void)
+{
+  static const char *const dialects[] = {"openai", "groq"};
+
+  for (guint i = 0; i < G_N_ELEMENTS (dialects); i++) {
+    Fixture fixture = {0};
+    g_autofree char *request = NULL, *other = NULL;
+    g_autoptr (JsonObject) answer = NULL;
+
+    set_up_at (&fixture, "openai", dialects[i], "own-model", "--limit", "1000000");
+    request = speech_request (&fixture, 60);
+    refused (&fixture, "transcribe", request, DERUSH_ERROR_BAD_INPUT, "hears at once");
+    other = speech_request (&fixture, 28);
+    answer = call (&fixture, "transcribe", other);
+    tear_down (&fixture);
+  }
+}
+
 static void
 test_short_clips (void)
 {
@@ -388,6 +408,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/models/tasks/hugging-face-may-take-no-parameters", "picky", test_huggingface);
   g_test_add_func ("/models/tasks/the-host-that-was-given-up-is-named", test_gone);
   g_test_add_func ("/models/quirks/clips-that-are-too-long-are-not-sent-again", test_short_clips);
+  g_test_add_func ("/models/quirks/uploads-that-are-too-large-are-asked-for-in-shorter-parts", test_small_uploads);
   g_test_add_func ("/models/quirks/a-limit-that-is-passed-over-is-told-by-its-older-name", test_limit);
   g_test_add_func ("/models/quirks/english-is-not-taken-for-granted", test_english);
   g_test_add_func ("/models/quirks/a-guess-that-does-not-help-is-forgotten", test_guesses);
