@@ -12,6 +12,8 @@
 #define LARGE_FORM (1 << 20)
 /* How long something that an answer names may take, in ms. */
 #define LONGEST_FETCH (60 * 1000)
+/* How long a model may take to be loaded, in ms: it is asked for until then, however often that is. */
+#define LONGEST_LOADING (300 * 1000)
 /* How long a provider is left alone that has refused the key, in ms. */
 #define REFUSAL (300 * 1000)
 
@@ -249,8 +251,8 @@ judge_response (ModelCall *call, ModelResponse *response, ModelComplete complete
     model_fault_read (&call->fault, response);
     outcome->retry = model_retry_status (&call->fault, model_response_get_header (response, "x-should-retry")) &&
                      !(call->dislikes && call->dislikes (call));
-    /* Too many requests are no fault of the server. */
-    outcome->trouble = outcome->retry && response->status != 429;
+    /* Too many requests are no fault of the server, nor is it one that it has just been started. */
+    outcome->trouble = outcome->retry && response->status != 429 && !call->fault.loading;
     outcome->delay = model_retry_server_delay (response->headers, call->fault.estimated_time, derush_time_now_ms ());
     outcome->told = outcome->delay >= 0;
     if (response->status == 429 && outcome->told)
@@ -292,15 +294,16 @@ send_once (ModelCall *call, ModelRequest *request, ModelComplete complete, Outco
 /* ── Several attempts ───────────────────────────────────────────────────── */
 
 static gboolean
-wait_for_next (ModelCall *call, guint attempt, Outcome *outcome, GError **error)
+wait_for_next (ModelCall *call, guint attempt, gint64 started, Outcome *outcome, GError **error)
 {
+  gboolean loading = call->fault.loading && now_ms () < started + LONGEST_LOADING;
   double random = g_random_double ();
   gint64 delay = outcome->delay >= 0 ? outcome->delay : model_retry_own_delay (attempt, random);
 
   if (!outcome->retry)
     return FALSE;
   outcome->later = outcome->told && is_too_long (call, delay);
-  if (attempt >= call->client->attempts || is_too_long (call, delay)) {
+  if ((attempt >= call->client->attempts && !loading) || is_too_long (call, delay)) {
     model_call_debug (call, "retry after %" PRId64 " s", in_seconds (delay));
     return FALSE;
   }
@@ -344,6 +347,7 @@ model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complet
 {
   g_autofree char *endpoint = endpoint_of (request->url);
   ModelLimits *limits = call->provider->limits;
+  gint64 started = now_ms ();
 
   g_free (request->key);
   request->key = g_strdup (call->provider->key);
@@ -365,7 +369,7 @@ model_client_send (ModelCall *call, ModelRequest *request, ModelComplete complet
       model_limits_answered (limits, endpoint);
     else
       model_limits_gave_up (limits, endpoint);
-    if (wait_for_next (call, attempt, &outcome, &stopped))
+    if (wait_for_next (call, attempt, started, &outcome, &stopped))
       continue;
     if (outcome.later)
       put_off (cause, outcome.delay);

@@ -8,6 +8,8 @@
 
 /* Of a text that is no JSON. */
 #define TEXT_LENGTH 300
+/* When to ask again whether a model is loaded, where nobody says how long it takes, in s. */
+#define LOADING_TIME 2
 /* An error is no longer than that. */
 #define HIDDEN_LENGTH 65536
 
@@ -146,6 +148,7 @@ model_fault_clear (ModelFault *fault)
   g_clear_pointer (&fault->message, g_free);
   fault->status = 0;
   fault->estimated_time = 0;
+  fault->loading = FALSE;
 }
 
 /*
@@ -166,6 +169,11 @@ model_fault_read (ModelFault *fault, ModelResponse *response)
     read_json (fault, root);
   else if (length > 0)
     fault->message = g_strndup (text, MIN (length, 4 * TEXT_LENGTH));
+  fault->loading = fault->status == 503 &&
+                   (fault->estimated_time > 0 ||
+                    (fault->message && (strstr (fault->message, "loading") || strstr (fault->message, "Loading"))));
+  if (fault->loading && !(fault->estimated_time > 0))
+    fault->estimated_time = LOADING_TIME;
   clean_in_place (&fault->message);
   clean_in_place (&fault->code);
   clean_in_place (&fault->parameter);

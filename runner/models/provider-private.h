@@ -21,6 +21,7 @@ typedef struct _ModelCache ModelCache;
  * @parameter: (nullable): the member that the server does not like
  * @message: (nullable): what the server says, without secrets
  * @estimated_time: after which it will be ready, in s; 0: it did not say
+ * @loading: its model is not in memory yet
  *
  * What a server said when it refused.
  */
@@ -30,6 +31,7 @@ typedef struct {
   char *parameter;
   char *message;
   double estimated_time;
+  gboolean loading;
 } ModelFault;
 
 /* What the server at an address cannot do; found out once, then remembered. */

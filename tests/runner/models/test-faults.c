@@ -64,6 +64,10 @@ static const Case cases[] = {
     {"a-model-that-is-being-loaded-is-waited-for", "chat",
      "[{\"fault\":\"status\",\"status\":503,\"body\":{\"error\":\"Model X is currently loading\",\"estimated_time\":0.1}}]",
      -1, 2},
+    {"a-model-that-is-being-loaded-is-waited-for-however-often-it-is-asked-for", "chat",
+     "[{\"fault\":\"status\",\"status\":503,\"times\":9,\"headers\":{\"retry-after-ms\":\"5\"},\"body\":{\"error\":{\"code\":"
+     "503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}}]",
+     -1, 10},
     {"a-server-that-forbids-a-second-try-is-obeyed", "chat",
      "[{\"fault\":\"status\",\"status\":500,\"headers\":{\"x-should-retry\":\"false\"}}]", DERUSH_ERROR_MODEL, 1,
      "500"},
