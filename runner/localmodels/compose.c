@@ -17,6 +17,15 @@
 #define MAX_PROMPT 32000
 #define MAX_TITLE 120
 #define MAX_LINES 5
+/* The bars above and below a film of another shape; compression leaves them not quite black. */
+#define BLACK 24
+/* A picture so much taller than wide is shown by apps that lay their buttons over its lower end. */
+#define TALL 1.4
+#define UNDER_BUTTONS 0.18
+/* Of the room: letters that are smaller only because of one long word are made larger, and the word is broken. */
+#define SMALL 0.055
+#define LARGE 0.4
+#define FONT "Sans Bold"
 
 /* ── Chance that comes out the same each time ───────────────────────────── */
 
@@ -135,17 +144,57 @@ read_picture (GBytes *picture, int width, int height, GCancellable *cancellable,
   return g_steal_pointer (&pixels);
 }
 
-static void
-paint_pixels (cairo_surface_t *surface, GBytes *pixels, int width, int height)
+/* Whether a row (@step 4 bytes) or a column (a row's) is as black as the bars of a film of another shape. */
+static gboolean
+is_bar (const guint8 *line, int n, gsize step)
 {
-  int stride = cairo_image_surface_get_stride (surface);
-  guint8 *to = cairo_image_surface_get_data (surface);
-  const guint8 *from = g_bytes_get_data (pixels, NULL);
+  for (int i = 0; i < n; i++)
+    for (guint c = 0; c < 3; c++)
+      if (line[(gsize)i * step + c] > BLACK)
+        return FALSE;
+  return TRUE;
+}
 
-  cairo_surface_flush (surface);
+/* How much of the picture, on each side alike, is bars; 0 where a part of the picture may as well be dark. */
+static int
+measure_bars (const guint8 *pixels, int width, int height, gboolean above)
+{
+  gsize row = (gsize)width * 4;
+  int lines = above ? height : width, across = above ? width : height, first = 0, last = 0;
+  gsize line = above ? row : 4, step = above ? 4 : row;
+
+  while (first < lines / 4 && is_bar (pixels + (gsize)first * line, across, step))
+    first++;
+  while (last < lines / 4 && is_bar (pixels + (gsize)(lines - 1 - last) * line, across, step))
+    last++;
+  if (first == 0 || last == 0 || first >= lines / 4 || last >= lines / 4 || ABS (first - last) > 2 + lines / 50)
+    return 0;
+  /* The line beside a bar is half of it. */
+  return MAX (first, last) + 1;
+}
+
+static void
+paint_pixels (cairo_t *cr, GBytes *pixels, int width, int height)
+{
+  cairo_surface_t *picture = cairo_image_surface_create (CAIRO_FORMAT_RGB24, width, height);
+  int stride = cairo_image_surface_get_stride (picture);
+  guint8 *to = cairo_image_surface_get_data (picture);
+  const guint8 *from = g_bytes_get_data (pixels, NULL);
+  int above = measure_bars (from, width, height, TRUE), beside = measure_bars (from, width, height, FALSE);
+  double scale = MAX ((double)width / (width - 2 * beside), (double)height / (height - 2 * above));
+
+  cairo_surface_flush (picture);
   for (int y = 0; y < height; y++)
     memcpy (to + (gsize)y * stride, from + (gsize)y * width * 4, (gsize)width * 4);
-  cairo_surface_mark_dirty (surface);
+  cairo_surface_mark_dirty (picture);
+  cairo_save (cr);
+  cairo_translate (cr, width / 2.0, height / 2.0);
+  cairo_scale (cr, scale, scale);
+  cairo_set_source_surface (cr, picture, -width / 2.0, -height / 2.0);
+  cairo_pattern_set_filter (cairo_get_source (cr), CAIRO_FILTER_GOOD);
+  cairo_paint (cr);
+  cairo_restore (cr);
+  cairo_surface_destroy (picture);
 }
 
 /* ── The title ──────────────────────────────────────────────────────────── */
@@ -170,18 +219,58 @@ find_title (JsonObject *request, const char *prompt)
   return local_text_shorten (polished, MAX_TITLE);
 }
 
-static PangoLayout *
-lay_out (cairo_t *cr, const char *title, int width, int height, PangoAlignment alignment)
+/* @title without what no font of this machine can draw, such as boxes with numbers would stand for. */
+static char *
+keep_drawable (const char *title)
 {
-  PangoLayout *layout = pango_cairo_create_layout (cr);
-  PangoFontDescription *font = pango_font_description_from_string ("Sans Bold");
-  int low = 6, high = MAX (height, 8);
+  PangoContext *context = pango_font_map_create_context (pango_cairo_font_map_get_default ());
+  PangoFontDescription *description = pango_font_description_from_string (FONT);
+  PangoFontset *fonts = pango_font_map_load_fontset (pango_cairo_font_map_get_default (), context, description,
+                                                     pango_language_get_default ());
+  g_autoptr (GRegex) blanks = g_regex_new ("\\s+", 0, 0, NULL);
+  g_autoptr (GString) kept = g_string_new (NULL);
+  gboolean drawn = TRUE;
 
-  pango_layout_set_text (layout, title, -1);
-  pango_layout_set_width (layout, width * PANGO_SCALE);
-  pango_layout_set_wrap (layout, PANGO_WRAP_WORD);
-  pango_layout_set_alignment (layout, alignment);
-  /* The largest size that fits without a word being broken. */
+  for (const char *at = title; *at; at = g_utf8_next_char (at)) {
+    gunichar letter = g_utf8_get_char (at);
+    PangoFont *font;
+
+    /* What changes the letter before goes with it. */
+    if (g_unichar_iszerowidth (letter) || g_unichar_ismark (letter) || (letter >= 0x1f3fb && letter <= 0x1f3ff)) {
+      if (drawn)
+        g_string_append_unichar (kept, letter);
+      continue;
+    }
+    font = g_unichar_isspace (letter) ? NULL : pango_fontset_get_font (fonts, letter);
+    drawn = !font || pango_font_has_char (font, letter);
+    if (drawn)
+      g_string_append_unichar (kept, letter);
+    g_clear_object (&font);
+  }
+  g_object_unref (fonts);
+  pango_font_description_free (description);
+  g_object_unref (context);
+  return g_strstrip (g_regex_replace_literal (blanks, kept->str, -1, 0, " ", 0, NULL));
+}
+
+/* Whether more than blanks is missing. */
+static gboolean
+lacks_letters (const char *asked, const char *title)
+{
+  gsize n[2] = {0};
+
+  for (guint i = 0; i < 2; i++)
+    for (const char *at = i == 0 ? asked : title; *at; at = g_utf8_next_char (at))
+      n[i] += !g_unichar_isspace (g_utf8_get_char (at));
+  return n[0] != n[1];
+}
+
+/* The largest size at which the words fit. */
+static int
+fit_size (PangoLayout *layout, PangoFontDescription *font, int width, int height)
+{
+  int low = 6, high = MAX ((int)(height * LARGE), 8);
+
   while (low + 1 < high) {
     int middle = (low + high) / 2, w, h;
 
@@ -193,10 +282,31 @@ lay_out (cairo_t *cr, const char *title, int width, int height, PangoAlignment a
     else
       high = middle;
   }
-  pango_font_description_set_absolute_size (font, low * PANGO_SCALE);
-  pango_layout_set_font_description (layout, font);
-  if (low <= 6)
+  return low;
+}
+
+static PangoLayout *
+lay_out (cairo_t *cr, const char *title, int width, int height, PangoAlignment alignment)
+{
+  PangoLayout *layout = pango_cairo_create_layout (cr);
+  PangoFontDescription *font = pango_font_description_from_string (FONT);
+  int size;
+
+  pango_layout_set_text (layout, title, -1);
+  pango_layout_set_width (layout, width * PANGO_SCALE);
+  pango_layout_set_wrap (layout, PANGO_WRAP_WORD);
+  pango_layout_set_alignment (layout, alignment);
+  size = fit_size (layout, font, width, height);
+  if (size < SMALL * MIN (2 * height, 2 * width)) {
+    int broken;
+
     pango_layout_set_wrap (layout, PANGO_WRAP_WORD_CHAR);
+    broken = fit_size (layout, font, width, height);
+    /* Not larger than needed: the smallest break of the word that can be read well. */
+    size = MAX (size, MIN (broken, (int)(2 * SMALL * MIN (2 * height, 2 * width))));
+  }
+  pango_font_description_set_absolute_size (font, size * PANGO_SCALE);
+  pango_layout_set_font_description (layout, font);
   pango_font_description_free (font);
   return layout;
 }
@@ -225,11 +335,15 @@ draw_title (cairo_t *cr, const char *title, int width, int height, gboolean over
   guint place = over_picture ? index % 2 : (index + 1) % 3;
   PangoAlignment alignment = place == 1 ? PANGO_ALIGN_CENTER : PANGO_ALIGN_LEFT;
   int room = (int)(height * (over_picture ? 0.36 : 0.55));
+  int below = height > TALL * width ? (int)(UNDER_BUTTONS * height) : margin;
+  gboolean leftwards;
   PangoLayout *layout = lay_out (cr, title, MAX (width - 2 * margin, 1), MAX (room, 1), alignment);
   double y, offset = MAX (MIN (width, height) / 300.0, 0.5), rgb[3];
 
+  leftwards =
+      pango_layout_line_get_resolved_direction (pango_layout_get_line_readonly (layout, 0)) == PANGO_DIRECTION_RTL;
   pango_layout_get_pixel_size (layout, &w, &h);
-  y = !over_picture && place == 1 ? (height - h) / 2.0 : !over_picture && place == 2 ? margin : height - h - margin;
+  y = !over_picture && place == 1 ? (height - h) / 2.0 : !over_picture && place == 2 ? margin : height - h - below;
   darken (cr, width, height, y, y + h, over_picture);
   cairo_set_source_rgba (cr, 0, 0, 0, 0.6);
   cairo_move_to (cr, margin + offset, y + offset);
@@ -241,7 +355,7 @@ draw_title (cairo_t *cr, const char *title, int width, int height, gboolean over
   hsv_to_rgb (throw (dice), 0.7, 0.95, rgb);
   cairo_set_source_rgb (cr, rgb[0], rgb[1], rgb[2]);
   if (alignment == PANGO_ALIGN_LEFT)
-    cairo_rectangle (cr, margin * 0.45, y, MAX (margin * 0.14, 1), h);
+    cairo_rectangle (cr, leftwards ? width - margin * 0.59 : margin * 0.45, y, MAX (margin * 0.14, 1), h);
   else
     cairo_rectangle (cr, width * 0.42, y + h + margin * 0.2, width * 0.16, MAX (margin * 0.1, 1));
   cairo_fill (cr);
@@ -342,7 +456,7 @@ compose_one (JsonObject *request, const char *prompt, const char *title, GBytes 
   g_autoptr (GBytes) file = NULL;
 
   if (pixels)
-    paint_pixels (surface, pixels, width, height);
+    paint_pixels (cr, pixels, width, height);
   else
     paint_colours (cr, width, height, &dice);
   if (*title)
@@ -368,7 +482,7 @@ derush_local_compose (JsonObject *request, GBytes *input, GBytes **output, GCanc
   const char *format = derush_json_get_string (request, "output_format", "png");
   const char *size = derush_json_get_string (request, "size", "1024x1024");
   gint64 n = read_number (request, "n", 1);
-  g_autofree char *title = NULL, *said = NULL;
+  g_autofree char *asked = NULL, *title = NULL, *said = NULL;
   g_autoptr (GBytes) background = NULL, pixels = NULL;
   g_autoptr (GError) local = NULL;
   g_autoptr (JsonArray) data = json_array_new ();
@@ -395,10 +509,14 @@ derush_local_compose (JsonObject *request, GBytes *input, GBytes **output, GCanc
     if (background)
       pixels = read_picture (background, width, height, cancellable, &local);
     if (!local) {
-      title = find_title (request, prompt);
-      said = g_strdup_printf (pixels ? _ ("A title card: “%s” over the picture that was given; nothing was generated")
-                                     : _ ("A title card: “%s” over a gradient; nothing was generated"),
-                              title);
+      asked = find_title (request, prompt);
+      title = keep_drawable (asked);
+      said = !*title ? g_strdup (pixels ? _ ("The picture that was given, without a title; nothing was generated")
+                                        : _ ("A gradient, without a title; nothing was generated"))
+                     : g_strdup_printf (
+                           pixels ? _ ("A title card: “%s” over the picture that was given; nothing was generated")
+                                  : _ ("A title card: “%s” over a gradient; nothing was generated"),
+                           title);
       for (guint i = 0; i < n; i++) {
         g_autofree char *base64 =
             compose_one (request, prompt, title, pixels, width, height, i, format, cancellable, error);
@@ -416,6 +534,14 @@ derush_local_compose (JsonObject *request, GBytes *input, GBytes **output, GCanc
       json_object_set_string_member (result, "output_format", format);
       json_object_set_string_member (result, "model", "local-composer");
       json_object_set_string_member (result, "kind", "composited");
+      if (lacks_letters (asked, title)) {
+        g_autofree char *warning = g_strdup_printf (
+            _ ("The fonts of this machine cannot draw all of the title “%s”; install some that can, such as fonts-noto-cjk "
+               "or fonts-noto-color-emoji"),
+            asked);
+
+        json_object_set_string_member (result, "warning", warning);
+      }
       return result;
     }
     g_propagate_error (error, g_steal_pointer (&local));

@@ -76,6 +76,9 @@ model_call_take_account (ModelCall *call, JsonObject *result, JsonObject *answer
   if (json_object_has_member (answer, "degraded"))
     json_object_set_boolean_member (result, "degraded", derush_json_get_boolean (answer, "degraded", FALSE));
   copy_text (result, "reason", derush_json_get_string (answer, "reason", NULL));
+  /* Of our own server: what it did otherwise than it was asked. */
+  if (call->provider->local)
+    copy_text (result, "warning", derush_json_get_string (answer, "warning", NULL));
 }
 
 /*

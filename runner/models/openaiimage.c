@@ -233,9 +233,14 @@ model_call_keep_pictures (ModelCall *call, JsonArray *data, JsonArray *images, G
     JsonNode *node = json_array_get_element (data, i);
     g_autoptr (GBytes) bytes =
         bytes_of (call, JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL, error);
+    const char *drawn;
 
     if (!bytes || !model_call_keep_picture (call, bytes, images, error))
       return FALSE;
+    drawn = derush_json_get_string (json_node_get_object (node), "revised_prompt", "");
+    if (*drawn)
+      json_object_set_string_member (json_array_get_object_element (images, json_array_get_length (images) - 1),
+                                     "revisedPrompt", drawn);
   }
   if (data && json_array_get_length (data) > 0)
     return TRUE;

@@ -296,6 +296,14 @@ async function images(server, client) {
     const again = await client.images.generate({ model: 'local-composer', prompt: 'A cover that says “North wind”', size: '640x360', n: 2 });
     assert.deepEqual(again.data.map(image => image.b64_json), data.map(image => image.b64_json));
   });
+  await test('what no font can draw is left out, and said', async () => {
+    const some = await client.images.generate({ model: 'local-composer', prompt: 'x', title: 'North \u{F1234} wind', size: '320x180' });
+    const none = await client.images.generate({ model: 'local-composer', prompt: 'x', title: '\u{F1234}', size: '320x180' });
+    assert.match(some.data[0].revised_prompt, /“North wind”/);
+    assert.match(none.data[0].revised_prompt, /without a title/);
+    for (const { warning } of [some, none]) assert.match(warning, /fonts of this machine cannot draw/);
+    assert.equal((await client.images.generate({ model: 'local-composer', prompt: 'x', title: 'North wind', size: '320x180' })).warning, undefined);
+  });
   await test('a picture may lie below', async () => {
     const { data: [below] } = await client.images.generate({ model: 'local-composer', prompt: 'Blue', size: '320x180' });
     const { data: [over] } = await client.images.edit({ model: 'local-composer', prompt: 'A cover', size: '200x300',

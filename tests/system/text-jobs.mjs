@@ -144,6 +144,7 @@ async function local(redis, films) {
 
       assertCommon(result, 'IMAGE_GENERATION');
       assertAnswered(image.metadata, { provider: 'local', engine: /^local-composer/, degraded: true });
+      assert.match(image.metadata.revisedPrompt, /title card: “Blue Moon”/);
       assert.deepEqual([picture.codec_name, picture.width, picture.height, image.width, image.height], ['png', 640, 360, 640, 360]);
       files.add(fs.readFileSync(image.filePath).toString('base64'));
     }

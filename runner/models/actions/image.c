@@ -87,6 +87,9 @@ add_images (DerushModelJob *job, guint n, const char *frame, JsonArray *images, 
   if (!answer)
     return FALSE;
   derush_text_tally_add (tally, answer);
+  /* The same for each picture: once. */
+  if (json_array_get_length (images) == 0 && *derush_json_get_string (answer, "warning", ""))
+    derush_text_warn (job, "%s", derush_json_get_string (answer, "warning", ""));
   made = derush_json_get_array (answer, "images");
   for (guint i = 0; made && i < json_array_get_length (made); i++) {
     JsonObject *image =
