@@ -87,6 +87,7 @@ static gboolean
 on_client (int fd, GIOCondition condition, gpointer user_data)
 {
   LocalJob *job = user_data;
+  LocalCall *call = job->call;
   char byte;
   gssize n = recv (fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
@@ -96,7 +97,10 @@ on_client (int fd, GIOCondition condition, gpointer user_data)
   /* What follows on the same connection waits for its turn. */
   if (n > 0)
     return G_SOURCE_REMOVE;
-  local_call_abandon (job->call);
+  local_call_abandon (call);
+  /* A message that is paused is not watched by libsoup: its connection is closed when it has been answered. */
+  soup_message_headers_replace (soup_server_message_get_response_headers (call->message), "Connection", "close");
+  local_call_refuse (call, SOUP_STATUS_SERVICE_UNAVAILABLE, "cancelled", NULL, _ ("Nobody waits for the answer"));
   return G_SOURCE_REMOVE;
 }
 

@@ -372,6 +372,19 @@ async function faults(server, client) {
     await assert.rejects(answer);
     await until(() => !isAlive(engine.pid), 'the end of the engine', 5000);
   });
+  await test('who hangs up leaves nothing open', async () => {
+    const descriptors = () => fs.readdirSync(`/proc/${server.pid}/fd`).length;
+    const body = JSON.stringify({ model: 'tts-1', voice: 'alloy', input: 'Hello there. '.repeat(300), response_format: 'mp3' });
+    const request = `POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const before = descriptors();
+
+    for (const part of [request, request, request.slice(0, -100), request.slice(0, 50)])
+      await Promise.all(Array.from({ length: 5 }, () => new Promise(resolve => {
+        const socket = net.connect(new URL(server.url).port, '127.0.0.1', () => socket.write(part, () => setTimeout(() => socket.destroy(), 50)));
+        socket.on('close', resolve).on('error', resolve);
+      })));
+    await until(() => descriptors() <= before, 'closed connections', 5000);
+  });
   await test('who hangs up while he waits for an engine is forgotten', async () => {
     const controller = new AbortController();
     const answers = Array.from({ length: 2 * os.cpus().length + 2 }, () => transcribe({ signal: controller.signal }));
