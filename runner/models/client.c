@@ -469,6 +469,30 @@ model_client_is_https_or_loopback (const char *url)
          (strcmp (g_uri_get_host (uri), "localhost") == 0 || (address && g_inet_address_get_is_loopback (address)));
 }
 
+static int
+port_of (GUri *uri)
+{
+  int port = g_uri_get_port (uri);
+
+  return port > 0 ? port : strcmp (g_uri_get_scheme (uri), "https") == 0 ? 443 : 80;
+}
+
+/*
+ * model_client_is_same_server:
+ *
+ * Returns: whether both addresses are of one scheme, host and port
+ */
+gboolean
+model_client_is_same_server (const char *url, const char *base_url)
+{
+  g_autoptr (GUri) one = g_uri_parse (url, G_URI_FLAGS_NONE, NULL),
+                   two = g_uri_parse (base_url, G_URI_FLAGS_NONE, NULL);
+
+  return one && two && g_uri_get_host (one) && *g_uri_get_host (one) && g_uri_get_host (two) &&
+         strcmp (g_uri_get_scheme (one), g_uri_get_scheme (two)) == 0 &&
+         g_ascii_strcasecmp (g_uri_get_host (one), g_uri_get_host (two)) == 0 && port_of (one) == port_of (two);
+}
+
 static gboolean
 may_fetch_again (ModelCall *call, guint attempt, ModelResponse *response, const GError *cause)
 {
@@ -482,7 +506,8 @@ may_fetch_again (ModelCall *call, guint attempt, ModelResponse *response, const 
  * model_client_fetch:
  * @url: an address that an answer named
  *
- * Without a key, from public addresses only, unless the provider itself is on this machine.
+ * Without a key, from public addresses only, unless the provider itself is on this machine, or it is one of the provider's
+ * own, whose settings have said that it is trusted.
  */
 ModelResponse *
 model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **error)
@@ -492,13 +517,14 @@ model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **erro
   g_autoptr (GError) cause = NULL;
   gboolean near = !g_str_has_prefix (call->provider->base_url, "https:") &&
                   model_client_is_https_or_loopback (call->provider->base_url);
+  gboolean own = model_client_is_same_server (url, call->provider->base_url);
 
-  if (!g_str_has_prefix (url, "https://") && !(near && model_client_is_https_or_loopback (url))) {
+  if (!own && !g_str_has_prefix (url, "https://") && !(near && model_client_is_https_or_loopback (url))) {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s names an address that is not safe to fetch"),
                  call->provider->name);
     return NULL;
   }
-  request->public_only = !near;
+  request->public_only = !near && !own;
   request->accept = "*/*";
   request->limit = limit;
   /* What is fetched is paid for already: it is not given up at the first trouble. */

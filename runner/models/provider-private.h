@@ -179,6 +179,7 @@ guint32 model_client_seed (ModelClient *client);
 ModelResponse *model_client_ask_once (ModelCall *call, ModelRequest *request, guint patience, GError **error);
 ModelResponse *model_client_fetch (ModelCall *call, const char *url, gsize limit, GError **error);
 gboolean model_client_is_https_or_loopback (const char *url);
+gboolean model_client_is_same_server (const char *url, const char *base_url);
 
 const char *model_provider_key_setting (const ModelProvider *provider);
 void model_fault_clear (ModelFault *fault);

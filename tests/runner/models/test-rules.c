@@ -610,6 +610,28 @@ test_addresses (void)
   }
 }
 
+static void
+test_same_server (void)
+{
+  static const struct {
+    const char *url, *base_url;
+    gboolean same;
+  } cases[] = {
+      {"http://192.168.1.7:8080/generated/1.png", "http://192.168.1.7:8080/v1", TRUE},
+      {"https://Models.example.org/1.png", "https://models.example.org:443/v1", TRUE},
+      {"http://192.168.1.7:8081/1.png", "http://192.168.1.7:8080/v1", FALSE},
+      {"http://192.168.1.8:8080/1.png", "http://192.168.1.7:8080/v1", FALSE},
+      {"http://models.example.org/1.png", "https://models.example.org/v1", FALSE},
+      {"http://192.168.1.7:8080@192.168.1.8/1.png", "http://192.168.1.7:8080/v1", FALSE},
+      {"/1.png", "http://192.168.1.7:8080/v1", FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_test_message ("%s", cases[i].url);
+    g_assert_true (model_client_is_same_server (cases[i].url, cases[i].base_url) == cases[i].same);
+  }
+}
+
 /* What an answer names is fetched from where everybody may fetch it, not from the network that we are in. */
 static void
 test_public_addresses (void)
@@ -695,6 +717,7 @@ main (int argc, char **argv)
       {"texts/languages-have-codes", test_languages},
       {"addresses/keys-go-to-https-and-this-machine", test_addresses},
       {"addresses/what-an-answer-names-is-public", test_public_addresses},
+      {"addresses/or-of-the-server-that-answers", test_same_server},
   };
 
   g_test_init (&argc, &argv, NULL);
