@@ -119,6 +119,7 @@ main (int argc, char **argv)
 {
   g_auto (GStrv) arguments = NULL;
 
+  derush_memory_keep_private ();
   /* The HTTP/2 of libsoup before 3.6 has faults that HTTP/1.1 has not. */
   g_setenv ("SOUP_FORCE_HTTP1", "1", FALSE);
   setlocale (LC_ALL, "");

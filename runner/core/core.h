@@ -92,6 +92,8 @@ void derush_log_set_debug (const char *patterns);
 void derush_log_at (const char *file, DerushLogLevel level, JsonObject *fields, const char *format, ...)
     G_GNUC_PRINTF (4, 5);
 
+void derush_memory_keep_private (void);
+
 /* ── Metrics ────────────────────────────────────────────────────────────── */
 
 /**

@@ -103,7 +103,7 @@ clean (const char *text, gsize length)
       g_string_append_unichar (line, c);
     }
   }
-  redacted = model_redact (line->str);
+  redacted = model_redact_masked (line->str);
   g_string_assign (line, redacted);
   return g_strchomp (g_string_free (line, FALSE));
 }
@@ -115,29 +115,6 @@ clean_in_place (char **text)
 
   g_free (*text);
   *text = cleaned;
-}
-
-/*
- * model_redact:
- *
- * Returns: (transfer full): @text without known secrets and without what looks like a key: servers show a part of a
- *   wrong key, which is not known by value
- */
-char *
-model_redact (const char *text)
-{
-  static GRegex *pattern;
-  static gsize made;
-  g_autofree char *known = derush_log_redact (text);
-
-  if (g_once_init_enter (&made)) {
-    pattern =
-        g_regex_new ("(?i)(bearer\\s+)[^\\s\"',;]+|\\b(?:sk|hf|gsk|pk|rk)[-_][A-Za-z0-9_*.-]{6,}|"
-                     "(?<=://)[^/@\\s]+@|(?<=[?&])(?:api[-_]?key|key|token|signature|sig|x-amz-[a-z-]+)=[^&\\s\"']+",
-                     G_REGEX_OPTIMIZE, 0, NULL);
-    g_once_init_leave (&made, 1);
-  }
-  return g_regex_replace (pattern, known, -1, 0, "\\1[redacted]", 0, NULL);
 }
 
 void

@@ -5,8 +5,6 @@
 
 #include <locale.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <glib/gi18n-lib.h>
 
 static int
@@ -32,16 +30,6 @@ usage (void)
   return 2;
 }
 
-/* Keys are in this process: nobody may read them out of its memory, in a core file or while it runs. */
-static void
-keep_memory_private (void)
-{
-  struct rlimit none = {0, 0};
-
-  setrlimit (RLIMIT_CORE, &none);
-  prctl (PR_SET_DUMPABLE, 0);
-}
-
 /* The programs that start workers have checked it. */
 static void
 set_log_level (DerushConfig *config)
@@ -60,7 +48,7 @@ main (int argc, char **argv)
   g_autoptr (DerushConfig) config = NULL;
   g_autoptr (DerushModels) models = NULL;
 
-  keep_memory_private ();
+  derush_memory_keep_private ();
   /* Of HTTP/2 libsoup 3.2 has faults that were mended later; before any thread reads the environment. */
   g_setenv ("SOUP_FORCE_HTTP1", "1", FALSE);
   setlocale (LC_ALL, "");

@@ -187,8 +187,12 @@ void model_fault_read (ModelFault *fault, ModelResponse *response);
 GError *model_fault_to_error (ModelCall *call);
 guint model_fault_hidden (ModelResponse *response);
 gboolean model_fault_is_final (const ModelFault *fault);
-char *model_redact (const char *text);
 gboolean model_fault_names (const ModelFault *fault, const char *word);
+
+/* redact.c: what a stranger wrote, for people */
+void model_redact_add_key (const char *key);
+char *model_redact (const char *text);
+char *model_redact_masked (const char *text);
 
 /* media.c: what files are by their bytes, and whether they are whole */
 const char *model_sniff_picture (GBytes *bytes, int *width, int *height, gboolean *whole);

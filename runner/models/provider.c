@@ -31,6 +31,7 @@ secret_or_null (DerushConfig *config, const char *name)
   g_autofree char *value = g_strstrip (g_strdup (derush_config_get_string (config, name)));
 
   derush_log_add_secret (value);
+  model_redact_add_key (value);
   return *value ? g_steal_pointer (&value) : NULL;
 }
 

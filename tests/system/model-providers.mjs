@@ -2,9 +2,11 @@
 // Jobs that need models, with providers that have keys: what they pay, wait for and fall back on, in real BullMQ jobs. That each
 // type of job is answered by each kind of server: model-dialects.mjs.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
-import { assertNoKey, key, startFake } from './fakes.mjs';
-import { daemonEnvironment, main, makeFilm, need, openQueue, startDaemon, startRedis, temporaryFolder, test } from './lib.mjs';
+import { querySqlite, startPostgres } from './databases.mjs';
+import { assertNoKey, key, leaks, startFake } from './fakes.mjs';
+import { daemonEnvironment, freePort, main, makeFilm, need, openQueue, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
 
 const folder = temporaryFolder('models');
 const providerOf = value => value.provider ?? value.metadata?.provider;
@@ -12,6 +14,7 @@ const degradedOf = value => value.degraded ?? value.metadata?.degraded;
 
 await main(async () => {
   const redis = await startRedis();
+  const cluster = await startPostgres();
   const openai = await startFake('openai.mjs');
   const huggingface = await startFake('huggingface.mjs');
   const servers = {
@@ -20,16 +23,28 @@ await main(async () => {
   };
 
   for (const [name, { fake, environment }] of Object.entries(servers)) {
-    const daemon = await startDaemon(redis, { queues: [`ai-${name}`], roots: [folder], environment: { ...environment, DERUSH_LOG_LEVEL: 'debug' } });
+    const address = `127.0.0.1:${await freePort()}`;
+    const daemon = await startDaemon(redis, { queues: [`ai-${name}`], roots: [folder],
+      environment: { ...environment, DERUSH_LOG_LEVEL: 'debug', DERUSH_HTTP_ADDRESS: address, DATABASE_URL: name === 'huggingface' ? cluster.url : '' } });
+    daemon.address = address;
     const bench = await openQueue(redis, `ai-${name}`);
 
     await test(`a job that ${name} refuses the key for says so, without the key`, async () => {
-      await fake.plan([{ fault: 'status', status: 401, always: true, body: { error: { message: `Incorrect API key provided: ${key}` } } }]);
+      await fake.plan([{ fault: 'status', status: 401, always: true, body: { error: { message: `Incorrect API key provided: ${key}, which is ${key.slice(0, 14)}***cdef` } } }]);
       await assert.rejects(bench.finished(await bench.add('TRANSLATION', { text: 'Good night', sourceLanguage: 'en', targetLanguage: 'fr' }, { attempts: 1 })), error => {
         assert.match(error.message, new RegExp(`${name} refuses the key`));
-        assert.ok(!error.message.includes(key));
+        assert.ok(!leaks(error.message));
         return true;
       });
+      // The row is written after Redis was told.
+      const rows = await until(async () => {
+        const dump = name === 'huggingface' ? (await need('pg_dump', ['--inserts', '-d', cluster.url])).stdout
+          : JSON.stringify(await querySqlite(path.join(daemon.folder, 'state'), 'SELECT * FROM jobs'));
+
+        return dump.includes(`${name} refuses the key`) && dump;
+      }, 'the row of the job');
+
+      assert.ok(!leaks(rows), 'rows');
       await assertNoKey(redis, daemon, folder);
       await fake.plan([]);
     });
@@ -37,6 +52,29 @@ await main(async () => {
     await bench.close();
   }
 
+  await test('a bug report and the list of settings have no key', async () => {
+    const own = path.join(folder, 'report'), log = path.join(own, 'derushd.log');
+    const environment = { ...daemonEnvironment(own), ...servers.openai.environment, ...servers.huggingface.environment };
+    const say = async (...args) => Object.values(await need('derush', args, { environment })).join();
+
+    fs.writeFileSync(log, `{"level":"error","message":"wrote ${key} once"}\n`);
+    for (const text of [await say('config'), await say('config', '--json'), await say('report', '--text', '--log', log)])
+      assert.ok(!leaks(text), text);
+    assert.match(await say('report', '--text', '--log', log), /wrote \[redacted\] once/);
+    fs.rmSync(own, { recursive: true });
+  });
+  await test('a crash of the daemon leaves nothing of its memory', async () => {
+    const here = path.join(folder, 'crash');
+
+    fs.mkdirSync(here);
+    const daemon = await startDaemon(redis, { queues: ['ai-crash'], environment: servers.openai.environment, folder: here,
+      command: 'sh', args: ['-c', 'ulimit -c unlimited; cd "$0" && exec derushd', here] });
+
+    assert.match(fs.readFileSync(`/proc/${daemon.pid}/limits`, 'utf8'), /Max core file size +0 +0 /);
+    daemon.kill('SIGSEGV');
+    await daemon.ended;
+    assert.deepEqual(fs.readdirSync(here).filter(name => name.startsWith('core')), []);
+  });
   await test('derush models shows who answers, and no key', async () => {
     const environment = { ...daemonEnvironment(path.join(folder, 'command')), ...servers.openai.environment, ...servers.huggingface.environment };
     const json = JSON.parse((await need('derush', ['models', '--json'], { environment })).stdout);
@@ -94,5 +132,6 @@ await main(async () => {
     await daemon.stop();
     await bench.close();
   });
+  await cluster.stop();
   await redis.stop();
 });

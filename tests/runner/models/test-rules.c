@@ -389,13 +389,29 @@ test_redaction (void)
       {"https://host/a?x=1&api_key=secret&y=2", "https://host/a?[redacted]"},
       {"risk-free and half_done words stay", "risk-free and half_done words stay"},
       {"known: planted-secret-value", "known: [redacted]"},
+      {"the token that begins with Zq8vT0pLmW is wrong", "the token that begins with [redacted] is wrong"},
+      {"Zq8v is too little to tell, and wait...for it", "Zq8v is too little to tell, and wait...for it"},
+  };
+  static const struct {
+    const char *text, *redacted;
+  } masked[] = {
+      {"Incorrect API key provided: Zq8vT0***************93kd.", "Incorrect API key provided: [redacted]"},
+      {"no access for abcd…wxyz or abcd...wxyz", "no access for [redacted] or [redacted]"},
+      {"sk-proj-********wxyz is wrong", "[redacted] is wrong"},
+      {"at 10:30... or 2*3*4", "at 10:30... or 2*3*4"},
   };
 
   derush_log_add_secret ("planted-secret-value");
+  model_redact_add_key ("Zq8vT0pLmWx4Yc2RnBd93kd");
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *redacted = model_redact (cases[i].text);
 
     g_assert_cmpstr (redacted, ==, cases[i].redacted);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (masked); i++) {
+    g_autofree char *redacted = model_redact_masked (masked[i].text);
+
+    g_assert_cmpstr (redacted, ==, masked[i].redacted);
   }
 }
 
