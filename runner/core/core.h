@@ -148,5 +148,6 @@ char *derush_path_confine (const char *path, const char *const *roots, GError **
 int derush_path_open (const char *resolved, int flags);
 gint64 derush_time_now_ms (void);
 char *derush_time_to_iso8601 (gint64 time_ms);
+const char *derush_language_from_name (const char *name);
 
 G_END_DECLS

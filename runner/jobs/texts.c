@@ -14,12 +14,16 @@
 #define MAX_TIME 604800 /* a week */
 #define MAX_TRANSCRIPT 500000
 
-/* `es_ES` → `es-ES`, `EN` → `en`: a BCP 47 code as far as anybody needs one; NULL if it is none */
+/* `es_ES` → `es-ES`, `spa` and `Spanish` → `es`: a BCP 47 code as far as anybody needs one; NULL if it is none */
 static char *
 canonical_language (const char *text)
 {
-  g_autofree char *dashed = g_strdelimit (g_strdup (text), "_", '-');
+  g_autofree char *dashed = g_strstrip (g_strdelimit (g_strdup (text), "_", '-'));
+  const char *code = derush_language_from_name (text);
   g_auto (GStrv) parts = NULL;
+
+  if (code)
+    return g_strdup (code);
 
   if (!g_regex_match_simple ("^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\\z", dashed, 0, 0))
     return NULL;
@@ -31,6 +35,10 @@ canonical_language (const char *text)
       *c = i > 0 && length == 2 ? g_ascii_toupper (*c) : g_ascii_tolower (*c);
     if (i > 0 && length == 4 && g_ascii_isalpha (parts[i][0]))
       parts[i][0] = g_ascii_toupper (parts[i][0]);
+  }
+  if ((code = derush_language_from_name (parts[0]))) {
+    g_free (parts[0]);
+    parts[0] = g_strdup (code);
   }
   return g_strjoinv ("-", parts);
 }

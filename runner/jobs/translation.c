@@ -248,6 +248,8 @@ translation_returns (DerushPlan *plan, const Finished *finished, JsonObject *val
   json_object_set_string_member (value, "formality", derush_json_get_string (parameters, "formality", "NEUTRAL"));
   json_object_set_string_member (value, "context", derush_json_get_string (parameters, "context", ""));
   json_object_set_array_member (value, "translations", rows);
+  json_object_set_array_member (value, "failedLanguages", json_array_new ());
+  copy_member (result, "failed", value, "failedLanguages");
   json_object_set_object_member (value, "metadata", model_metadata (result));
   json_object_unref (first);
 }

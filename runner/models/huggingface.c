@@ -494,7 +494,8 @@ translate (ModelCall *call, GError **error)
   JsonObject *result;
 
   if (!source || !target || model_provider_has_quirk (call->provider, MODEL_QUIRK_NO_TRANSLATION) ||
-      derush_json_get_object (call->request, "glossary") || derush_json_get_string (call->request, "formality", NULL))
+      derush_json_get_object (call->request, "glossary") || derush_json_get_string (call->request, "formality", NULL) ||
+      derush_json_get_string (call->request, "tone", NULL) || derush_json_get_string (call->request, "context", NULL))
     return translate_by_chat (call, error);
   request = translation_request (call, source, target);
   response = model_client_send (call, request, is_json, &cause);

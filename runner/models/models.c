@@ -324,8 +324,9 @@ warn (const DerushModelsContext *context, ModelProvider *provider, const char *r
  * - `speak` {text, voice?, language?, speed?, format: wav|mp3|flac|opus, file: a name in the directory of @context, model?}
  *   answers {file, format, voice?}: the format is the one that was made, which may be wav instead; the voice is the one
  *   that the provider was asked for, if that is another one, and empty if it has one only
- * - `translate` {texts[], source?, target, glossary?{}, formality?, model?} answers {texts[]: as many, in the same order,
- *   source, doubtful?: whether the source was guessed from a text that says too little of its language}
+ * - `translate` {texts[], source?, target, glossary?{}, formality?, tone?, context?, model?} answers {texts[]: as many, in
+ *   the same order, null where the model left one out, source, doubtful?: whether the source was guessed from a text that
+ *   says too little of its language}
  * - `chat` {name, system, content: a text or a list of {text} and {image: path}, schema?, input?, maxTokens?, temperature?,
  *   seed?, model?} answers {json} with a schema, {text} without
  * - `image` {prompt, n, width, height, quality?, style?, background?: path, title?, model?} answers {images[{file, width,

@@ -470,27 +470,65 @@ translate_locally (ModelCall *call, GError **error)
   return result;
 }
 
-static JsonObject *
-translation_schema (guint n)
+/* Each text has a number, so that what a model leaves out or doubles moves none of the others. */
+static JsonArray *
+number_texts (JsonArray *texts)
 {
-  g_autofree char *text = g_strdup_printf (
-      "{\"type\":\"object\",\"properties\":{\"source\":{\"type\":\"string\"},\"translations\":{\"type\":\"array\","
-      "\"items\":{\"type\":\"string\"},\"minItems\":%u,\"maxItems\":%u}},\"required\":[\"source\",\"translations\"],"
-      "\"additionalProperties\":false}",
-      n, n);
+  JsonArray *numbered = json_array_new ();
 
-  return derush_json_parse_object (text, -1, NULL);
+  for (guint i = 0; i < json_array_get_length (texts); i++) {
+    JsonObject *item = json_object_new ();
+
+    json_object_set_int_member (item, "id", i + 1);
+    json_object_set_string_member (item, "text", json_array_get_string_element (texts, i));
+    json_array_add_object_element (numbered, item);
+  }
+  return numbered;
 }
+
+/* Returns: (transfer full): @n texts in their order, %NULL where there is none; @found: how many there are */
+static JsonArray *
+order_texts (JsonArray *numbered, guint n, guint *found)
+{
+  g_autofree const char **texts = g_new0 (const char *, n);
+  JsonArray *ordered = json_array_new ();
+
+  *found = 0;
+  for (guint i = 0; i < json_array_get_length (numbered); i++) {
+    JsonObject *item = json_array_get_object_element (numbered, i);
+    gint64 id = derush_json_get_int (item, "id", 0);
+
+    if (id >= 1 && id <= n && !texts[id - 1]) {
+      texts[id - 1] = derush_json_get_string (item, "text", NULL);
+      *found += texts[id - 1] != NULL;
+    }
+  }
+  for (guint i = 0; i < n; i++) {
+    if (texts[i])
+      json_array_add_string_element (ordered, texts[i]);
+    else
+      json_array_add_null_element (ordered);
+  }
+  return ordered;
+}
+
+static const char translation_schema[] =
+    "{\"type\":\"object\",\"properties\":{\"source\":{\"type\":\"string\"},\"translations\":{\"type\":\"array\",\"items\":"
+    "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"integer\"},\"text\":{\"type\":\"string\"}},\"required\":"
+    "[\"id\",\"text\"],\"additionalProperties\":false}}},\"required\":[\"source\",\"translations\"],"
+    "\"additionalProperties\":false}";
 
 JsonObject *
 model_openai_translate (ModelCall *call, GError **error)
 {
-  static const char *const members[] = {"source", "target", "glossary", "formality", "texts", NULL};
+  static const char *const members[] = {"source", "target", "glossary", "formality", "tone", "context", NULL};
   JsonArray *texts = derush_json_get_array (call->request, "texts");
-  g_autoptr (JsonObject) question = NULL, schema = NULL, content = NULL, answer = NULL;
+  g_autoptr (JsonObject) question = NULL, content = NULL, answer = NULL, result = NULL;
   g_autofree char *prompt = NULL, *text = NULL;
   ModelCall chat = *call;
-  JsonObject *json, *result;
+  guint n = json_array_get_length (texts), found;
+  JsonArray *ordered;
+  JsonObject *json;
 
   if (call->provider->local)
     return translate_locally (call, error);
@@ -500,13 +538,13 @@ model_openai_translate (ModelCall *call, GError **error)
   content = json_object_new ();
   for (guint i = 0; members[i]; i++)
     copy_member (content, call->request, members[i]);
+  json_object_set_array_member (content, "texts", number_texts (texts));
   text = derush_json_object_to_string (content);
   question = json_object_new ();
-  schema = translation_schema (json_array_get_length (texts));
   json_object_set_string_member (question, "name", "translation");
   json_object_set_string_member (question, "system", prompt);
   json_object_set_string_member (question, "content", text);
-  json_object_set_object_member (question, "schema", json_object_ref (schema));
+  json_object_set_object_member (question, "schema", derush_json_parse_object (translation_schema, -1, NULL));
   chat.request = question;
   answer = model_openai_chat (&chat, error);
   call->attempts = chat.attempts;
@@ -517,10 +555,16 @@ model_openai_translate (ModelCall *call, GError **error)
   if (!answer)
     return NULL;
   json = derush_json_get_object (answer, "json");
+  ordered = order_texts (derush_json_get_array (json, "translations"), n, &found);
   result = json_object_new ();
-  json_object_set_array_member (result, "texts", json_array_ref (derush_json_get_array (json, "translations")));
+  json_object_set_array_member (result, "texts", ordered);
+  if (n > 0 && found == 0) {
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("%s answers %u translations of %u texts"),
+                 call->provider->name, 0, n);
+    return NULL;
+  }
   json_object_set_string_member (result, "source", model_language_code (derush_json_get_string (json, "source", "")));
   copy_member (result, answer, "engine");
   copy_member (result, answer, "usage");
-  return result;
+  return g_steal_pointer (&result);
 }

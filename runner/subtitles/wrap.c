@@ -29,7 +29,7 @@ derush_subtitle_line_length (const char *line)
 static GPtrArray *
 split_words (const char *text, guint length)
 {
-  g_autoptr (GRegex) regex = g_regex_new ("(?:<[^<>]*>|\\{[^{}]*\\}|\\S)+", 0, 0, NULL);
+  g_autoptr (GRegex) regex = g_regex_new ("(?:<[^<>]*>|\\{[^{}]*\\}|[^ \\t\\n\\r])+", 0, 0, NULL);
   g_autoptr (GMatchInfo) match = NULL;
   GPtrArray *words = g_ptr_array_new_with_free_func (g_free);
 

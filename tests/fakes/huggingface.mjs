@@ -100,7 +100,7 @@ function chat({ json }) {
   if (!Array.isArray(json.messages) || json.messages.some(({ role, content }) => !['system', 'user', 'assistant'].includes(role) || !content))
     refuse(422, 'messages');
   const texts = /^You translate\./.test(json.messages[0].content) ? JSON.parse(question) : null;
-  const content = texts ? JSON.stringify({ source: 'en', translations: texts.texts.map(text => text && `${texts.target}:${text}`) })
+  const content = texts ? JSON.stringify({ source: 'en', translations: texts.texts.map(({ id, text }) => ({ id, text: text && `${texts.target}:${text}` })) })
     : schema ? JSON.stringify(exampleOf(schema, wantedText(json.messages))) : 'You said something.';
 
   return { body: { choices: [{ finish_reason: 'stop', message: { role: 'assistant', content } }], model: json.model, usage: { prompt_tokens: 10, completion_tokens: 5 } } };

@@ -294,7 +294,7 @@ function checkResponseFormat({ response_format: format, messages }) {
 function translationOf(messages) {
   const question = JSON.parse(messages.findLast(one => one.role === 'user' && /^\{/.test(one.content)).content);
 
-  return { source: question.source ?? 'en', translations: question.texts.map(text => text && `${question.target}:${text}`) };
+  return { source: question.source ?? 'en', translations: question.texts.map(({ id, text }) => ({ id, text: text && `${question.target}:${text}` })) };
 }
 
 // What a model says is about what it was asked: other words and pictures, another answer.

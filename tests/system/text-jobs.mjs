@@ -170,6 +170,23 @@ async function local(redis, films) {
     assert.match(fs.readFileSync(file.translations[1].file, 'utf8'),
       /^WEBVTT\n\nNOTE mine\n\n00:01\.000 --> 00:02\.500 align:start\n<i>[^<]+<\/i>\n\n00:03\.000 --> 00:04\.000\n- .*\{name\}.*\n- .+\n$/);
   });
+  await test('a language that nobody has takes nothing from the others', async () => {
+    const transcript = path.join(folder, 'v2.json');
+    fs.writeFileSync(transcript, JSON.stringify({ text: 'La casa es grande', language: 'es', segments: [],
+      cues: [{ start: 1, end: 2.5, text: 'La casa\nes grande' }, { start: 3, end: 4, text: 'El perro duerme' }] }));
+    const result = await run('TRANSLATION', { videoId: 'v2', subtitlePath: transcript, format: 'ass', formality: 'FORMAL',
+      targetLanguages: ['ja', 'Portuguese', 'it'], outputDir: out('partly') });
+    const { packets } = await ffprobe(out('partly/v2.pt.ass'), '-show_packets');
+
+    assertCommon(result, 'TRANSLATION');
+    assert.deepEqual(result.translations.map(({ targetLanguage: code, cues }) => [code, cues]), [['pt', 2], ['it', 2]]);
+    assert.deepEqual(result.failedLanguages.map(one => one.targetLanguage), ['ja']);
+    assert.match(result.failedLanguages[0].error, /ja/);
+    assert.equal(result.targetLanguage, 'pt');
+    assert.match(result.warnings.join(), /no translation into ja/);
+    assert.match(result.warnings.join(), /formality is ignored/);
+    assert.deepEqual(packets.map(({ pts_time: time, duration_time: length }) => [Number(time), Number(length)]), [[1, 1.5], [3, 1]]);
+  });
   await test('a pair of languages that nobody has fails with the reason', async () => {
     await assert.rejects(run('TRANSLATION', { originalText: 'Good morning', sourceLanguage: 'en', targetLanguage: 'ja' }), /ja/);
   });

@@ -194,6 +194,68 @@ original_of (const DerushSubtitles *material)
   return derush_text_cut (text, MAX_ORIGINAL);
 }
 
+/* Rules know nothing of them. */
+static void
+warn_of_wishes (DerushModelJob *job, const DerushTextTally *tally)
+{
+  static const char *const wishes[] = {"formality", "tone", "context"};
+  g_auto (GStrv) providers = tally->provider ? g_strsplit (tally->provider, ", ", -1) : NULL;
+
+  if (!providers || !g_strv_contains ((const char *const *)providers, "local"))
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (wishes); i++) {
+    const char *wish = derush_json_get_string (job->parameters, wishes[i], "");
+
+    if (*wish && strcmp (wish, "NEUTRAL") != 0)
+      derush_text_warn (job, _ ("%s is ignored: “%s” of %s translates by rules"), wishes[i], tally->last_engine,
+                        "local");
+  }
+}
+
+/* One language that nobody has takes nothing from the others. */
+static gboolean
+translate_into_all (DerushModelJob *job, const DerushSubtitles *material, JsonArray *targets,
+                    DerushTranslation *translation, Progress *progress, JsonObject *result, GError **error)
+{
+  g_autoptr (JsonArray) made = json_array_new (), failed = json_array_new ();
+  g_autoptr (GError) first = NULL;
+
+  for (; progress->language < progress->n_languages; progress->language++) {
+    const char *target = json_array_get_string_element (targets, progress->language);
+    g_autoptr (GError) failure = NULL;
+    JsonObject *item = translate_into (job, material, target, translation, &failure), *reason;
+
+    if (item) {
+      json_array_add_object_element (made, item);
+      continue;
+    }
+    if (derush_error_get_class (failure) != DERUSH_ERROR_UNSUPPORTED) {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return FALSE;
+    }
+    reason = json_object_new ();
+    json_object_set_string_member (reason, "targetLanguage", target);
+    json_object_set_string_member (reason, "error", failure->message);
+    json_array_add_object_element (failed, reason);
+    if (!first)
+      first = g_steal_pointer (&failure);
+  }
+  if (json_array_get_length (made) == 0 && first) {
+    g_propagate_error (error, g_steal_pointer (&first));
+    return FALSE;
+  }
+  for (guint i = 0; i < json_array_get_length (failed); i++) {
+    JsonObject *reason = json_array_get_object_element (failed, i);
+
+    derush_text_warn (job, _ ("There is no translation into %s: %s"),
+                      derush_json_get_string (reason, "targetLanguage", ""),
+                      derush_json_get_string (reason, "error", ""));
+  }
+  json_object_set_array_member (result, "translations", g_steal_pointer (&made));
+  json_object_set_array_member (result, "failed", g_steal_pointer (&failed));
+  return TRUE;
+}
+
 /*
  * Parameters: one of text, cues, subtitles (the source is a file of them) and film (the step `transcribe` has its speech);
  * targetLanguages, sourceLanguage, formality, glossary, context, tone, maxLineLength, format (of files; none is written
@@ -206,11 +268,10 @@ derush_action_translate (DerushModelJob *job, GError **error)
   JsonArray *targets = derush_json_get_array (parameters, "targetLanguages");
   g_autoptr (DerushSubtitles) material = read_material (job, error);
   g_auto (DerushTextTally) tally = {.started = g_get_monotonic_time ()};
-  g_autoptr (JsonArray) items = json_array_new ();
-  g_autofree char *source = NULL, *original = NULL;
+  g_autoptr (JsonObject) result = json_object_new ();
+  g_autofree char *source = g_strdup (derush_json_get_string (parameters, "sourceLanguage", NULL)), *original = NULL;
   Progress progress = {job, 0, targets ? json_array_get_length (targets) : 0};
-  DerushTranslation translation = {.source = g_strdup (derush_json_get_string (parameters, "sourceLanguage", NULL)),
-                                   .formality = derush_json_get_string (parameters, "formality", "NEUTRAL"),
+  DerushTranslation translation = {.formality = derush_json_get_string (parameters, "formality", "NEUTRAL"),
                                    .glossary = derush_json_get_object (parameters, "glossary"),
                                    .context = derush_json_get_string (parameters, "context", NULL),
                                    .tone = derush_json_get_string (parameters, "tone", NULL),
@@ -219,27 +280,23 @@ derush_action_translate (DerushModelJob *job, GError **error)
                                    .ask_data = &progress,
                                    .progress = on_progress,
                                    .tally = &tally};
-  JsonObject *result;
+  gboolean good;
 
-  if (!translation.source && material && derush_json_get_boolean (parameters, "film", FALSE))
-    translation.source =
-        g_strdup (derush_json_get_string (derush_json_get_object (job->results, "transcribe"), "language", NULL));
-  for (; material && progress.language < progress.n_languages; progress.language++) {
-    JsonObject *item =
-        translate_into (job, material, json_array_get_string_element (targets, progress.language), &translation, error);
-
-    if (!item)
-      break;
-    json_array_add_object_element (items, item);
-  }
-  source = g_steal_pointer (&translation.source);
-  if (!material || json_array_get_length (items) < progress.n_languages)
+  if (!material)
     return NULL;
+  if (!source && derush_json_get_boolean (parameters, "film", FALSE))
+    source = g_strdup (derush_json_get_string (derush_json_get_object (job->results, "transcribe"), "language", NULL));
+  if (!source && material->language && *material->language)
+    source = g_strdup (material->language);
+  translation.source = g_steal_pointer (&source);
+  good = translate_into_all (job, material, targets, &translation, &progress, result, error);
+  source = g_steal_pointer (&translation.source);
+  if (!good)
+    return NULL;
+  warn_of_wishes (job, &tally);
   original = original_of (material);
-  result = json_object_new ();
   json_object_set_string_member (result, "originalText", original);
   json_object_set_string_member (result, "sourceLanguage", source ? source : "");
-  json_object_set_array_member (result, "translations", g_steal_pointer (&items));
   derush_text_tally_sign (&tally, result);
-  return result;
+  return g_steal_pointer (&result);
 }

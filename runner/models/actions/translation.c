@@ -37,6 +37,7 @@ typedef struct {
   GPtrArray *units; /* Unit */
   GRegex *kept;     /* what has to stay */
   GRegex *pieces;   /* that, and the terms of the glossary */
+  guint n_pending;  /* units that have to be translated */
   guint failures;   /* texts in a row that nobody translated */
 } Work;
 
@@ -118,7 +119,7 @@ add_unit (Work *work, guint owner, const char *text, gsize length)
   if (!has_letters (bare))
     unit->done = g_strdup (unit->core);
   else
-    work->translation->n_texts++;
+    work->n_pending++;
   g_ptr_array_add (work->units, unit);
 }
 
@@ -277,7 +278,7 @@ request_for (DerushTranslation *translation, GPtrArray *texts)
   return request;
 }
 
-/* Returns: (transfer full) (nullable) (element-type utf8): as many as @texts */
+/* Returns: (transfer full) (nullable) (element-type utf8): as many as @texts; %NULL is what was left out */
 static GPtrArray *
 ask (Work *work, GPtrArray *texts, GError **error)
 {
@@ -294,9 +295,9 @@ ask (Work *work, GPtrArray *texts, GError **error)
   list = derush_json_get_array (answer, "texts");
   for (guint i = 0; list && i < json_array_get_length (list); i++) {
     JsonNode *node = json_array_get_element (list, i);
+    gboolean text = JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING;
 
-    if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-      g_ptr_array_add (translated, tidy (work, json_node_get_string (node)));
+    g_ptr_array_add (translated, text ? tidy (work, json_node_get_string (node)) : NULL);
   }
   if (translated->len != texts->len) {
     g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, _ ("The model answered %u translations of %u texts"),
@@ -319,6 +320,16 @@ ask_alone (Work *work, const char *text, GError **error)
   g_ptr_array_add (texts, (gpointer)text);
   translated = ask (work, texts, error);
   return translated ? g_strdup (translated->pdata[0]) : NULL;
+}
+
+static GPtrArray *
+ask_units (Work *work, Unit *const *units, guint n, GError **error)
+{
+  g_autoptr (GPtrArray) texts = g_ptr_array_new ();
+
+  for (guint i = 0; i < n; i++)
+    g_ptr_array_add (texts, units[i]->core);
+  return ask (work, texts, error);
 }
 
 /* ── Piece by piece ─────────────────────────────────────────────────────── */
@@ -361,6 +372,9 @@ translate_pieces (Work *work, const char *text, GError **error)
       g_ptr_array_add (sent, between->pdata[i]);
   if (sent->len > 0 && !(got = ask (work, sent, error)))
     return NULL;
+  for (guint i = 0; got && i < got->len; i++)
+    if (!got->pdata[i])
+      return g_strdup ("");
   for (guint i = 0; i < between->len; i++) {
     if (has_letters (between->pdata[i]))
       append_between (joined, between->pdata[i], got->pdata[next++]);
@@ -385,17 +399,14 @@ static gboolean
 repair (Work *work, Unit *unit, gboolean again, GError **error)
 {
   g_autoptr (GError) failure = NULL;
-  g_autofree char *whole = again ? ask_alone (work, unit->core, &failure) : NULL;
+  g_autofree char *text = again ? ask_alone (work, unit->core, &failure) : NULL;
 
-  if (!failure && is_whole (work, unit->core, whole)) {
-    unit->done = g_steal_pointer (&whole);
-  } else if (!failure) {
-    g_autofree char *pieces = translate_pieces (work, unit->core, &failure);
-
-    if (is_whole (work, unit->core, pieces))
-      unit->done = g_steal_pointer (&pieces);
+  if (!failure && !is_whole (work, unit->core, text) && g_regex_match (work->pieces, unit->core, 0, NULL)) {
+    g_free (text);
+    text = translate_pieces (work, unit->core, &failure);
   }
-  if (unit->done) {
+  if (!failure && is_whole (work, unit->core, text)) {
+    unit->done = g_steal_pointer (&text);
     work->failures = 0;
     return TRUE;
   }
@@ -413,30 +424,73 @@ repair (Work *work, Unit *unit, gboolean again, GError **error)
 
 /* ── Batches ────────────────────────────────────────────────────────────── */
 
+static gboolean translate_batch (Work *work, Unit *const *units, guint n, GError **error);
+
+/* An answer that is cut, refused for one of its texts or misses some: the halves are asked for, down to that text. */
 static gboolean
-translate_batch (Work *work, GPtrArray *batch, GError **error)
+translate_halves (Work *work, Unit *const *units, guint n, GError *failure, GError **error)
 {
-  g_autoptr (GPtrArray) texts = g_ptr_array_new (), translated = NULL;
-  g_autoptr (GError) failure = NULL;
+  if (n == 1 && work->n_pending > 1) {
+    gboolean final;
 
-  for (guint i = 0; i < batch->len; i++)
-    g_ptr_array_add (texts, ((Unit *)batch->pdata[i])->core);
-  translated = ask (work, texts, &failure);
-  if (!translated && (is_final (work, failure) || batch->len == 1)) {
-    g_propagate_error (error, g_steal_pointer (&failure));
-    return FALSE;
-  }
-  for (guint i = 0; i < batch->len; i++) {
-    Unit *unit = batch->pdata[i];
-    const char *text = translated ? translated->pdata[i] : NULL;
-
-    if (is_whole (work, unit->core, text)) {
-      unit->done = g_strdup (text);
-      work->translation->intact++;
-    } else if (!repair (work, unit, batch->len > 1, error)) {
+    work->failures++;
+    final = is_final (work, failure);
+    if (final) {
+      g_propagate_error (error, failure);
       return FALSE;
     }
+    g_error_free (failure);
+    return repair (work, units[0], FALSE, error);
   }
+  if (n == 1 || is_final (work, failure)) {
+    g_propagate_error (error, failure);
+    return FALSE;
+  }
+  g_error_free (failure);
+  return translate_batch (work, units, n / 2, error) && translate_batch (work, units + n / 2, n - n / 2, error);
+}
+
+/* Takes what kept everything. Returns: (transfer container) (element-type Unit): the others */
+static GPtrArray *
+take_whole (Work *work, Unit *const *units, guint n, GPtrArray *translated)
+{
+  GPtrArray *others = g_ptr_array_new ();
+
+  for (guint i = 0; i < n; i++) {
+    if (is_whole (work, units[i]->core, translated->pdata[i]))
+      units[i]->done = g_strdup (translated->pdata[i]);
+    else
+      g_ptr_array_add (others, units[i]);
+  }
+  return others;
+}
+
+/* Only the texts that were left out, or lost something, are asked for again: together, then alone. */
+static gboolean
+translate_batch (Work *work, Unit *const *units, guint n, GError **error)
+{
+  g_autoptr (GPtrArray) translated = NULL, others = NULL, again = NULL, left = NULL;
+  GError *failure = NULL;
+
+  translated = ask_units (work, units, n, &failure);
+  if (!translated)
+    return translate_halves (work, units, n, failure, error);
+  others = take_whole (work, units, n, translated);
+  work->translation->intact += n - others->len;
+  if (others->len < n)
+    work->failures = 0;
+  if (others->len > 1 && others->len < n) {
+    again = ask_units (work, (Unit **)others->pdata, others->len, &failure);
+    if (!again && is_final (work, failure)) {
+      g_propagate_error (error, failure);
+      return FALSE;
+    }
+    g_clear_error (&failure);
+  }
+  left = again ? take_whole (work, (Unit **)others->pdata, others->len, again) : g_ptr_array_ref (others);
+  for (guint i = 0; i < left->len; i++)
+    if (!repair (work, left->pdata[i], n > 1, error))
+      return FALSE;
   return TRUE;
 }
 
@@ -455,7 +509,7 @@ translate_units (Work *work, GError **error)
       bytes += strlen (unit->core);
     }
     if (batch->len > 0 && (batch->len >= BATCH_TEXTS || bytes >= BATCH_BYTES || i + 1 == work->units->len)) {
-      if (!translate_batch (work, batch, error))
+      if (!translate_batch (work, (Unit **)batch->pdata, batch->len, error))
         return FALSE;
       g_ptr_array_set_size (batch, 0);
       bytes = 0;
@@ -485,6 +539,7 @@ derush_translate_texts (DerushTranslation *translation, GPtrArray *texts, GError
       p = end;
     } while (*p);
   }
+  translation->n_texts += work.n_pending;
   if (!translate_units (&work, error))
     return NULL;
   joined = g_ptr_array_new_with_free_func (g_free);

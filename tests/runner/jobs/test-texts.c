@@ -39,6 +39,12 @@ static const struct {
      "translate", "translate",
      "{'cues':[{'start':1.0,'end':2.5,'text':'Hola.'},{'start':3.0,'end':4.0,'text':'Adiós {name}.'}],'format':'vtt',"
      "'targetLanguages':['pt-BR'],'formality':'FORMAL','maxLineLength':37,'name':'film'}"},
+    {"translation/languages-by-their-names", "TRANSLATION",
+     "{'text':'a','sourceLanguage':'Spanish','targetLanguages':['Brazilian Portuguese','fre','zh_hans',' Português ',"
+     "'eng-gb','Deutsch','pt']}",
+     "translate", "translate",
+     "{'text':'a','sourceLanguage':'es','targetLanguages':['pt-BR','fr','zh-Hans','pt','en-GB','de'],'formality':"
+     "'NEUTRAL','name':'film'}"},
     {"translation/what-is-said-in-a-film", "TRANSLATION",
      "{'videoId':'v1','videoUrl':'/f/a.mp4','sourceLanguage':'auto','targetLanguage':'es','format':'srt'}",
      "probe speech-audio transcribe translate", "translate",

@@ -36,6 +36,7 @@ typedef struct {
   guint calls, texts;
   gboolean loses;      /* whatever is in braces or tags, when there is more than one text or a whole one */
   gboolean drops_last; /* a batch comes back short */
+  guint skips;         /* one of so many texts has no answer, when there are more than two */
   gboolean fails;      /* nothing is ever translated */
   const char *refuses; /* a text that is not translated, alone or among others */
   GString *asked;
@@ -47,7 +48,7 @@ translate (const char *task, JsonObject *request, gpointer user_data, GError **e
 {
   Translator *self = user_data;
   JsonArray *texts = json_object_get_array_member (request, "texts"), *answer = json_array_new ();
-  g_autoptr (GRegex) braces = g_regex_new ("\\{[^}]*\\}|<[^>]*>|%s", 0, 0, NULL);
+  g_autoptr (GRegex) braces = g_regex_new ("\\{[^}]*\\}|<[^>]*>|&lt;|%s", 0, 0, NULL);
   guint n = json_array_get_length (texts);
   JsonObject *result = json_object_new ();
 
@@ -66,6 +67,10 @@ translate (const char *task, JsonObject *request, gpointer user_data, GError **e
       json_object_unref (result);
       g_set_error_literal (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL, "refused");
       return NULL;
+    }
+    if (self->skips > 0 && n > 2 && i % self->skips == 1) {
+      json_array_add_null_element (answer);
+      continue;
     }
     /* Placeholders survive capitals only in lower case. */
     if (!self->loses) {
@@ -210,8 +215,33 @@ test_batches (void)
 
     g_assert_null (derush_translate_texts (&translation, texts, &error));
     g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_MODEL);
-    g_assert_cmpuint (none.calls, <, 8);
+    g_assert_cmpuint (none.calls, <, 10);
   }
+  /* Halves find the one text soon. */
+  g_assert_cmpuint (one.calls, <, 20);
+}
+
+static void
+test_texts_left_out (void)
+{
+  g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free), made = NULL;
+  Translator translator = {.skips = 20, .asked = g_string_new (NULL)};
+  g_auto (DerushTextTally) tally = {0};
+  DerushTranslation translation = translation_for (&translator, &tally);
+
+  for (guint i = 0; i < 40; i++)
+    g_ptr_array_add (texts, g_strdup_printf ("texto %u", i));
+  made = derush_translate_texts (&translation, texts, NULL);
+  for (guint i = 0; i < made->len; i++) {
+    g_autofree char *wanted = g_strdup_printf ("TEXTO %u", i);
+
+    g_assert_cmpstr (made->pdata[i], ==, wanted);
+  }
+  g_assert_true (g_str_has_suffix (translator.asked->str, "|texto 39|texto 1|texto 21|"));
+  g_assert_cmpuint (translator.calls, ==, 2);
+  g_assert_cmpuint (translation.intact, ==, 38);
+  g_string_free (translator.asked, TRUE);
+  g_free (translation.source);
 }
 
 static void
@@ -256,6 +286,43 @@ test_subtitles_keep_their_form (void)
   g_assert_cmpstr (translator.asked->str, ==, "Una línea que dice muchas cosas|¿Quién?|Yo.|");
   g_string_free (translator.asked, TRUE);
   g_free (translation.source);
+}
+
+/* What is markup of the file stays its markup, whatever the translator answers. */
+static void
+test_subtitles_keep_their_markup (void)
+{
+  static const struct {
+    const char *file, *made, *asked;
+  } cases[] = {
+      {"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ana Ruiz>Tom &amp; Jerry &lt;3 a&nbsp;b\n",
+       "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ana Ruiz>TOM &amp; JERRY &lt;3 A\xC2\xA0"
+       "B\n",
+       "Tom & Jerry &lt;3 a\xC2\xA0"
+       "b|"},
+      {"[Script Info]\n\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Sign,Ana,0,0,0,fx,{\\an8\\i1}uno, dos{\\i0}\\Ntres\n"
+       "Dialogue: 0,0:00:01.00,0:00:02.00,Sign,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}\n",
+       "[Script Info]\n\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Sign,Ana,0,0,0,fx,{\\an8\\i1}UNO, DOS{\\i0}\\NTRES\n"
+       "Dialogue: 0,0:00:01.00,0:00:02.00,Sign,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}\n",
+       "uno, dos{\\i0} tres|"},
+      {"1\n00:00:01,000 --> 00:00:02,000\n{\\an8}<font color=\"red\">uno</font> & dos\n",
+       "1\n00:00:01,000 --> 00:00:02,000\n{\\an8}<font color=\"red\">UNO</font> & DOS\n", "uno</font> & dos|"},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (DerushSubtitles) subtitles = parse (cases[i].file);
+    Translator translator = {.asked = g_string_new (NULL)};
+    g_auto (DerushTextTally) tally = {0};
+    DerushTranslation translation = translation_for (&translator, &tally);
+    g_autofree char *made = NULL;
+
+    g_assert_true (derush_translate_subtitles (&translation, subtitles, 0, NULL));
+    made = derush_subtitles_write (subtitles, subtitles->format);
+    g_assert_cmpstr (translator.asked->str, ==, cases[i].asked);
+    g_assert_cmpstr (made, ==, cases[i].made);
+    g_string_free (translator.asked, TRUE);
+    g_free (translation.source);
+  }
 }
 
 /* ── Analyses ───────────────────────────────────────────────────────────── */
@@ -491,6 +558,8 @@ main (int argc, char *argv[])
   g_test_add_func ("/models/texts/a-batch-that-fails-is-translated-text-by-text", test_batches);
   g_test_add_func ("/models/texts/a-long-text-is-cut-at-sentences", test_long_text);
   g_test_add_func ("/models/texts/cues-keep-times-lines-and-speakers", test_subtitles_keep_their_form);
+  g_test_add_func ("/models/texts/only-what-a-batch-leaves-out-is-asked-for-again", test_texts_left_out);
+  g_test_add_func ("/models/texts/cues-keep-the-markup-of-their-file", test_subtitles_keep_their_markup);
   g_test_add_func ("/models/texts/an-analysis-is-checked-by-its-meaning", test_analysis_check);
   g_test_add_func ("/models/texts/moments-and-measurements-become-highlights", test_moments);
   g_test_add_func ("/models/texts/what-a-film-says-cannot-end-its-own-data", test_fences);
