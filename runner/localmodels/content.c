@@ -23,7 +23,7 @@
 #define NUMBER 0.1
 /* Of a rank; a title that says little is worse than two phrases. */
 #define GOOD 0.4
-#define DEFAULT_HASHTAGS 5
+#define DEFAULT_HASHTAGS 8
 #define MAX_PARTS 25
 
 typedef struct {

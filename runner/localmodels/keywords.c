@@ -23,8 +23,8 @@
 /* A name is worth more than another word. */
 #define NAME 1.25
 /* What comes first, and what is spoken of from the beginning to the end. */
-#define EARLY 0.5
-#define SPREAD 0.25
+#define EARLY 1.0
+#define SPREAD 0.6
 /* A phrase that makes up so much of what its word is there is what is spoken of. */
 #define MOST 0.6
 #define MAX_LETTERS 24

@@ -32,6 +32,27 @@ TRANSLATIONS = [
 ]
 
 
+# Two talks of three subjects each, which begin with the sentences of these numbers.
+TALKS = {
+    'coffee': ([0, 6, 11],
+               'Welcome to this lecture about the history of coffee. Coffee was first grown in Ethiopia more than a thousand years ago. '
+               'Monks in a nearby monastery made a drink from the coffee berries. From Ethiopia coffee travelled to Yemen. '
+               'By the sixteenth century coffee houses had opened in Cairo. People met in coffee houses to play chess. '
+               'Now let us move on to the brewing of coffee. Water that is too hot makes the cup bitter. Water that is too cold leaves the cup sour. '
+               'The grind size changes how fast the water runs through the filter. A coarse grind needs four minutes in a French press. '
+               'The last topic is the effect of caffeine on sleep. Caffeine blocks a molecule that makes the brain feel tired. '
+               'Half of the caffeine is still in your blood five hours later. Older people break down caffeine more slowly. '
+               'If your sleep is bad, try a week without caffeine.'),
+    'bicycle': ([0, 5, 10],
+                'This film is about the bicycle chain. A dry chain wears out the sprockets. Clean the chain with a rag before you oil it. '
+                'Oil the chain every two hundred kilometres. A stretched chain must be replaced. '
+                'Next we look at the brakes. The brake pads are worn when the grooves have gone. Grease on a brake disc makes the brakes squeal. '
+                'Brake pads for discs are replaced in pairs. Bleed hydraulic brakes once every year. '
+                'Finally we talk about lights. The front light must not dazzle other riders. A hub dynamo feeds both lights without batteries. '
+                'The rear light is red and stays on when you stop. Reflectors help when a light fails.'),
+}
+
+
 class Server:
     """derush-models for as long as this object is open."""
 
@@ -57,6 +78,23 @@ class Server:
 
     def speak(self, text, voice):
         return read_wav(self.post('/audio/speech', {'input': text, 'voice': voice, 'response_format': 'wav'}))
+
+    def analyse(self, sentences):
+        """Half a second for each word, and a pause."""
+        segments, time = [], 0
+        for sentence in sentences:
+            length = 0.5 * len(sentence.split())
+            segments.append({'start': time, 'end': time + length, 'text': sentence})
+            time += length + 0.4
+        given = {'transcript': {'segments': segments, 'text': ' '.join(sentences), 'language': 'en'}, 'parameters': {'duration': time, 'type': 'HASHTAGS'}}
+        text, words_of = {'type': 'string'}, {'type': 'array', 'items': {'type': 'string'}}
+        chapter = {'type': 'object', 'required': ['start', 'title'], 'properties': {'start': {'type': 'number'}, 'title': text}}
+        schema = {'type': 'object', 'required': ['summary', 'tags', 'hashtags', 'chapters'],
+                  'properties': {'summary': text, 'tags': words_of, 'hashtags': words_of, 'chapters': {'type': 'array', 'items': chapter}}}
+        answer = json.loads(self.post('/chat/completions', {
+            'model': 'local-extractive', 'messages': [{'role': 'user', 'content': json.dumps(given)}],
+            'response_format': {'type': 'json_schema', 'json_schema': {'name': 'video_analysis', 'schema': schema}}}))
+        return json.loads(answer['choices'][0]['message']['content']), [segment['start'] for segment in segments]
 
     def transcribe(self, sound):
         file = sound if isinstance(sound, bytes) else write_wav(sound)
@@ -144,6 +182,25 @@ def silences():
     }
 
 
+def measure_texts(server, missed):
+    """What the heuristics for texts tell apart, and how far from a change of subject their chapters begin."""
+    chance, made, off, kept = random.Random(1), {}, 0, []
+    for name, (changes, text) in TALKS.items():
+        sentences = re.split(r'(?<=[.]) ', text)
+        made[name], starts = server.analyse(sentences)
+        chapters = [chapter['start'] for chapter in made[name]['chapters']]
+        off = max([off] + [min((abs(starts[change] - chapter) for chapter in chapters), default=999) for change in changes])
+        for _ in range(5):
+            other, _ = server.analyse(chance.sample(sentences, len(sentences)))
+            kept += ['%s of %s' % (member, name) for member in other if other[member] == made[name][member]]
+    one, two = made.values()
+    shared = [member for member in one if one[member] == two[member]] + [tag for tag in one['tags'] if tag in two['tags']]
+    if shared or kept or off > 3:
+        missed.append('texts')
+    return {'what two talks share (nothing)': shared, 'what shuffling leaves as it is (nothing)': kept,
+            'chapters, farthest from a change of subject in s (<= 3)': round(off, 2)}
+
+
 def rounded(values):
     return {name: round(value, 3) for name, value in values.items()}
 
@@ -193,6 +250,7 @@ def measure():
         figures['translations that are exact'] = exact
         if not all(exact.values()):
             missed.append('translations')
+        figures.update(measure_texts(server, missed))
         try:
             server.post('/translate', {'texts': ['hello'], 'source': 'en', 'target': 'ja'})
             missed.append('unsupported pair')
