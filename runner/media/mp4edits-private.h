@@ -11,12 +11,15 @@ G_BEGIN_DECLS
 /**
  * DerushMp4Edits:
  * @shift: seconds of media that an edit list skips, at most
+ * @cuts_group: whether the picture begins in the middle of a group, so that its first pictures are not to be seen, but
+ *   needed for those that are
  * @offset: of the movie's duration in the file
  * @length: of that duration, in bytes
  * @bytes: what must stand there
  */
 typedef struct {
   double shift;
+  gboolean cuts_group;
   guint64 offset;
   gsize length;
   guint8 bytes[8];

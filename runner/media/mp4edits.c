@@ -17,6 +17,8 @@
 #define MAXIMUM_BOXES 4096
 #define MAXIMUM_DEPTH 8
 #define MAXIMUM_SHIFT (24 * 3600.0)
+/* Times are rounded; in seconds. */
+#define SLIVER 0.005
 
 typedef struct {
   int fd;
@@ -29,6 +31,9 @@ typedef struct {
   gint64 media_time;   /* where its first edit begins */
   double shift;        /* the greatest of all tracks, in seconds */
   gboolean sound;      /* whether the track being read is sound */
+  gboolean picture;    /* or picture */
+  gint64 first_time;   /* of the first sample of that track */
+  gboolean cuts_group; /* whether a picture's first edit begins behind its first sample */
   guint64 edit_offset; /* of the first edit that plays something, 0 without one */
   gboolean edit_wide;
   double priming; /* what the edit of sound is to skip, in seconds */
@@ -106,8 +111,20 @@ static void
 read_hdlr (Reader *reader, guint64 offset)
 {
   guint8 head[12];
+  gboolean read = read_at (reader, offset, head, sizeof head);
 
-  reader->sound = read_at (reader, offset, head, sizeof head) && memcmp (head + 8, "soun", 4) == 0;
+  reader->sound = read && memcmp (head + 8, "soun", 4) == 0;
+  reader->picture = read && memcmp (head + 8, "vide", 4) == 0;
+}
+
+/* The first sample is decoded at 0, and shown by so much later. */
+static void
+read_ctts (Reader *reader, guint64 offset)
+{
+  guint8 head[16];
+
+  if (read_at (reader, offset, head, sizeof head) && be32 (head + 4) > 0)
+    reader->first_time = (gint32)be32 (head + 12);
 }
 
 /* Lets the first edit begin later, and last as much shorter. */
@@ -144,13 +161,16 @@ read_track (Reader *reader, guint64 offset, guint64 end, guint depth)
   reader->media_scale = 0;
   reader->media_time = 0;
   reader->edit_offset = 0;
-  reader->sound = FALSE;
+  reader->sound = reader->picture = FALSE;
+  reader->first_time = 0;
   read_boxes (reader, offset, end, depth);
   if (reader->media_scale == 0)
     return;
   if (reader->priming > 0 && reader->sound && reader->edit_offset > 0 && reader->movie_scale > 0)
     skip_priming (reader);
   shift = (double)reader->media_time / reader->media_scale;
+  if (reader->picture && (double)(reader->media_time - reader->first_time) > SLIVER * reader->media_scale)
+    reader->cuts_group = TRUE;
   if (shift <= MAXIMUM_SHIFT)
     reader->shift = MAX (reader->shift, shift);
 }
@@ -175,7 +195,8 @@ read_boxes (Reader *reader, guint64 offset, guint64 end, guint depth)
     }
     if (size < header || size > end - offset)
       return;
-    if (memcmp (head + 4, "moov", 4) == 0 || memcmp (head + 4, "edts", 4) == 0 || memcmp (head + 4, "mdia", 4) == 0)
+    if (memcmp (head + 4, "moov", 4) == 0 || memcmp (head + 4, "edts", 4) == 0 || memcmp (head + 4, "mdia", 4) == 0 ||
+        memcmp (head + 4, "minf", 4) == 0 || memcmp (head + 4, "stbl", 4) == 0)
       read_boxes (reader, offset + header, offset + size, depth + 1);
     else if (memcmp (head + 4, "trak", 4) == 0)
       read_track (reader, offset + header, offset + size, depth + 1);
@@ -185,6 +206,8 @@ read_boxes (Reader *reader, guint64 offset, guint64 end, guint depth)
       read_mdhd (reader, offset + header);
     else if (memcmp (head + 4, "hdlr", 4) == 0)
       read_hdlr (reader, offset + header);
+    else if (memcmp (head + 4, "ctts", 4) == 0)
+      read_ctts (reader, offset + header);
     else if (memcmp (head + 4, "elst", 4) == 0)
       read_elst (reader, offset + header);
     offset += size;
@@ -210,6 +233,7 @@ derush_mp4_edits_read (int fd, DerushMp4Edits *edits)
     return FALSE;
   duration = reader.duration + (guint64)(reader.shift * reader.movie_scale) + 1;
   edits->shift = reader.shift;
+  edits->cuts_group = reader.cuts_group;
   edits->offset = reader.duration_offset;
   edits->length = reader.wide ? 8 : 4;
   if (!reader.wide && duration >= G_MAXUINT32)

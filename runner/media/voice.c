@@ -6,7 +6,8 @@
  * it. What the mix is to be as loud as is found out on the mix itself.
  */
 
-#include "media-private.h"
+#include "clips-private.h"
+#include "mp4edits-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,8 @@
 /* What is nearly silent stays so, in dB. */
 #define MOST_GAIN 20
 #define TRUE_PEAK -1.0
+/* Of what the templates encode, per second. */
+#define RATE 48000
 /* Than the film, in seconds: the end of a voice is silence. */
 #define LONGER 0.2
 
@@ -103,6 +106,8 @@ play (DerushMediaJob *job, DerushMediaInfo *info, DerushTemplate *pipeline_templ
     *end = derush_media_pipeline_get_end (pipeline);
   scratch = derush_media_job_path (job, SCRATCH_NAME, NULL);
   g_unlink (scratch);
+  if (success && derush_media_pipeline_get_element (pipeline, "audio-encoder"))
+    success = derush_sound_correct (RATE, path, error);
   if (!success)
     g_unlink (path);
   return success;
@@ -212,21 +217,23 @@ find_gain (Voice *self, GError **error)
   return FALSE;
 }
 
-/* A picture that has to be turned for watching is encoded anew, upright. */
+/* A picture that has to be turned for watching, or that an edit list lets begin in the middle of a group, is encoded anew. */
 static gboolean
-can_copy (DerushMediaInfo *info)
+can_copy (DerushMediaJob *job, DerushMediaInfo *info)
 {
   JsonObject *video = derush_json_get_object (info->object, "video");
+  DerushMp4Edits edits;
 
   return g_str_has_prefix (derush_json_get_string (video, "caps", ""), "video/x-h264") &&
-         derush_json_get_int (video, "rotation", 0) == 0 && !derush_json_get_boolean (video, "flipped", FALSE);
+         derush_json_get_int (video, "rotation", 0) == 0 && !derush_json_get_boolean (video, "flipped", FALSE) &&
+         !(derush_mp4_edits_read (job->source.fd, &edits) && edits.cuts_group);
 }
 
 static JsonObject *
 make_film (Voice *self, DerushMediaInfo *info, const char *base, GError **error)
 {
   g_autofree char *name = g_strconcat (base, ".mp4", NULL);
-  gboolean copied = can_copy (info);
+  gboolean copied = can_copy (self->job, info);
   g_autoptr (DerushMediaInfo) picture_only = derush_media_info_new_from_result (info->object);
   g_autoptr (DerushTemplate) pipeline_template =
       derush_template_load (copied ? "voice-film-h264" : "voice-film", error);

@@ -5,6 +5,7 @@
 #include "media/silences-private.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ── Silences ───────────────────────────────────────────────────────────── */
@@ -242,6 +243,57 @@ test_odd_wav (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* The pictures of an H.264 film stay as and where they are, and its sound with them, whatever it is in: Matroska does not say
+ * when pictures are decoded, and an edit list may begin within a group of them. */
+static void
+test_voice_in_film (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *file, *make;
+    gboolean copied;
+    double beep;
+  } cases[] = {{"film.mp4", "", TRUE, 1},
+               {"film.mkv", "ffmpeg -v error -i film.mp4 -c copy film.mkv", TRUE, 1.021},
+               {"film.ts", "ffmpeg -v error -i film.mp4 -c copy film.ts", TRUE, 1},
+               {"cut.mp4", "ffmpeg -v error -ss 1.2 -i film.mp4 -c copy cut.mp4", FALSE, 0.8}};
+  static const char listing[] = "ffprobe -v error -select_streams v -show_entries frame=pts_time -of csv=p=0 %s | "
+                                "awk -F, '$1!=\"\"{if(!n++)f=$1; l=$1} END {printf \"%%d %%.2f\", n, l-f}'";
+
+  /* A beep every second, and a voice that says nothing. */
+  shell (fixture->films, "ffmpeg -v error -f lavfi -i testsrc2=d=4:s=160x90:r=25 -f lavfi -i "
+                         "\"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.05)*gt(t,0.5)':s=48000:c=stereo:d=4\" "
+                         "-c:v libx264 -preset veryfast -bf 3 -g 100 -c:a aac -b:a 192k film.mp4");
+  shell (fixture->directory, "ffmpeg -v error -f lavfi -i anullsrc=r=16000:cl=mono -t 1 -c:a pcm_s16le voice.wav");
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TestAnswer) answer = NULL;
+    g_autofree char *film = g_build_filename (fixture->films, cases[i].file, NULL), *probe = NULL, *results = NULL;
+    g_autofree char *before = NULL, *after = NULL, *beep = NULL;
+
+    g_test_message ("%s", cases[i].file);
+    shell (fixture->films, "true %s%s", *cases[i].make ? "&& " : "", cases[i].make);
+    probe = test_worker_probe (fixture->worker, film, fixture->directory);
+    results =
+        g_strdup_printf ("%.*s,\"speak\":{\"file\":\"voice.wav\",\"duration\":1}}", (int)strlen (probe) - 1, probe);
+    answer =
+        test_worker_run (fixture->worker, "voice-mix", "{\"name\":\"mix\"}", results, film, fixture->directory, 0, 60);
+    if (!answer->result)
+      g_error ("%s: %s", cases[i].file, answer->message);
+    g_assert_cmpint (derush_json_get_boolean (answer->result, "pictureCopied", FALSE), ==, cases[i].copied);
+    after = test_shell (fixture->directory, listing, "mix.mp4");
+    if (cases[i].copied) {
+      before = test_shell (fixture->films, listing, cases[i].file);
+      g_assert_cmpint (atoi (after), ==, atoi (before));
+      g_assert_cmpfloat_with_epsilon (g_ascii_strtod (strchr (after, ' '), NULL),
+                                      g_ascii_strtod (strchr (before, ' '), NULL), 0.03);
+    } else {
+      g_assert_cmpint (atoi (after), >=, 69);
+    }
+    beep = test_shell (fixture->directory, "ffmpeg -i mix.mp4 -af silencedetect=n=-20dB:d=0.2 -f null - 2>&1 | "
+                                           "sed -n 's/.*silence_end: \\([0-9.]*\\).*/\\1/p' | head -1");
+    g_assert_cmpfloat_with_epsilon (g_ascii_strtod (beep, NULL), cases[i].beep, 0.012);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -253,6 +305,8 @@ main (int argc, char **argv)
   g_test_add ("/media/speech/is-what-is-said-whatever-channels-it-is-in", Fixture, NULL, set_up, test_channels,
               tear_down);
   g_test_add ("/media/speech/is-read-from-files-with-an-odd-number-of-bytes", Fixture, NULL, set_up, test_odd_wav,
+              tear_down);
+  g_test_add ("/media/voice/leaves-the-pictures-of-a-film-where-they-are", Fixture, NULL, set_up, test_voice_in_film,
               tear_down);
   return g_test_run ();
 }
