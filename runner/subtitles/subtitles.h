@@ -78,6 +78,8 @@ char *derush_subtitles_to_text (const DerushSubtitles *subtitles);
 
 char *derush_subtitle_convert (const char *text, DerushSubtitleFormat from, DerushSubtitleFormat to);
 
+gboolean derush_subtitle_may_break (gunichar before, gunichar after, gboolean forced);
+guint derush_subtitle_width (const char *text);
 guint derush_subtitle_line_length (const char *line);
 char *derush_subtitle_wrap (const char *text, guint lines, guint length);
 

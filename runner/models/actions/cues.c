@@ -18,12 +18,6 @@ word_at (GPtrArray *words, guint i)
   return g_ptr_array_index (words, i);
 }
 
-static guint
-length_of (const char *text)
-{
-  return (guint)g_utf8_strlen (text, -1);
-}
-
 static gboolean
 ends_with (const char *text, const char *const *marks)
 {
@@ -61,13 +55,13 @@ break_lines (GPtrArray *words, guint first, guint end, const DerushCueLayout *la
   double cost = HUGE_VAL;
 
   for (guint i = first; i < end; i++)
-    total += length_of (word_at (words, i)->text) +
+    total += derush_subtitle_width (word_at (words, i)->text) +
              (i > first && derush_text_needs_blank (word_at (words, i - 1)->text, word_at (words, i)->text));
   if (total > layout->line_length && layout->lines > 1) {
     for (guint i = first; i + 1 < end; i++) {
       double here, rest;
 
-      used += length_of (word_at (words, i)->text) +
+      used += derush_subtitle_width (word_at (words, i)->text) +
               (i > first && derush_text_needs_blank (word_at (words, i - 1)->text, word_at (words, i)->text));
       rest = (double)total - used;
       here = fabs (used - rest) + (MAX (used, rest) > layout->line_length ? 1000 : 0) -
@@ -96,7 +90,7 @@ fits (GPtrArray *words, guint first, guint end, const DerushCueLayout *layout)
 
   for (guint i = first; i < end; i++) {
     guint blank = line > 0 && derush_text_needs_blank (word_at (words, i - 1)->text, word_at (words, i)->text);
-    guint length = length_of (word_at (words, i)->text);
+    guint length = derush_subtitle_width (word_at (words, i)->text);
 
     if (line > 0 && line + blank + length > layout->line_length) {
       lines++;
@@ -154,23 +148,13 @@ best_end (GPtrArray *words, guint first, guint end)
   return best;
 }
 
-static guint
-count_characters (const char *text)
-{
-  guint n = 0;
-
-  for (const char *p = text; *p; p = g_utf8_next_char (p))
-    n += *p != '\n';
-  return n;
-}
-
 /* A cue stays as long as it takes to read it, if the next one leaves the time. */
 static void
 extend (GPtrArray *cues, const DerushCueLayout *layout)
 {
   for (guint i = 0; i < cues->len; i++) {
     DerushSubtitle *cue = cues->pdata[i], *next = i + 1 < cues->len ? cues->pdata[i + 1] : NULL;
-    double wanted = MAX (layout->shortest, count_characters (cue->text) / layout->speed);
+    double wanted = MAX (layout->shortest, derush_subtitle_width (cue->text) / layout->speed);
 
     cue->end = MAX (cue->end, cue->start + MIN (wanted, layout->longest));
     if (next)

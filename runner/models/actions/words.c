@@ -17,6 +17,8 @@
 #define MOST_WORDS 12
 #define SINGLE_REPEATS 8
 #define PHRASE_REPEATS 4
+/* In bytes, of a script without blanks. */
+#define LONGEST_TOKEN 60
 /* What an engine itself is less sure of is a guess at noise. */
 #define LEAST_CONFIDENCE 0.08
 
@@ -123,6 +125,27 @@ object_at (JsonArray *array, guint i)
   return JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
 }
 
+/* Some recognisers answer punctuation as words of their own. */
+static gboolean
+is_closing (const char *text)
+{
+  static const char marks[] = ".,!?:;…)]}%”’»。、，．！？：；）」』】";
+
+  for (; *text; text = g_utf8_next_char (text))
+    if (!g_utf8_strchr (marks, -1, g_utf8_get_char (text)))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+append_closing (DerushWord *word, const char *marks)
+{
+  char *text = g_strconcat (word->text, marks, NULL);
+
+  g_free (word->text);
+  word->text = text;
+}
+
 static GPtrArray *
 read_words (JsonArray *list, const DerushPart *part)
 {
@@ -137,12 +160,33 @@ read_words (JsonArray *list, const DerushPart *part)
     g_strstrip (text);
     if (!object || *text == '\0' || start < 0 || end < start)
       continue;
+    if (words->len > 0 && is_closing (text)) {
+      append_closing (word_at (words, words->len - 1), text);
+      continue;
+    }
     word = derush_word_new (part->start + start, MIN (part->start + end, part->end), text);
     word->confidence = number_of (object, "confidence", -1);
     word->speaker = g_strdup (derush_json_get_string (object, "speaker", NULL));
     g_ptr_array_add (words, word);
   }
   return words;
+}
+
+/* Where a script has no blanks, its letters, with their punctuation, are the least that a line can end behind. */
+static void
+split_token (const char *token, GPtrArray *tokens)
+{
+  const char *start = token, *p = token;
+
+  for (gunichar before = 0; *p; before = g_utf8_get_char (p), p = g_utf8_next_char (p)) {
+    gboolean forced = p - start >= LONGEST_TOKEN;
+
+    if (!before || !derush_subtitle_may_break (before, g_utf8_get_char (p), forced))
+      continue;
+    g_ptr_array_add (tokens, g_strndup (start, (gsize)(p - start)));
+    start = p;
+  }
+  g_ptr_array_add (tokens, g_strdup (start));
 }
 
 static GPtrArray *
@@ -153,7 +197,7 @@ split_text (const char *text)
 
   for (guint i = 0; parts[i]; i++)
     if (*parts[i])
-      g_ptr_array_add (tokens, g_strdup (parts[i]));
+      split_token (parts[i], tokens);
   return tokens;
 }
 

@@ -566,6 +566,10 @@ test_reading (void)
       /* Text only. */
       {"{\"text\":\"one two\"}", "10.0-15.0 one two"},
       {"{\"text\":\"\",\"segments\":[],\"words\":[]}", ""},
+      /* Punctuation as words. */
+      {"{\"words\":[{\"word\":\"月\",\"start\":0,\"end\":1},{\"word\":\"。\",\"start\":1,\"end\":1},{\"word\":\"Hi\","
+       "\"start\":2,\"end\":3},{\"word\":\"!\",\"start\":3,\"end\":3}]}",
+       "10.0-13.0 月。Hi!"},
       /* A segment that says nothing, and one beyond the end. */
       {"{\"segments\":[{\"start\":0,\"end\":1,\"text\":\" \"},{\"start\":4,\"end\":9,\"text\":\"late\"}]}",
        "14.0-15.0 late"},
@@ -666,6 +670,44 @@ test_cue_limits (void)
   }
 }
 
+/* Scripts without blanks, and such as are written from the right, keep to lines and times as well, and lose nothing. */
+static void
+test_cues_of_scripts (void)
+{
+  static const char *const sentences[] = {"今日は朝から雨が降っていました。それでも私たちは、「海」へ行くことにした！",
+                                          "โลกนี้กว้างใหญ่และสวยงามมากผมอยากเดินทางไปทุกที่ครับ",
+                                          "ذهبنا إلى البحر في الصباح، وكان الجو جميلا جدا اليوم.",
+                                          "오늘은 아침부터 비가 내렸습니다."};
+  g_autoptr (DerushSpeech) speech = quiet_speech (200, 199, 200);
+  const DerushPart part = {.start = 0, .end = 40};
+
+  for (guint i = 0; i < G_N_ELEMENTS (sentences); i++) {
+    g_autofree char *text = g_strjoin (i < 2 ? "" : " ", sentences[i], sentences[i], sentences[i], sentences[i], NULL);
+    g_autoptr (JsonObject) answer = json_object_new ();
+    g_autoptr (GPtrArray) words = NULL;
+    g_autoptr (DerushSubtitles) cues = NULL;
+    g_autofree char *said = NULL;
+
+    json_object_set_string_member (answer, "text", text);
+    words = derush_words_read (answer, speech, &part);
+    said = derush_words_to_text (words);
+    g_assert_cmpstr (said, ==, text);
+    cues = derush_cues_new (words, &derush_cue_layout_default);
+    g_assert_cmpuint (cues->cues->len, >=, 4);
+    for (guint k = 0; k < cues->cues->len; k++) {
+      const DerushSubtitle *cue = cues->cues->pdata[k];
+      g_auto (GStrv) lines = g_strsplit (cue->text, "\n", -1);
+
+      g_assert_cmpfloat (cue->end - cue->start, <=, 7.01);
+      g_assert_cmpuint (g_strv_length (lines), <=, 2);
+      for (guint n = 0; lines[n]; n++) {
+        g_assert_cmpuint (derush_subtitle_width (lines[n]), <=, 42);
+        g_assert_null (g_utf8_strchr ("。、！」,.", -1, g_utf8_get_char (lines[n])));
+      }
+    }
+  }
+}
+
 static void
 test_split_text (void)
 {
@@ -714,6 +756,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/words/are-read-from-whatever-an-engine-knows", test_reading);
   g_test_add_func ("/models/cues/end-where-a-reader-would-pause", test_cues);
   g_test_add_func ("/models/cues/keep-to-lines-and-times", test_cue_limits);
+  g_test_add_func ("/models/cues/of-scripts-without-blanks-keep-to-lines-and-times", test_cues_of_scripts);
   g_test_add_func ("/models/texts/are-split-behind-sentences", test_split_text);
   return g_test_run ();
 }

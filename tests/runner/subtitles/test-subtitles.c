@@ -446,7 +446,17 @@ test_lines (void)
       {"one", 2, 42, "one"},
       {"<i>one two</i> three", 2, 9, "<i>one two</i>\nthree"},
       {"<font color=\"red\">one</font> two", 1, 7, "<font color=\"red\">one</font> two"},
-      {"月が青い夜に犬が眠る", 1, 6, "月が青い夜に\n犬が眠る"},
+      {"月が青い夜に犬が眠る", 1, 12, "月が青い夜\nに犬が眠る"},
+      /* No line begins with what ends a sentence, or ends with what begins one. */
+      {"月が青い。「犬」が眠る", 1, 8, "月が青\nい。\n「犬」\nが眠る"},
+      {"<i>月が青い</i>夜に犬", 2, 12, "<i>月が青い</i>\n夜に犬"},
+      {"月が青い夜に犬が眠る", 2, 42, "月が青い夜\nに犬が眠る"},
+      /* Words of scripts without blanks are cut when there is no other way, addresses never, and marks take no room. */
+      {"สวัสดีครับ ผมชื่อสมชาย", 1, 10, "สวัสดีครับ\nผมชื่อสมชาย"},
+      {"ผมชื่อสมชายผมชื่อสมชาย", 1, 10, "ผมชื่อสมชายผ\nมชื่อสมชาย"},
+      {"see https://a.example/a/long/address", 1, 12, "see\nhttps://a.example/a/long/address"},
+      {"{a name} two", 1, 8, "{a name}\ntwo"},
+      {"مرحبا بالعالم الجميل", 2, 42, "مرحبا بالعالم\nالجميل"},
       {"", 2, 42, ""},
   };
 
