@@ -96,11 +96,15 @@ GCancellable *derush_cli_catch_signals (void);
  * @json: whether they are JSON
  * @cancellable: cancelled when nobody reads them any more
  * @warned: what has been said
+ * @final: whether another attempt would fail in the same way
+ * @retry_at: before when it would, in ms since 1970; 0: it is not known
  */
 typedef struct {
   gboolean json;
   GCancellable *cancellable;
   GHashTable *warned;
+  gboolean final;
+  gint64 retry_at;
 } DerushCliReport;
 
 void derush_cli_report_line (DerushCliReport *report, const char *line);

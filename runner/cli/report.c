@@ -77,6 +77,10 @@ derush_cli_report_failed (DerushCliReport *report, DerushErrorClass error_class,
     set_string_or_null (event, "step", step);
     set_string_or_null (event, "input", input);
     json_object_set_string_member (event, "message", message);
+    if (report->final)
+      json_object_set_boolean_member (event, "final", TRUE);
+    if (report->retry_at > 0)
+      json_object_set_double_member (event, "retryAt", report->retry_at / 1000.0);
     if (steps)
       json_object_set_array_member (event, "steps", json_array_ref (steps));
     emit (report, event);

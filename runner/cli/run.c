@@ -153,6 +153,8 @@ run_job (DerushConfig *config, DerushCliJob *job, Running *running)
   if (outcome->return_value)
     return derush_cli_report_completed (&running->report, outcome->return_value);
   described = derush_outcome_describe (outcome);
+  running->report.final = !outcome->can_retry;
+  running->report.retry_at = outcome->retry_at;
   return derush_cli_report_failed (&running->report, outcome->error_class, outcome->step,
                                    outcome->input ? outcome->input : job->input,
                                    outcome->message ? outcome->message : described, NULL, described);

@@ -363,12 +363,16 @@ def bench_storm(options, folders):
 
 
 def bench_accuracy(options, folders):
-    """Word error rates of the local engines, on flite's speech and on that of DERUSH_SHARED; what is no speech; translations"""
+    """Word error rates of the local engines, on flite's speech and on that of DERUSH_SHARED; what is no speech; translations; faults of servers"""
     import accuracy
+    import faults
 
     figures, missed = accuracy.measure()
     figures['missed'] = missed
-    return [{'what': 'derush-models', 'figures': figures}]
+    rows, wrong = faults.measure()
+    told = {row['fault']: '%s; %d requests, %.1f s; %s' % (row['job'], row['requests'], row['seconds'], row['outcome']) for row in rows}
+    told.update({'show the key': [row['fault'] for row in rows if row['key']], 'missed': wrong})
+    return [{'what': 'derush-models', 'figures': figures}, {'what': 'faults', 'figures': told, 'rows': rows}]
 
 
 BENCHES = {'analysis': bench_analysis, 'transcode': bench_transcode, 'workflow': bench_workflow, 'noop': bench_noop, 'start': bench_start,
