@@ -91,7 +91,7 @@ const servers = {
   speaches: { serves: ['TRANSCRIPTION', 'VOICEOVER'], models: { SPEAK: 'tts-1' }, local: 'IMAGE', degraded: 'IMAGE_GENERATION', fails: { CONTENT_GENERATION: /openai does not know/ }, refuses: [] },
   kokoro: { serves: ['VOICEOVER'], models: { SPEAK: 'kokoro' }, local: 'TRANSLATE', degraded: 'TRANSLATION', fails: { TRANSCRIPTION: /openai does not know/ }, refuses: [] },
   ollama: { serves: ['TRANSCRIPTION', ...withText], models: { CHAT: 'qwen2.5' }, local: 'SPEAK', degraded: 'VOICEOVER', fails: { IMAGE_GENERATION: /openai does not know/ }, refuses: [] },
-  'llamacpp --loading 1': { serves: ['TRANSLATION', 'CONTENT_GENERATION'], local: 'TRANSCRIBE', degraded: 'TRANSCRIPTION', fails: { VOICEOVER: /openai does not know/ }, refuses: [/Loading model/, /json_schema/] },
+  'llamacpp --loading 1': { serves: withText, local: 'TRANSCRIBE', degraded: 'TRANSCRIPTION', fails: { VOICEOVER: /openai does not know/ }, refuses: [/Loading model/, /json_schema/] },
   localai: { serves: everything, models: { IMAGE: 'stablediffusion' }, refuses: [] },
   vllm: { serves: ['TRANSCRIPTION', ...withText], models: { CHAT: 'Qwen/Qwen2.5-VL-7B-Instruct' }, local: 'IMAGE', degraded: 'IMAGE_GENERATION', fails: { VOICEOVER: /openai does not know/ },
     refuses: [/response_format `text` or `json`/, /json_schema/, /Maximum clip duration/], long: true },
@@ -131,6 +131,9 @@ async function tryServer(redis, name, server) {
 
         assert.deepEqual([who, degraded], [provider, false]);
         assert.ok(engine && engine !== provider, engine);
+        // An analysis whose words another one has heard is by this one, and says so.
+        if (type === 'AI_ANALYSIS' && server.local === 'TRANSCRIBE')
+          assert.ok(value.warnings.some(warning => /^local answers in place of/.test(warning)), JSON.stringify(value.warnings));
         values.push(await types[type].check(value, i));
       }
       assert.notEqual(values[0], values[1], 'what was asked makes no difference');

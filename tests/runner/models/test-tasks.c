@@ -359,6 +359,24 @@ test_voices (void)
   }
 }
 
+/* A server that makes WAV alone is asked for it from the second time on. */
+static void
+test_format (void)
+{
+  static const char *const requests[] = {"{\"text\":\"One.\",\"format\":\"mp3\",\"voice\":\"amy\",\"file\":\"v\"}",
+                                         "{\"text\":\"Two.\",\"format\":\"mp3\",\"voice\":\"amy\",\"file\":\"v\"}"};
+  Fixture fixture = {0};
+
+  set_up (&fixture, "openai", "plain", "own-model");
+  for (guint i = 0; i < G_N_ELEMENTS (requests); i++) {
+    g_autoptr (JsonObject) answer = call (&fixture, "speak", requests[i]);
+
+    g_assert_cmpstr (derush_json_get_string (answer, "format", NULL), ==, "wav");
+  }
+  g_assert_cmpuint (count_requests (&fixture), ==, 3);
+  tear_down (&fixture);
+}
+
 static void
 test_gone (void)
 {
@@ -412,6 +430,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/quirks/a-limit-that-is-passed-over-is-told-by-its-older-name", test_limit);
   g_test_add_func ("/models/quirks/english-is-not-taken-for-granted", test_english);
   g_test_add_func ("/models/quirks/a-guess-that-does-not-help-is-forgotten", test_guesses);
+  g_test_add_func ("/models/quirks/a-format-that-is-not-made-is-asked-for-once", test_format);
   g_test_add_func ("/models/quirks/voices-and-models-that-are-not-there-are-told", test_voices);
   return g_test_run ();
 }
