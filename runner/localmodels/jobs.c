@@ -99,7 +99,6 @@ on_client (int fd, GIOCondition condition, gpointer user_data)
     return G_SOURCE_REMOVE;
   local_call_abandon (call);
   /* A message that is paused is not watched by libsoup: its connection is closed when it has been answered. */
-  soup_message_headers_replace (soup_server_message_get_response_headers (call->message), "Connection", "close");
   local_call_refuse (call, SOUP_STATUS_SERVICE_UNAVAILABLE, "cancelled", NULL, _ ("Nobody waits for the answer"));
   return G_SOURCE_REMOVE;
 }

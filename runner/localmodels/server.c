@@ -136,7 +136,6 @@ refuse_early (LocalCall *call, guint status, const char *code, const char *messa
 {
   call->refused = TRUE;
   soup_message_body_set_accumulate (soup_server_message_get_request_body (call->message), FALSE);
-  soup_message_headers_replace (soup_server_message_get_response_headers (call->message), "Connection", "close");
   local_call_refuse (call, status, code, NULL, message);
 }
 
@@ -203,6 +202,13 @@ on_headers (SoupServer *soup, SoupServerMessage *message, const char *path, GHas
   }
 }
 
+/* A connection that a client closes between two requests would stay open in libsoup 3.2: it serves one request. */
+static void
+on_started (SoupServer *soup, SoupServerMessage *message, gpointer user_data)
+{
+  soup_message_headers_replace (soup_server_message_get_response_headers (message), "Connection", "close");
+}
+
 static void
 on_request (SoupServer *soup, SoupServerMessage *message, const char *path, GHashTable *query, gpointer user_data)
 {
@@ -240,6 +246,7 @@ derush_local_server_new (const char *program, const char *token, guint16 port, G
   self->queue = local_queue_new (program);
   self->digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, token, -1);
   self->soup = soup_server_new ("server-header", "derush-models", NULL);
+  g_signal_connect (self->soup, "request-started", G_CALLBACK (on_started), NULL);
   soup_server_add_early_handler (self->soup, NULL, on_headers, self, NULL);
   soup_server_add_handler (self->soup, NULL, on_request, self, NULL);
   if (!soup_server_listen_local (self->soup, port, SOUP_SERVER_LISTEN_IPV4_ONLY, error))

@@ -378,7 +378,7 @@ async function faults(server, client) {
     const request = `POST /v1/audio/speech HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     const before = descriptors();
 
-    for (const part of [request, request, request.slice(0, -100), request.slice(0, 50)])
+    for (const part of [request, 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n', request.slice(0, -100), request.slice(0, 50)])
       await Promise.all(Array.from({ length: 5 }, () => new Promise(resolve => {
         const socket = net.connect(new URL(server.url).port, '127.0.0.1', () => socket.write(part, () => setTimeout(() => socket.destroy(), 50)));
         socket.on('close', resolve).on('error', resolve);
