@@ -104,6 +104,21 @@ await main(async () => {
     assert.equal((await fresh(job)).attemptsMade, 1);
   });
 
+  await test('a job that could ask nothing, as its server has failed too often, is delayed until that is asked again', async () => {
+    await fake.plan([status(503, { always: true, headers: { 'retry-after-ms': '5' } })]);
+    for (const job of [await bench.add('TRANSLATION', translation(), { attempts: 1 }), await bench.add('TRANSLATION', translation(), { attempts: 1 })])
+      await assert.rejects(bench.finished(job), /503|left alone for a while/);
+    const asked = (await fake.asked()).length;
+    const job = await parked(await bench.add('TRANSLATION', translation(), { attempts: 1 }));
+
+    assert.equal((await fake.asked()).length, asked);
+    assert.equal(job.attemptsMade, 0);
+    assert.ok(job.delay <= 30e3, `${job.delay} ms`);
+    await fake.plan([]);
+    await job.promote();
+    await bench.finished(job);
+  });
+
   await test('a job that is delayed can be cancelled', async () => {
     await fake.plan([status(429, { headers: { 'retry-after': '3600' } })]);
     const job = await bench.add('TRANSLATION', translation(), { attempts: 1 });
