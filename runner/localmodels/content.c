@@ -272,7 +272,9 @@ write_long (const Writer *writer, gboolean times, const char *summary)
     said = summarise (writer, 8,
                       writer->characters > letters (text->str) + 2 ? writer->characters - letters (text->str) - 2 : 0,
                       summary);
-    add_block (text, said, writer->characters);
+    /* A wish of one sentence is its title already. */
+    if (!g_str_has_prefix (said, title) || letters (said) > letters (title) + 1)
+      add_block (text, said, writer->characters);
   }
   for (guint c = 0; c < facts->chapters->len; c++) {
     LocalChapter *chapter = g_ptr_array_index (facts->chapters, c);
@@ -298,8 +300,12 @@ write_long (const Writer *writer, gboolean times, const char *summary)
       }
       part = g_strdup (lines->str);
     }
-    block = times ? g_strdup_printf ("[%s] %s\n%s", time, chapter->title, part)
-                  : g_strdup_printf ("%s\n%s", chapter->title, part);
+    if (times)
+      block = g_strdup_printf ("[%s] %s\n%s", time, chapter->title, part);
+    else if (strcmp (chapter->title, title) == 0)
+      block = g_strdup (part);
+    else
+      block = g_strdup_printf ("%s\n%s", chapter->title, part);
     add_block (text, block, writer->characters);
   }
   return g_string_free (text, FALSE);

@@ -29,6 +29,8 @@
 #define MOST 0.6
 #define MAX_LETTERS 24
 #define FEW_TAGS 8
+/* So short a text says nothing twice. */
+#define FEW_SENTENCES 2
 
 typedef struct {
   char *text;  /* as it stands first where it is written like a name, else first */
@@ -242,12 +244,12 @@ judge (const Search *self, const Candidate *candidate, guint n_words)
 }
 
 static gboolean
-is_worth_a_look (const Candidate *candidate)
+is_worth_a_look (const Candidate *candidate, gboolean few)
 {
   if (candidate->n == 1)
     return !candidate->common && g_utf8_strlen (candidate->text, -1) <= MAX_LETTERS;
   /* Once is chance, above all in speech that was recognised; twice is a subject. */
-  return candidate->count > 1 || (!candidate->common && !candidate->once);
+  return candidate->count > 1 || (!candidate->common && (few || !candidate->once));
 }
 
 static gboolean
@@ -329,7 +331,7 @@ local_find_phrases (const LocalText *text, guint first_sentence, guint n_sentenc
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
     Candidate *candidate = value;
 
-    if (!is_worth_a_look (candidate))
+    if (!is_worth_a_look (candidate, text->sentences->len <= FEW_SENTENCES))
       continue;
     candidate->score = judge (&self, candidate, n_words);
     g_ptr_array_add (all, candidate);

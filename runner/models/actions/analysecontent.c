@@ -304,8 +304,10 @@ derush_action_analyse_content (DerushModelJob *job, GError **error)
   derush_text_tally_add (&tally, answer);
   json = derush_json_get_object (answer, "json");
   derush_text_check_language (job, derush_json_get_string (json, "language", NULL));
-  if (derush_text_is_by_rules (&tally))
+  if (derush_text_is_by_rules (&tally)) {
     warn_of_rules (job, json);
+    derush_text_check_translated (job, transcript, derush_json_get_string (json, "language", NULL));
+  }
   result = json_object_new ();
   json_object_set_object_member (result, "result", pick (job, json));
   json_object_set_array_member (result, "highlights",

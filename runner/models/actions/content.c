@@ -387,11 +387,17 @@ make_result (Content *self, JsonObject *answer)
 static void
 warn_of_rules (Content *self)
 {
+  static const char *const brief[] = {"TITLE", "HOOK", "HASHTAGS", NULL};
   static const char *const members[] = {"voice", "tone", "targetAudience"};
   JsonObject *brand = derush_json_get_object (self->job->parameters, "brandProfile");
   g_autoptr (GString) ignored = g_string_new (*parameter (self, "tone", "") ? "tone" : "");
 
   derush_text_check_hearing (self->job);
+  if (!json_object_has_member (self->input, "transcript") && !json_object_has_member (self->input, "signals") &&
+      !g_strv_contains (brief, self->type))
+    derush_text_warn (self->job, "%s",
+                      _ ("Without a language model nothing is made up: the text has what the prompt says, and no more; "
+                         "give a film, a transcript or a key"));
   for (guint i = 0; brand && i < G_N_ELEMENTS (members); i++)
     if (*derush_json_get_string (brand, members[i], ""))
       g_string_append_printf (ignored, "%sbrandProfile.%s", ignored->len > 0 ? ", " : "", members[i]);
@@ -425,8 +431,11 @@ derush_action_content (DerushModelJob *job, GError **error)
   if (answer) {
     result = make_result (&self, answer);
     derush_text_check_language (job, derush_json_get_string (result, "language", NULL));
-    if (derush_text_is_by_rules (&self.tally))
+    if (derush_text_is_by_rules (&self.tally)) {
       warn_of_rules (&self);
+      derush_text_check_translated (job, derush_json_get_object (self.input, "transcript"),
+                                    derush_json_get_string (result, "language", NULL));
+    }
   }
   derush_text_tally_clear (&self.tally);
   json_object_unref (self.input);

@@ -138,6 +138,8 @@ void derush_text_warn (DerushModelJob *job, const char *format, ...) G_GNUC_PRIN
 void derush_text_check_language (DerushModelJob *job, const char *answered);
 /* Warns of speech that was hardly understood. */
 void derush_text_check_hearing (DerushModelJob *job);
+/* Warns of a text that rules wrote in another language than what is said. */
+void derush_text_check_translated (DerushModelJob *job, JsonObject *transcript, const char *answered);
 /* Whether rules answered in the place of a model. */
 gboolean derush_text_is_by_rules (const DerushTextTally *tally);
 

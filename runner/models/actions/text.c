@@ -420,3 +420,16 @@ derush_text_check_hearing (DerushModelJob *job)
            "transcript or a key of a better model"),
         confidence);
 }
+
+void
+derush_text_check_translated (DerushModelJob *job, JsonObject *transcript, const char *answered)
+{
+  const char *said = derush_json_get_string (transcript, "language", "");
+
+  if (*said && answered && *answered && !same_language (said, answered))
+    derush_text_warn (
+        job,
+        _ ("What is said was translated from %s into %s by the rules of this machine: read the text before "
+           "it is published"),
+        said, answered);
+}
