@@ -178,12 +178,13 @@ local_language_guess (const char *text)
       {G_UNICODE_SCRIPT_ARMENIAN, "hy"}, {G_UNICODE_SCRIPT_GEORGIAN, "ka"}, {G_UNICODE_SCRIPT_THAI, "th"}};
   g_autofree char *found = local_language_identify (text);
   const char *by_script = NULL;
-  guint latin = 0, other = 0;
+  guint latin = 0, accented = 0, other = 0;
 
   for (const char *at = text; *at; at = g_utf8_next_char (at)) {
     GUnicodeScript script = g_unichar_get_script (g_utf8_get_char (at));
 
     latin += script == G_UNICODE_SCRIPT_LATIN;
+    accented += script == G_UNICODE_SCRIPT_LATIN && !g_ascii_isalpha (*at);
     for (guint i = 0; i < G_N_ELEMENTS (scripts); i++) {
       if (scripts[i].script != script)
         continue;
@@ -197,6 +198,9 @@ local_language_guess (const char *text)
     return found && g_key_file_has_group (load_languages (), found) ? g_steal_pointer (&found) : g_strdup (by_script);
   /* Names and numbers are alike many languages: another one than English has to show its own small words. */
   if (found && share_of_stopwords (text, found) > MAX (share_of_stopwords (text, "en"), 0.1))
+    return g_steal_pointer (&found);
+  /* Of a language whose small words are not known here its letters tell: Polish, say, has them in every second word. */
+  if (found && latin >= FEW_LETTERS / 2 && accented * 25 >= latin && share_of_stopwords (text, found) < 0)
     return g_steal_pointer (&found);
   return g_strdup ("en");
 }

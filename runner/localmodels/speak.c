@@ -108,6 +108,47 @@ append (GArray *samples, const gint16 *more, gsize n)
   g_array_append_vals (samples, more, (guint)n);
 }
 
+/* What flite spells out or stumbles over, in this order. */
+static const struct {
+  const char *pattern, *replacement;
+} readings[] = {
+    {"(?i)\\b(?:https?|ftp)://(?:[^\\s/@]*@)?(?:www\\.)?([^\\s/?#:]+)(?:[/?#:][^\\s]*?)?(?=[.,;!?)\"']*(?:\\s|$))",
+     "\\1"},
+    {"(?i)\\bwww\\.(?=[\\w-]+\\.)", ""},
+    {"(?<=[\\w])@(?=[\\w-]+\\.)", " at "},
+    {"(?<=[A-Za-z]|[A-Za-z]\\d)\\.(?=(?:com|org|net|edu|gov|io|co|uk|de|fr|es|it|eu|info|tv|app|dev)\\b)", " dot "},
+    {"\\b[Ii]\\.\\s?e\\.,?", "that is"},
+    {"\\b[Ee]\\.\\s?g\\.,?", "for example"},
+    {"(?i)\\bvs\\.", "versus"},
+    {"(?i)\\betc\\.(?=\\s+[a-z,])", "et cetera"},
+    {"(?<=\\d)\\s?kg\\b", " kilograms"},
+    {"(?<=\\d)\\s?km/h\\b", " kilometers per hour"},
+    {"(?<=\\d)\\s?km\\b", " kilometers"},
+    {"(?<=\\d)\\s?cm\\b", " centimeters"},
+    {"(?<=\\d)\\s?mm\\b", " millimeters"},
+    {"(?<=\\d)\\s?ms\\b", " milliseconds"},
+    {"(?<=\\d)\\s?°\\s?C\\b", " degrees Celsius"},
+    {"(?<=\\d)\\s?°\\s?F\\b", " degrees Fahrenheit"},
+    {"(\\d)\\s?€", "\\1 euros"},
+    {"€\\s?(\\d+(?:[.,]\\d+)*)", "\\1 euros"},
+    {"£\\s?(\\d+(?:[.,]\\d+)*)", "\\1 pounds"},
+};
+
+static char *
+to_readable (const char *text)
+{
+  char *readable = g_strdup (text);
+
+  for (guint i = 0; i < G_N_ELEMENTS (readings); i++) {
+    g_autoptr (GRegex) pattern = g_regex_new (readings[i].pattern, 0, 0, NULL);
+    char *next = g_regex_replace (pattern, readable, -1, 0, readings[i].replacement, 0, NULL);
+
+    g_free (readable);
+    readable = next;
+  }
+  return readable;
+}
+
 /* A text may be wrapped in lines; an empty line ends a paragraph. */
 static char *
 join_lines (const char *text)
@@ -122,11 +163,16 @@ static gboolean
 speak_by_flite (const char *text, const char *name, double speed, LocalSound *sound, GCancellable *cancellable,
                 GError **error)
 {
-  g_autofree char *all = to_ascii (text), *ascii = join_lines (all);
+  g_autofree char *readable = to_readable (text), *all = to_ascii (readable), *ascii = join_lines (all);
   g_auto (GStrv) sentences = local_split_sentences (ascii);
   g_autoptr (GArray) samples = g_array_new (FALSE, TRUE, sizeof (gint16));
   cst_voice *voice = NULL;
 
+  if (!has_words (all)) {
+    local_set_error (error, DERUSH_ERROR_BAD_INPUT, "invalid_value", "language",
+                     _ ("The English voices cannot read the letters of this text; name its own language, or none"));
+    return FALSE;
+  }
   flite_init ();
   for (guint i = 0; i < G_N_ELEMENTS (flite_voices) && !voice; i++)
     if (strcmp (flite_voices[i].name, name) == 0)
@@ -208,7 +254,7 @@ JsonObject *
 derush_local_speak (JsonObject *request, GBytes *input, GBytes **output, GCancellable *cancellable, GError **error)
 {
   const char *text = derush_json_get_string (request, "input", NULL);
-  const char *voice = derush_json_get_string (request, "voice", "alloy");
+  g_autofree char *voice = g_ascii_strdown (derush_json_get_string (request, "voice", "alloy"), -1);
   const char *asked = derush_json_get_string (request, "language", "");
   const char *format = derush_json_get_string (request, "response_format", "mp3");
   double speed = derush_json_get_number (request, "speed", 1);

@@ -20,6 +20,7 @@ static const struct {
     {"avenc_aac", "gstreamer1.0-libav"},
     {"deinterlace", "gstreamer1.0-plugins-good"},
     {"h264parse", "gstreamer1.0-plugins-bad"},
+    {"h264timestamper", "gstreamer1.0-plugins-bad"},
     {"jpegenc", "gstreamer1.0-plugins-good"},
     {"mp4mux", "gstreamer1.0-plugins-good"},
     {"multifilesink", "gstreamer1.0-plugins-good"},

@@ -165,13 +165,13 @@ set_time (JsonObject *object, const char *name, double seconds)
 }
 
 static gboolean
-speak_cue (Speaker *self, JsonObject *cue, guint number, double done, GError **error)
+speak_cue (Speaker *self, JsonObject *cue, const char *said, guint number, double done, GError **error)
 {
   const char *text = derush_json_get_string (cue, "text", "");
   double start = derush_json_get_number (cue, "start", 0), end = derush_json_get_number (cue, "end", start);
   double before = self->voice ? derush_voice_get_duration (self->voice) : 0, at = MAX (start, before), finish;
   double speed = derush_json_get_number (self->job->parameters, "speed", 1);
-  g_autoptr (DerushVoice) voice = speak_within (self, text, end - at, &speed, done, error);
+  g_autoptr (DerushVoice) voice = speak_within (self, said, end - at, &speed, done, error);
   g_autofree char *warning = NULL;
   JsonObject *item;
 
@@ -207,11 +207,12 @@ by_start (gconstpointer a, gconstpointer b)
 }
 
 static gboolean
-is_blank (const char *text)
+has_words (const char *text)
 {
-  while (g_unichar_isspace (g_utf8_get_char (text)))
-    text = g_utf8_next_char (text);
-  return *text == '\0';
+  for (; *text; text = g_utf8_next_char (text))
+    if (g_unichar_isalnum (g_utf8_get_char (text)))
+      return TRUE;
+  return FALSE;
 }
 
 static gboolean
@@ -223,11 +224,12 @@ speak_cues (Speaker *self, JsonArray *list, GError **error)
     g_ptr_array_add (cues, json_array_get_object_element (list, i));
   g_ptr_array_sort (cues, by_start);
   for (guint i = 0; i < cues->len; i++) {
+    g_autofree char *said = derush_text_to_spoken (derush_json_get_string (cues->pdata[i], "text", ""));
     double done = 0.98 * i / cues->len;
 
-    if (is_blank (derush_json_get_string (cues->pdata[i], "text", "")))
+    if (!has_words (said))
       continue;
-    if (!speak_cue (self, cues->pdata[i], i + 1, done, error))
+    if (!speak_cue (self, cues->pdata[i], said, i + 1, done, error))
       return FALSE;
     derush_step_request_progress (self->job->request, 0.98 * (i + 1) / cues->len);
   }
@@ -241,7 +243,7 @@ JsonObject *
 derush_action_speak (DerushModelJob *job, GError **error)
 {
   JsonArray *cues = derush_json_get_array (job->parameters, "cues");
-  const char *text = derush_json_get_string (job->parameters, "text", "");
+  g_autofree char *text = derush_text_to_spoken (derush_json_get_string (job->parameters, "text", ""));
   g_autofree char *path = g_build_filename (job->directory, VOICE_NAME, NULL);
   g_auto (Speaker) self = {.job = job, .cues = json_array_new ()};
   JsonObject *result;
@@ -249,7 +251,7 @@ derush_action_speak (DerushModelJob *job, GError **error)
   self.tally.started = g_get_monotonic_time ();
   if (cues && !speak_cues (&self, cues, error))
     return NULL;
-  if (!cues) {
+  if (!cues && has_words (text)) {
     g_autoptr (DerushVoice) voice =
         speak_parts (&self, text, derush_json_get_number (job->parameters, "speed", 1), 0, 0.98, error);
 

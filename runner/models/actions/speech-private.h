@@ -144,6 +144,9 @@ DerushVoice *derush_voice_read (const char *path, GError **error);
 gboolean derush_voice_write (const DerushVoice *voice, const char *path, GError **error);
 double derush_voice_get_duration (const DerushVoice *voice);
 
+/* Without the marks that voices would read out; empty where there is nothing else. */
+char *derush_text_to_spoken (const char *text);
+
 /* The quiet before and behind what is said goes, but for @margin seconds. */
 void derush_voice_trim (DerushVoice *voice, double margin);
 void derush_voice_add (DerushVoice *voice, const DerushVoice *more);

@@ -254,6 +254,29 @@ test_wav (Fixture *fixture, gconstpointer data)
   }
 }
 
+static void
+test_marks (void)
+{
+  static const struct {
+    const char *written, *spoken;
+  } cases[] = {
+      {"<speak>Hello <break time=\"1s\"/><b>world</b> &amp; friends.</speak>", "Hello \nworld & friends."},
+      {"<v Bob>Well, <i>now</i></v>", "Well, now"},
+      {"# A *bold* `step`\n- **one**\n- [two](https://example.com/a)", "A bold step\none\ntwo"},
+      {"3 < 4, 2 * 3 * 4 and snake_case_name stay, as does a<b.",
+       "3 < 4, 2 * 3 * 4 and snake_case_name stay, as does a<b."},
+      {"{\\an8}On top", "On top"},
+      {"Tom &lt;3 Jerry", "Tom <3 Jerry"},
+      {"<!-- a note -->", ""},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *spoken = derush_text_to_spoken (cases[i].written);
+
+    g_assert_cmpstr (spoken, ==, cases[i].spoken);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -264,5 +287,6 @@ main (int argc, char **argv)
   ADD ("a-long-text-is-spoken-in-parts-that-end-with-sentences", test_long_text);
   ADD ("nothing-to-say-and-no-sound-are-faults", test_faults);
   ADD ("wav-files-of-others-are-read", test_wav);
+  g_test_add_func ("/models/speak/marks-are-not-read-out", test_marks);
   return g_test_run ();
 }
