@@ -100,6 +100,7 @@ plan_add_film (DerushPlan *plan, const char *language, gint64 n_frames, double w
   json_object_set_int_member (frames, "count", n_frames);
   json_object_set_int_member (frames, "size", 768);
   plan_add_transcription (plan, language, weight * 0.40);
+  json_object_set_boolean_member (plan_find_step (plan, "transcribe")->parameters, "optional", TRUE);
 }
 
 static void

@@ -42,6 +42,26 @@ typedef struct {
 
 GArray *local_find_speech (const LocalSound *sound);
 
+/* In dB. */
+typedef struct {
+  double contrast; /* between the loud and the quiet */
+  double treble;   /* of the loudest sounds above 4.5 kHz, against all that is loud; far below it in telephones */
+} LocalQuality;
+
+void local_measure_quality (const LocalSound *sound, GArray *spans, LocalQuality *quality);
+
+/* What words of English make of speech. Scores are in the recogniser's own units. */
+typedef struct {
+  guint n_words;
+  double confidence; /* mean */
+  double cost;       /* of a frame of the words: how badly they fit the sound */
+  double gap;        /* of a frame: how much better sounds fit that follow each other freely */
+  LocalQuality quality;
+} LocalSpoken;
+
+gboolean local_spoken_is_suspect (const LocalSpoken *spoken);
+gboolean local_spoken_is_foreign (const LocalSpoken *spoken);
+
 /* ── Languages ──────────────────────────────────────────────────────────── */
 
 char *local_language_normalise (const char *name);

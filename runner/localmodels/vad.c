@@ -325,3 +325,33 @@ local_find_speech (const LocalSound *sound)
   }
   return utterances;
 }
+
+/**
+ * local_measure_quality:
+ * @sound: at 16000 samples per second or so
+ * @spans: (element-type LocalSpan): where somebody speaks
+ * @quality: gets how well it can be understood, whatever is said
+ */
+void
+local_measure_quality (const LocalSound *sound, GArray *spans, LocalQuality *quality)
+{
+  gsize n, n_spoken = 0, step = (gsize)sound->rate / HOPS_PER_SECOND;
+  g_autofree Hop *hops = measure (sound, &n);
+  g_autofree float *levels = g_new (float, MAX (n, 1)), *trebles = g_new (float, MAX (n, 1));
+
+  *quality = (LocalQuality){0};
+  for (guint s = 0; s < spans->len; s++) {
+    const LocalSpan *span = &g_array_index (spans, LocalSpan, s);
+
+    for (gsize i = span->start / step; i < n && i < span->end / step && n_spoken < n; i++) {
+      levels[n_spoken] = hops[i].level;
+      trebles[n_spoken++] = hops[i].bands[N_BANDS - 1];
+    }
+  }
+  if (n_spoken == 0)
+    return;
+  qsort (levels, n_spoken, sizeof (float), compare_floats);
+  qsort (trebles, n_spoken, sizeof (float), compare_floats);
+  quality->contrast = levels[n_spoken - 1 - n_spoken / 20] - levels[n_spoken / 10];
+  quality->treble = trebles[n_spoken - 1 - n_spoken / 10] - levels[n_spoken - 1 - n_spoken / 20];
+}

@@ -259,7 +259,7 @@ model_fault_to_error (ModelCall *call)
   model_call_debug (call, "%s: status %u, code %s, request %s", name, fault->status, fault->code ? fault->code : "-",
                     call->request_id ? call->request_id : "-");
   if (is_language (fault)) {
-    model_call_debug (call, "unsupported-language");
+    model_call_debug (call, "unsupported-language: %s", said);
     return g_error_new (DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED, _ ("%s has no engine for this language: %s"),
                         name, said);
   }

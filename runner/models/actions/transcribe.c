@@ -25,6 +25,10 @@
 
 /* Clear speech of an engine's own language is heard at 0.4 to 0.9, speech of another one below. */
 #define DOUBTFUL 0.4
+/* In seconds, and of the whole: with so much more in a language that no engine has than in one that is understood, the rest
+ * is not asked for any more. */
+#define FOREIGN_SECONDS 120.0
+#define FOREIGN_SHARE 0.1
 
 typedef struct {
   DerushModelJob *job;
@@ -33,6 +37,9 @@ typedef struct {
   GPtrArray *words;
   GHashTable *languages; /* code → seconds, as a double */
   DerushTextTally tally;
+  GArray *foreign;   /* of DerushSpan: what is said there, no engine has the language of */
+  GError *refusal;   /* of the first of these */
+  double understood; /* seconds */
 } Transcription;
 
 static void
@@ -42,6 +49,8 @@ transcription_clear (Transcription *self)
   g_clear_pointer (&self->words, g_ptr_array_unref);
   g_clear_pointer (&self->languages, g_hash_table_unref);
   derush_text_tally_clear (&self->tally);
+  g_clear_pointer (&self->foreign, g_array_unref);
+  g_clear_error (&self->refusal);
   g_free (self->wav);
 }
 
@@ -79,26 +88,85 @@ request_of (Transcription *self, const char *file)
 }
 
 static gboolean
+is_asked (Transcription *self)
+{
+  return *derush_json_get_string (self->job->parameters, "language", "") != '\0';
+}
+
+/* Whether nobody has the language, be it the one that was named or the one that is spoken. */
+static gboolean
+is_foreign (Transcription *self, const GError *error)
+{
+  GString *debug = self->job->context.debug;
+
+  return derush_error_get_class (error) == DERUSH_ERROR_UNSUPPORTED && debug &&
+         strstr (debug->str, "unsupported-language");
+}
+
+/* A guest or a song in another language does not keep the rest from being understood. */
+static gboolean
+take_refusal (Transcription *self, const DerushPart *part, GError *refusal, GError **error)
+{
+  DerushSpan span = {part->start, part->end};
+
+  if (is_asked (self) || !is_foreign (self, refusal)) {
+    g_propagate_error (error, refusal);
+    return FALSE;
+  }
+  g_array_append_val (self->foreign, span);
+  if (self->refusal)
+    g_error_free (refusal);
+  else
+    self->refusal = refusal;
+  return TRUE;
+}
+
+static double
+foreign_seconds (Transcription *self)
+{
+  double seconds = 0;
+
+  for (guint i = 0; i < self->foreign->len; i++)
+    seconds += g_array_index (self->foreign, DerushSpan, i).end - g_array_index (self->foreign, DerushSpan, i).start;
+  return seconds;
+}
+
+/* @most: seconds that may be more in languages that nobody has */
+static gboolean
+check_foreign (Transcription *self, double most, GError **error)
+{
+  if (!self->refusal || foreign_seconds (self) - self->understood <= most)
+    return TRUE;
+  g_propagate_error (error, g_error_copy (self->refusal));
+  return FALSE;
+}
+
+static gboolean
 hear (Transcription *self, const DerushPart *part, GError **error)
 {
   g_autofree char *name = g_strdup_printf ("speech-part-%04u.wav", self->tally.n_answers + 1);
   g_autofree char *path = g_build_filename (self->job->directory, name, NULL);
   g_autoptr (JsonObject) request = request_of (self, path), answer = NULL;
+  g_autoptr (GError) refusal = NULL;
   const char *language;
   GPtrArray *words;
+  double confidence;
 
   if (!derush_wav_copy (self->wav, path, part->start, part->end, error))
     return FALSE;
-  answer =
-      derush_models_call (self->job->models, "transcribe", request, &self->job->context, self->job->cancellable, error);
+  answer = derush_models_call (self->job->models, "transcribe", request, &self->job->context, self->job->cancellable,
+                               &refusal);
   g_unlink (path);
   if (!answer)
-    return FALSE;
+    return take_refusal (self, part, g_steal_pointer (&refusal), error);
   derush_text_tally_add (&self->tally, answer);
   language = derush_json_get_string (answer, "language", "");
   words = derush_words_read (answer, self->speech, part);
   if (*language && words->len > 0)
     note_language (self, language, part);
+  confidence = derush_words_get_confidence (words);
+  if (words->len > 0 && (is_asked (self) || confidence < 0 || confidence >= DOUBTFUL))
+    self->understood += part->end - part->start;
   derush_words_join (self->words, words, part->start, part->overlap);
   return TRUE;
 }
@@ -133,12 +201,13 @@ transcribe_parts (Transcription *self, GError **error)
   for (guint i = 0; i < parts->len; i++) {
     const DerushPart *part = &g_array_index (parts, DerushPart, i);
 
-    if (!transcribe_part (self, part, error))
+    if (!transcribe_part (self, part, error) ||
+        !check_foreign (self, MAX (FOREIGN_SECONDS, FOREIGN_SHARE * length), error))
       return FALSE;
     done += part->end - part->start;
     derush_step_request_progress (self->job->request, 0.98 * done / length);
   }
-  return TRUE;
+  return check_foreign (self, 0, error);
 }
 
 /* ── Answering ──────────────────────────────────────────────────────────── */
@@ -167,15 +236,31 @@ main_language (Transcription *self)
 static void
 warn_of_guesses (Transcription *self)
 {
-  const char *asked = derush_json_get_string (self->job->parameters, "language", "");
   double confidence = derush_words_get_confidence (self->words);
   g_autofree char *message = NULL;
 
-  if (*asked || confidence < 0 || confidence >= DOUBTFUL)
+  if (is_asked (self) || confidence < 0 || confidence >= DOUBTFUL)
     return;
   message = g_strdup_printf (_ ("The words are doubtful, at a confidence of %.2f: they were taken for the language %s; "
                                 "give the job's language if it is another"),
                              confidence, main_language (self));
+  derush_step_request_warn (self->job->request, message);
+}
+
+static void
+warn_of_foreign (Transcription *self)
+{
+  g_autoptr (GString) times = g_string_new (NULL);
+  g_autofree char *message = NULL;
+
+  for (guint i = 0; i < self->foreign->len; i++)
+    g_string_append_printf (times, "%s%.1f–%.1f s", i > 0 ? ", " : "",
+                            g_array_index (self->foreign, DerushSpan, i).start,
+                            g_array_index (self->foreign, DerushSpan, i).end);
+  if (self->foreign->len == 0)
+    return;
+  message = g_strdup_printf (_ ("Parts were left out, because no engine has their language: %s; %s"), times->str,
+                             self->refusal->message);
   derush_step_request_warn (self->job->request, message);
 }
 
@@ -292,14 +377,37 @@ read_speech (DerushModelJob *job, JsonObject *sound, GError **error)
 }
 
 /*
- * Parameters: language, prompt, model, and name, which the files begin with; without it there are none. Needs the result
- * of `speech-audio`.
+ * Where the text is only a part of what was asked for, the rest is done without it.
+ *
+ * Returns: whether to go on with the words that there are
+ */
+static gboolean
+do_without (Transcription *self, GError *failure, GError **error)
+{
+  g_autofree char *message = NULL;
+
+  if (!derush_json_get_boolean (self->job->parameters, "optional", FALSE) || !is_foreign (self, failure)) {
+    g_propagate_error (error, failure);
+    return FALSE;
+  }
+  message = g_strdup_printf (_ ("What is said is left out (unsupported-language): %s"), failure->message);
+  derush_step_request_warn (self->job->request, message);
+  g_error_free (failure);
+  g_ptr_array_set_size (self->words, 0);
+  g_hash_table_remove_all (self->languages);
+  return TRUE;
+}
+
+/*
+ * Parameters: language, prompt, model, name, which the files begin with (without it there are none), and optional: whether
+ * a language that no engine has is an empty text and a warning. Needs the result of `speech-audio`.
  */
 JsonObject *
 derush_action_transcribe (DerushModelJob *job, GError **error)
 {
   JsonObject *sound = derush_json_get_object (job->results, "speech-audio");
   g_auto (Transcription) self = {.job = job, .tally = {.started = g_get_monotonic_time ()}};
+  g_autoptr (GError) failure = NULL;
   guint removed;
 
   self.speech = read_speech (job, sound, error);
@@ -308,8 +416,10 @@ derush_action_transcribe (DerushModelJob *job, GError **error)
   self.wav = g_build_filename (job->directory, derush_json_get_string (sound, "file", "speech.wav"), NULL);
   self.words = derush_words_new ();
   self.languages = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  if (!transcribe_parts (&self, error))
-    return NULL;
+  self.foreign = g_array_new (FALSE, FALSE, sizeof (DerushSpan));
+  if (!transcribe_parts (&self, &failure))
+    return do_without (&self, g_steal_pointer (&failure), error) ? finish (&self, 0, error) : NULL;
+  warn_of_foreign (&self);
   removed = derush_words_filter (self.words, self.speech);
   if (self.words->len == 0)
     derush_step_request_warn (job->request, _ ("No words were recognised in the sound"));

@@ -112,6 +112,59 @@ test_utterances (void)
 }
 
 static void
+test_spoken (void)
+{
+  const LocalQuality clear = {.contrast = 40, .treble = -12}, noisy = {.contrast = 16, .treble = -10},
+                     telephone = {.contrast = 40, .treble = -66};
+  const struct {
+    LocalSpoken spoken;
+    gboolean suspect, foreign;
+  } cases[] = {
+      {{40, 0.30, 42, 31, clear}, TRUE, TRUE},       {{40, 0.30, 42, 31, noisy}, FALSE, FALSE},
+      {{40, 0.30, 42, 31, telephone}, FALSE, FALSE}, {{40, 0.65, 42, 31, clear}, FALSE, FALSE}, /* surely heard */
+      {{40, 0.30, 42, 25, clear}, TRUE, FALSE},  /* its sounds fit no better */
+      {{40, 0.30, 35, 31, clear}, FALSE, FALSE}, /* the words fit */
+      {{9, 0.30, 41, 31, clear}, FALSE, FALSE},  /* too few words for so little */
+      {{9, 0.30, 45, 31, clear}, TRUE, TRUE},        {{7, 0.10, 60, 50, clear}, FALSE, FALSE},
+      {{0, 0, 0, 0, clear}, FALSE, FALSE},
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_assert_cmpint (local_spoken_is_suspect (&cases[i].spoken), ==, cases[i].suspect);
+    g_assert_cmpint (local_spoken_is_foreign (&cases[i].spoken), ==, cases[i].foreign);
+  }
+}
+
+static double
+two_in_noise (double t, guint32 *state)
+{
+  return two_utterances (t, state) + 0.02 * noise (state);
+}
+
+/* What lies outside of the utterances does not count: a sound may begin with digital silence. */
+static void
+test_quality (void)
+{
+  const Source sources[] = {two_utterances, two_in_noise};
+  LocalQuality qualities[G_N_ELEMENTS (sources)], none;
+  g_autoptr (GArray) empty = g_array_new (FALSE, FALSE, sizeof (LocalSpan));
+
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++) {
+    g_auto (LocalSound) sound = {0};
+    g_autoptr (GArray) spans = NULL;
+
+    fill (&sound, sources[i], 8);
+    spans = local_find_speech (&sound);
+    g_assert_cmpuint (spans->len, >, 0);
+    local_measure_quality (&sound, spans, &qualities[i]);
+    local_measure_quality (&sound, empty, &none);
+    g_assert_cmpfloat (none.contrast, ==, 0);
+  }
+  g_assert_cmpfloat (qualities[0].contrast, >, qualities[1].contrast + 5);
+  g_assert_cmpfloat (qualities[1].treble, <, 0);
+}
+
+static void
 test_nothing (void)
 {
   LocalSound sound = {.rate = RATE};
@@ -303,6 +356,8 @@ main (int argc, char **argv)
     g_test_add_data_func (others[i].path, &others[i].source, test_no_speech);
   g_test_add_func ("/localmodels/vad/two-utterances-are-found-where-they-are", test_utterances);
   g_test_add_func ("/localmodels/vad/no-samples-are-no-speech", test_nothing);
+  g_test_add_func ("/localmodels/vad/noise-takes-contrast-from-speech", test_quality);
+  g_test_add_func ("/localmodels/spoken/only-clear-speech-that-fits-badly-is-foreign", test_spoken);
   g_test_add_func ("/localmodels/wav/what-is-written-reads-the-same", test_wav);
   g_test_add_func ("/localmodels/wav/broken-headers-are-errors", test_broken_wav);
   g_test_add_func ("/localmodels/wav/a-tone-keeps-its-pitch-at-another-rate", test_resample);

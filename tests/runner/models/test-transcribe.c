@@ -31,6 +31,7 @@ static struct {
   gboolean without_words;
   gboolean invents; /* says thanks wherever there is silence, as some do */
   double confidence;
+  guint foreign_from, foreign_to; /* calls, from 1 on, that are refused for their language */
   GPtrArray *warnings;
 } ear;
 
@@ -122,6 +123,12 @@ derush_models_call (DerushModels *models, const char *task, JsonObject *request,
   g_assert_cmpstr (task, ==, "transcribe");
   g_assert_true (g_file_get_contents (derush_json_get_string (request, "file", ""), &contents, &length, NULL));
   ear.calls++;
+  if (ear.calls >= ear.foreign_from && ear.calls <= ear.foreign_to) {
+    g_string_append (context->debug, "unsupported-language");
+    g_set_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED, "call %u is foreign", ear.calls);
+    return NULL;
+  }
+  answer = json_object_new ();
   ear.longest = MAX (ear.longest, (length - 44) / 2.0 / RATE);
   if (ear.endures > 0 && (length - 44) / 2.0 / RATE > ear.endures) {
     g_set_error_literal (error, derush_models_error_quark (), DERUSH_ERROR_BAD_INPUT, "too long");
@@ -218,17 +225,26 @@ write_sound (Fixture *fixture)
 }
 
 static JsonObject *
-transcribe (Fixture *fixture, const char *parameters_text)
+try_to_transcribe (Fixture *fixture, const char *parameters_text, GError **error)
 {
   g_autoptr (JsonObject) parameters = derush_json_parse_object (parameters_text, -1, NULL);
   g_autoptr (JsonObject) results =
       derush_json_parse_object ("{\"speech-audio\":{\"file\":\"speech.wav\",\"data\":\"speech.json\"}}", -1, NULL);
-  DerushModelJob job = {.directory = fixture->directory, .parameters = parameters, .results = results};
-  g_autoptr (GError) error = NULL;
-  JsonObject *result;
+  g_autoptr (GString) debug = g_string_new (NULL);
+  DerushModelJob job = {
+      .directory = fixture->directory, .parameters = parameters, .results = results, .context.debug = debug};
 
+  derush_error_domain_register (DERUSH_MODELS_ERROR);
   write_sound (fixture);
-  result = derush_action_transcribe (&job, &error);
+  return derush_action_transcribe (&job, error);
+}
+
+static JsonObject *
+transcribe (Fixture *fixture, const char *parameters_text)
+{
+  g_autoptr (GError) error = NULL;
+  JsonObject *result = try_to_transcribe (fixture, parameters_text, &error);
+
   g_assert_no_error (error);
   return result;
 }
@@ -396,6 +412,66 @@ test_doubt (Fixture *fixture, gconstpointer data)
     g_assert_cmpuint (ear.warnings->len, ==, cases[i].warnings);
   }
   g_assert_nonnull (strstr (ear.warnings->pdata[0], "0.30"));
+}
+
+/* Parts of up to a minute: 300 words are four to six of them. */
+static void
+test_guest (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (JsonObject) result = NULL;
+  g_autofree char *text = NULL;
+
+  ear.foreign_from = ear.foreign_to = 1;
+  plant (fixture, 300, 0);
+  result = transcribe (fixture, "{}");
+  text = g_strdup (derush_json_get_string (result, "text", ""));
+  g_assert_true (g_str_has_suffix (text, " w298 w299"));
+  g_assert_false (g_str_has_prefix (text, "w0 "));
+  g_assert_cmpuint (ear.warnings->len, ==, 1);
+  g_assert_nonnull (strstr (ear.warnings->pdata[0], "call 1 is foreign"));
+}
+
+static void
+test_foreign (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    guint from, to;
+    const char *parameters;
+    guint calls; /* 0: all */
+  } cases[] = {{1, 99, "{}", 3}, {2, 99, "{}", 0}, {1, 1, "{\"language\":\"fr\"}", 1}};
+
+  plant (fixture, 300, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+
+    ear.calls = 0;
+    ear.foreign_from = cases[i].from;
+    ear.foreign_to = cases[i].to;
+    g_assert_null (try_to_transcribe (fixture, cases[i].parameters, &error));
+    g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_UNSUPPORTED);
+    g_assert_cmpuint (ear.calls, >=, MAX (cases[i].calls, 1));
+    if (cases[i].calls)
+      g_assert_cmpuint (ear.calls, ==, cases[i].calls);
+    g_assert_cmpuint (ear.warnings->len, ==, 0);
+  }
+}
+
+static void
+test_optional (Fixture *fixture, gconstpointer data)
+{
+  static const char *const parameters[] = {"{\"optional\":true}", "{\"optional\":true,\"language\":\"fr\"}"};
+
+  plant (fixture, 3, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (parameters); i++) {
+    g_autoptr (JsonObject) result = NULL;
+
+    ear.foreign_from = 1;
+    ear.foreign_to = 99;
+    result = transcribe (fixture, parameters[i]);
+    g_assert_cmpstr (derush_json_get_string (result, "text", NULL), ==, "");
+    g_assert_cmpuint (ear.warnings->len, ==, i + 1);
+    g_assert_nonnull (strstr (ear.warnings->pdata[i], "unsupported-language"));
+  }
 }
 
 static char *
@@ -748,6 +824,9 @@ main (int argc, char **argv)
   ADD ("words-in-silence-are-left-out", test_inventions);
   ADD ("long-silences-are-sent-to-nobody", test_long_silence);
   ADD ("doubtful-words-of-a-language-nobody-named-are-a-warning", test_doubt);
+  ADD ("a-guest-in-another-language-is-left-out-with-a-warning", test_guest);
+  ADD ("mostly-in-another-language-is-an-error", test_foreign);
+  ADD ("where-the-text-is-optional-the-rest-goes-on-without-it", test_optional);
   ADD ("noise-is-an-empty-text-with-a-warning", test_noise);
   ADD ("every-format-is-written", test_files);
   g_test_add_func ("/models/words/are-joined-at-a-word-that-both-parts-have", test_join);
