@@ -215,6 +215,15 @@ has_words (const char *text)
   return FALSE;
 }
 
+/* A text that is a file of subtitles says when each of them is to be heard. Returns: (transfer full) (nullable) */
+static JsonArray *
+read_cues (const char *text, GError **error)
+{
+  g_autoptr (DerushSubtitles) subtitles = derush_subtitles_parse (text, strlen (text), error);
+
+  return subtitles && subtitles->format != DERUSH_SUBTITLES_TEXT ? derush_subtitles_to_json (subtitles) : NULL;
+}
+
 static gboolean
 speak_cues (Speaker *self, JsonArray *list, GError **error)
 {
@@ -227,6 +236,8 @@ speak_cues (Speaker *self, JsonArray *list, GError **error)
     g_autofree char *said = derush_text_to_spoken (derush_json_get_string (cues->pdata[i], "text", ""));
     double done = 0.98 * i / cues->len;
 
+    /* Lines end where they are full, not where a voice would pause. */
+    g_strdelimit (said, "\n", ' ');
     if (!has_words (said))
       continue;
     if (!speak_cue (self, cues->pdata[i], said, i + 1, done, error))
@@ -237,18 +248,27 @@ speak_cues (Speaker *self, JsonArray *list, GError **error)
 }
 
 /*
- * Parameters: text, or cues `[{start, end, text}]`; voice, language, speed, model.
+ * Parameters: text, which may be a file of subtitles, or cues `[{start, end, text}]`; voice, language, speed, model.
  */
 JsonObject *
 derush_action_speak (DerushModelJob *job, GError **error)
 {
   JsonArray *cues = derush_json_get_array (job->parameters, "cues");
-  g_autofree char *text = derush_text_to_spoken (derush_json_get_string (job->parameters, "text", ""));
+  const char *written = derush_json_get_string (job->parameters, "text", "");
+  g_autofree char *text = derush_text_to_spoken (written);
+  g_autoptr (JsonArray) read = NULL;
+  g_autoptr (GError) wrong = NULL;
   g_autofree char *path = g_build_filename (job->directory, VOICE_NAME, NULL);
   g_auto (Speaker) self = {.job = job, .cues = json_array_new ()};
   JsonObject *result;
 
   self.tally.started = g_get_monotonic_time ();
+  if (!cues)
+    cues = read = read_cues (written, &wrong);
+  if (wrong) {
+    g_propagate_error (error, g_steal_pointer (&wrong));
+    return NULL;
+  }
   if (cues && !speak_cues (&self, cues, error))
     return NULL;
   if (!cues && has_words (text)) {

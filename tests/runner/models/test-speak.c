@@ -162,6 +162,19 @@ test_cues (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_subtitles (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (JsonObject) result =
+      speak_text (fixture, "{'text':'1\\n00:00:01,000 --> 00:00:03,000\\n<i>abcde</i>\\n{\\\\an8}fghi\\n\\n2\\n"
+                           "00:00:06,000 --> 00:00:08,000\\njk\\n'}");
+
+  g_assert_cmpuint (mouth.texts->len, ==, 2);
+  g_assert_cmpstr (mouth.texts->pdata[0], ==, "abcde fghi");
+  g_assert_cmpfloat_with_epsilon (member (result, 0, "spokenStart"), 1, 0.001);
+  g_assert_cmpfloat_with_epsilon (member (result, 1, "spokenStart"), 6, 0.001);
+}
+
+static void
 test_overflow (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (JsonObject) result = speak_text (
@@ -283,6 +296,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
 #define ADD(path, test) g_test_add ("/models/speak/" path, Fixture, NULL, set_up, test, tear_down)
   ADD ("cues-are-spoken-in-their-times-and-faster-where-they-have-to-be", test_cues);
+  ADD ("a-text-that-is-a-file-of-subtitles-is-spoken-in-its-times", test_subtitles);
   ADD ("a-cue-that-does-not-fit-is-told-and-the-next-one-waits", test_overflow);
   ADD ("a-long-text-is-spoken-in-parts-that-end-with-sentences", test_long_text);
   ADD ("nothing-to-say-and-no-sound-are-faults", test_faults);
