@@ -26,6 +26,7 @@ int derush_cli_run (GStrv arguments);
 int derush_cli_add (GStrv arguments);
 int derush_cli_status (GStrv arguments);
 int derush_cli_cancel (GStrv arguments);
+int derush_cli_retry (GStrv arguments);
 int derush_cli_health (GStrv arguments);
 int derush_cli_stats (GStrv arguments);
 int derush_cli_order (GStrv arguments);

@@ -420,18 +420,24 @@ derush_cli_workflow_cancel (GStrv given)
 
 /* ── derush cancel ──────────────────────────────────────────────────────── */
 
+static void
+print_job_state (const char *queue, const char *id, const char *state)
+{
+  g_autoptr (JsonObject) said = json_object_new ();
+  g_autofree char *text = NULL;
+
+  json_object_set_string_member (said, "queue", queue);
+  json_object_set_string_member (said, "id", id);
+  json_object_set_string_member (said, "state", state);
+  text = derush_json_object_to_string (said);
+  puts (text);
+}
+
 static int
 say_job_cancelled (const char *queue, const char *id, const char *state, gboolean json)
 {
   if (json) {
-    g_autoptr (JsonObject) said = json_object_new ();
-    g_autofree char *text = NULL;
-
-    json_object_set_string_member (said, "queue", queue);
-    json_object_set_string_member (said, "id", id);
-    json_object_set_string_member (said, "state", state);
-    text = derush_json_object_to_string (said);
-    puts (text);
+    print_job_state (queue, id, state);
   } else if (strcmp (state, "failed") == 0) {
     printf (_ ("Job %s was cancelled\n"), id);
   } else if (strcmp (state, "completed") == 0) {
@@ -461,8 +467,22 @@ find_job (Redis *redis, GStrv queues, const char *id, const char **queue, GError
   return NULL;
 }
 
-int
-derush_cli_cancel (GStrv given)
+/* Returns: (transfer full) (nullable): the state in which the job is at last; NULL: see @error */
+typedef char *(*Order) (Redis *redis, const char *queue, const char *id, const char *before, GError **error);
+
+static char *
+cancel_job (Redis *redis, const char *queue, const char *id, const char *before, GError **error)
+{
+  if (!is_over (before))
+    return cancel (redis, queue, id, JOB_PATIENCE, error);
+  g_set_error (error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("job %s has ended already: %s"), id, before);
+  return NULL;
+}
+
+/* What the command @name does to the job of its one argument; returns the exit status. */
+static int
+order_job (GStrv given, const char *name, const char *summary, const char *statuses, Order order,
+           int (*say) (const char *queue, const char *id, const char *state, gboolean json))
 {
   g_auto (GStrv) arguments = g_strdupv (given), queues = NULL;
   g_autoptr (DerushConfig) config = NULL;
@@ -478,12 +498,10 @@ derush_cli_cancel (GStrv given)
       G_OPTION_ENTRY_NULL,
   };
 
-  if (!derush_cli_parse (&arguments, _ ("ID"),
-                         _ ("Cancels a job: it is stopped, what it made is removed, and it fails for good."),
-                         _ ("Exit status: 0 cancelled, or going to be, 1 failed, 2 wrong usage."), entries))
+  if (!derush_cli_parse (&arguments, _ ("ID"), summary, statuses, entries))
     return DERUSH_CLI_USAGE;
   if (g_strv_length (arguments) != 2)
-    return derush_cli_usage_error ("cancel", "%s", _ ("one ID, please"));
+    return derush_cli_usage_error (name, "%s", _ ("one ID, please"));
   config = derush_cli_load_config ();
   if (!config)
     return DERUSH_CLI_USAGE;
@@ -494,14 +512,74 @@ derush_cli_cancel (GStrv given)
     g_autofree char *names = g_strjoinv (", ", queues);
 
     g_set_error (&error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("there is no job %s in %s"), arguments[1], names);
-  } else if (before && is_over (before)) {
-    g_set_error (&error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("job %s has ended already: %s"), arguments[1],
-                 before);
   } else if (before) {
-    state = cancel (redis, queue, arguments[1], JOB_PATIENCE, &error);
+    state = order (redis, queue, arguments[1], before, &error);
   }
   if (state)
-    return say_job_cancelled (queue, arguments[1], state, json);
+    return say (queue, arguments[1], state, json);
   fprintf (stderr, "derush: %s\n", error ? error->message : "");
   return DERUSH_CLI_FAILED;
+}
+
+int
+derush_cli_cancel (GStrv given)
+{
+  return order_job (
+      given, "cancel", _ ("Cancels a job: it is stopped, what it made is removed, and it fails for good."),
+      _ ("Exit status: 0 cancelled, or going to be, 1 failed, 2 wrong usage."), cancel_job, say_job_cancelled);
+}
+
+/* ── derush retry ───────────────────────────────────────────────────────── */
+
+/* Who tries it again does not want it cancelled any more; the answer to the question says that this has arrived. */
+static gboolean
+forget_cancel (Redis *redis, const char *queue, const char *id, GError **error)
+{
+  derush_bullmq_control_forget_cancel (redis->control, queue, id);
+  derush_bullmq_control_is_cancelled_async (redis->control, queue, id, on_answer, redis);
+  if (!answer (redis, error))
+    return FALSE;
+  derush_bullmq_control_is_cancelled_finish (redis->control, redis->result, NULL);
+  return TRUE;
+}
+
+static char *
+retry_job (Redis *redis, const char *queue, const char *id, const char *before, GError **error)
+{
+  DerushBullmqQueue *client = get_queue (redis, queue);
+  gboolean is_delayed = strcmp (before, "delayed") == 0, done = FALSE;
+  g_autoptr (GError) local = NULL;
+
+  if (is_delayed) {
+    derush_bullmq_queue_promote_async (client, id, NULL, on_answer, redis);
+    done = answer (redis, &local) && derush_bullmq_queue_promote_finish (client, redis->result, &local);
+  } else if (is_over (before) && forget_cancel (redis, queue, id, &local)) {
+    derush_bullmq_queue_retry_async (client, id, before, NULL, on_answer, redis);
+    done = answer (redis, &local) && derush_bullmq_queue_retry_finish (client, redis->result, &local);
+  }
+  if (done)
+    return g_strdup ("waiting");
+  if (local)
+    g_propagate_error (error, g_steal_pointer (&local));
+  else
+    g_set_error (error, DERUSH_CLI_ERROR, DERUSH_ERROR_BAD_INPUT, _ ("job %s waits or runs already"), id);
+  return NULL;
+}
+
+static int
+say_job_retried (const char *queue, const char *id, const char *state, gboolean json)
+{
+  if (json)
+    print_job_state (queue, id, state);
+  else
+    printf (_ ("Job %s waits to be run\n"), id);
+  return fflush (stdout) == 0 ? DERUSH_CLI_COMPLETED : DERUSH_CLI_FAILED;
+}
+
+int
+derush_cli_retry (GStrv given)
+{
+  return order_job (given, "retry",
+                    _ ("Lets a job that has ended run again with all its attempts, and one that is delayed at once."),
+                    _ ("Exit status: 0 it waits, 1 failed, 2 wrong usage."), retry_job, say_job_retried);
 }

@@ -20,6 +20,7 @@ static const Command commands[] = {
     {"add", derush_cli_add, N_ ("Add a job to a queue")},
     {"status", derush_cli_status, N_ ("Show the queues and the daemon’s workers, or one job")},
     {"cancel", derush_cli_cancel, N_ ("Stop a job that waits or is being run")},
+    {"retry", derush_cli_retry, N_ ("Run a job again that has ended, or one that is delayed at once")},
     {"health", derush_cli_health, N_ ("Show whether the daemon can do its jobs")},
     {"stats", derush_cli_stats, N_ ("Show what the daemon has done")},
     {"restart", derush_cli_order, N_ ("Give a worker of the daemon a new process")},

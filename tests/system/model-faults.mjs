@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { key, startFake } from './fakes.mjs';
-import { freePort, main, openQueue, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
+import { freePort, main, need, openQueue, run, startDaemon, startRedis, temporaryFolder, test, until } from './lib.mjs';
 
 const folder = temporaryFolder('faults');
 const queueName = 'ai-faults';
@@ -87,8 +87,17 @@ await main(async () => {
 
     assert.equal(value.provider ?? value.metadata.provider, 'openai');
     assert.equal((await fresh(job)).attemptsMade, 1);
-    await other.promote();
+    const command = await need('derush', ['retry', other.id, '--queue', queueName], { environment: redis.environment });
+
+    assert.equal(command.stdout, `Job ${other.id} waits to be run\n`);
     await bench.finished(other);
+    const ended = JSON.parse((await need('derush', ['retry', other.id, '--queue', queueName, '--json'], { environment: redis.environment })).stdout);
+
+    assert.deepEqual(ended, { queue: queueName, id: other.id, state: 'waiting' });
+    await until(async () => await state(other) === 'completed', 'the job to be run again');
+    const gone = await run('derush', ['retry', 'no-such-job', '--queue', queueName], { environment: redis.environment });
+
+    assert.deepEqual([gone.status, gone.stderr], [1, `derush: there is no job no-such-job in ${queueName}\n`]);
   });
 
   await test('a job that is delayed survives the daemon, and runs when its time has come', async () => {
