@@ -18,6 +18,9 @@
 /* A short film that is all moments has none. */
 #define PER_MOMENT 20.0 /* s */
 #define FEW_MOMENTS 3
+/* Share of the time below which words have to be heard with a confidence of at least HEARD_WELL. */
+#define LITTLE_SPEECH 0.1
+#define HEARD_WELL 0.7
 
 static void
 take (JsonObject *object, const char *name, char *text)
@@ -169,15 +172,19 @@ describe_silent (const LocalFacts *facts)
             *highlights = derush_json_get_array (facts->signals, "highlights");
   guint n_frames = facts->frames ? json_array_get_length (facts->frames) : 0;
   const char *language = facts->text->language;
-  g_autofree char *seconds = local_phrase_of_number (language, "seconds", (guint)round (MAX (facts->duration, 0)));
+  g_autofree char *seconds =
+      local_phrase_of_number (language, "seconds", (guint)round (facts->duration > 0 ? MAX (facts->duration, 1) : 0));
   g_autofree char *n_shots = local_phrase_of_number (language, "shots", shots ? json_array_get_length (shots) : 0);
   g_autofree char *parts =
       local_phrase_of_number (language, "parts", highlights ? json_array_get_length (highlights) : 0);
   g_autofree char *light = local_phrase (language, name_light (mean_of (facts->frames, "luma", 0.4)));
   g_autofree char *colours = n_frames > 0 ? name_colours (facts->frames, 0, n_frames, 3, language) : NULL;
-  gboolean seen = colours && *colours;
-  char *text = local_phrase (language, facts->text->unclear ? (seen ? "unclear" : "unclear-unseen")
-                                                            : (seen ? "silent" : "silent-unseen"));
+  g_autofree char *key = g_strconcat (facts->text->unclear ? "unclear" : "silent",
+                                      shots && json_array_get_length (shots) == 0 ? "-unpictured"
+                                      : colours && *colours                       ? ""
+                                                                                  : "-unseen",
+                                      NULL);
+  char *text = local_phrase (language, key);
 
   fill_in (&text, "{seconds}", seconds);
   fill_in (&text, "{shots}", n_shots);
@@ -346,9 +353,32 @@ join_segments (JsonArray *segments)
   return g_string_free (joined, FALSE);
 }
 
+/* Words that were found where hardly anything sounds like speech: music and noise, unless they were heard well. */
+static gboolean
+is_imagined (JsonArray *segments, JsonObject *signals)
+{
+  JsonObject *audio = derush_json_get_object (signals, "audio");
+  double sum = 0, weight = 0;
+
+  if (!audio || derush_json_get_number (audio, "speech", 1) >= LITTLE_SPEECH)
+    return FALSE;
+  for (guint i = 0; segments && i < json_array_get_length (segments); i++) {
+    JsonNode *node = json_array_get_element (segments, i);
+    JsonObject *segment = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+    double length = (double)strlen (derush_json_get_string (segment, "text", ""));
+
+    if (!segment)
+      continue;
+    sum += length * derush_json_get_number (segment, "confidence", 1);
+    weight += length;
+  }
+  return weight > 0 && sum / weight < HEARD_WELL;
+}
+
 /* What is said, in the language that is wanted if that can be had here: else in its own. */
 static LocalText *
-read_transcript (JsonObject *transcript, const char *wanted, double duration, GCancellable *cancellable)
+read_transcript (JsonObject *transcript, JsonObject *signals, const char *wanted, double duration,
+                 GCancellable *cancellable)
 {
   JsonArray *segments = derush_json_get_array (transcript, "segments");
   const char *said = derush_json_get_string (transcript, "text", "");
@@ -365,6 +395,11 @@ read_transcript (JsonObject *transcript, const char *wanted, double duration, GC
     g_autofree char *joined = *said ? g_strdup (said) : join_segments (segments);
 
     language = local_language_guess (joined);
+  }
+  if (is_imagined (segments, signals)) {
+    text = local_text_new (NULL, NULL, language, duration);
+    text->unclear = TRUE;
+    return g_steal_pointer (&text);
   }
   text = local_text_new (said, segments, language, duration);
   if (!target || strcmp (target, language) == 0 || text->sentences->len == 0)
@@ -492,7 +527,7 @@ local_facts_gather (JsonObject *input, GCancellable *cancellable)
   wanted = derush_json_get_string (facts.parameters, "language", "");
   prompt = derush_json_get_string (facts.parameters, "customPrompt",
                                    derush_json_get_string (facts.parameters, "prompt", ""));
-  facts.text = read_transcript (transcript ? transcript : nothing, wanted, facts.duration, cancellable);
+  facts.text = read_transcript (transcript ? transcript : nothing, facts.signals, wanted, facts.duration, cancellable);
   if (*prompt) {
     g_autofree char *topic = local_find_topic (prompt), *language = local_language_guess (topic);
 

@@ -28,6 +28,7 @@
 /* What likeness counts for between the beginning and the end of a text, and how many surroundings one has. */
 #define FAR 0.3
 #define SURROUNDINGS 6.0
+#define MOST_OF_ANSWER 0.6
 #define FORMULA 0.15
 #define ANNOUNCEMENT 0.5
 /* Confidence from which on nothing, and below which all is taken away. */
@@ -309,9 +310,16 @@ char *
 local_answer (const LocalText *text, const LocalText *question)
 {
   g_autofree double *ranks = g_new0 (double, text->sentences->len + 1);
+  double most = 0;
 
-  for (guint i = 0; i < text->sentences->len; i++)
+  for (guint i = 0; i < text->sentences->len; i++) {
     ranks[i] = share_of_wish (text, local_text_get_sentence (text, i), question);
+    most = MAX (most, ranks[i]);
+  }
+  /* One word of many is no answer where another sentence has more of them. */
+  for (guint i = 0; i < text->sentences->len; i++)
+    if (ranks[i] < MOST_OF_ANSWER * most)
+      ranks[i] = 0;
   for (guint i = 0; i < text->sentences->len; i++)
     if (ranks[i] > 0)
       return local_summarise (text, ranks, 2, 600);

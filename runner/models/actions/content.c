@@ -398,6 +398,11 @@ warn_of_rules (Content *self)
     derush_text_warn (self->job, "%s",
                       _ ("Without a language model nothing is made up: the text has what the prompt says, and no more; "
                          "give a film, a transcript or a key"));
+  if (!json_object_has_member (self->input, "transcript") && json_object_has_member (self->input, "signals") &&
+      !*parameter (self, "prompt", ""))
+    derush_text_warn (
+        self->job, "%s",
+        _ ("Nothing is said in the film, and no model has looked at it: the text has only what was measured"));
   for (guint i = 0; brand && i < G_N_ELEMENTS (members); i++)
     if (*derush_json_get_string (brand, members[i], ""))
       g_string_append_printf (ignored, "%sbrandProfile.%s", ignored->len > 0 ? ", " : "", members[i]);

@@ -330,6 +330,28 @@ gather_heard (double confidence)
   return local_facts_gather (input, NULL);
 }
 
+/* Where nothing sounds like speech, words that were not heard well are none. */
+static void
+test_words_in_music (void)
+{
+  static const struct {
+    double speech, confidence;
+    gboolean kept;
+  } cases[] = {{0.01, 0.5, FALSE}, {0.01, 0.9, TRUE}, {0.8, 0.5, TRUE}};
+
+  for (guint c = 0; c < G_N_ELEMENTS (cases); c++) {
+    g_autoptr (JsonObject) input = make_input (rocket), said = NULL;
+    g_autofree char *signals = g_strdup_printf ("{\"audio\":{\"speech\":%.2f}}", cases[c].speech);
+    JsonArray *segments = derush_json_get_array (derush_json_get_object (input, "transcript"), "segments");
+
+    for (guint i = 0; i < json_array_get_length (segments); i++)
+      json_object_set_double_member (json_array_get_object_element (segments, i), "confidence", cases[c].confidence);
+    json_object_set_object_member (input, "signals", derush_json_parse_object (signals, -1, NULL));
+    said = local_facts_gather (input, NULL);
+    g_assert_cmpint (json_array_get_length (derush_json_get_array (said, "tags")) > 0, ==, cases[c].kept);
+  }
+}
+
 /* A word that was hardly heard names nothing; a text that was hardly heard says nothing. */
 static void
 test_hardly_heard (void)
@@ -626,6 +648,7 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/text/chapters-are-what-speakers-announce", test_announced);
   g_test_add_func ("/localmodels/text/other-scripts-have-words-too", test_other_scripts);
   g_test_add_func ("/localmodels/text/what-was-hardly-heard-is-not-written-about", test_hardly_heard);
+  g_test_add_func ("/localmodels/text/words-in-music-are-none", test_words_in_music);
   g_test_add_func ("/localmodels/text/sentiment-is-that-of-the-words", test_sentiment);
   g_test_add_func ("/localmodels/text/a-silent-film-has-what-was-measured", test_silent);
   g_test_add_func ("/localmodels/text/one-thing-is-no-plural", test_numbers);
