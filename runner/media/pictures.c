@@ -106,6 +106,8 @@ take_picture (DerushMediaJob *job, JsonObject *made, guint number, GError **erro
   json_object_set_int_member (item, "height", height);
   if (json_object_has_member (made, "revisedPrompt"))
     json_object_set_string_member (item, "revisedPrompt", derush_json_get_string (made, "revisedPrompt", ""));
+  if (json_object_has_member (made, "time"))
+    json_object_set_double_member (item, "time", derush_json_get_number (made, "time", 0));
   return item;
 }
 

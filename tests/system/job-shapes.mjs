@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { cutSample, ffprobe, isFastStart, listFiles, litShare, main, readCues, run, sampleFilm, startDaemon, startRedis,
-  openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
+import { assertMembers, cutSample, ffprobe, fillShape, isFastStart, listFiles, litShare, main, readCues, run, sampleFilm, startDaemon,
+  startRedis, openQueue, temporaryFolder, test, workingFiles } from './lib.mjs';
 import { queryPostgres, querySqlite, startPostgres } from './databases.mjs';
 
 const types = ['VIDEO_PROCESSING', 'THUMBNAIL_GENERATION', 'HIGHLIGHT_DETECTION', 'SHORT_CREATION', 'HIGHLIGHT_CLIP_CREATION',
@@ -76,26 +76,6 @@ function readShared() {
   // Of a step that may fail there is an error.
   for (const step of all.WORKFLOW_EXECUTION.returns.steps) delete step.error;
   return Object.fromEntries(types.map(type => [type, all[type]]));
-}
-
-function fill(value, film, output) {
-  return JSON.parse(JSON.stringify(value).replaceAll('$FILM', JSON.stringify(film).slice(1, -1))
-    .replaceAll('$OUT', JSON.stringify(output).slice(1, -1)));
-}
-
-const kind = value => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value);
-
-/** Every member of @expected stands in @actual, of the same kind; the first element of an array speaks for all. */
-function assertMembers(actual, expected, where) {
-  assert.equal(kind(actual), kind(expected), `${where} is ${kind(actual)}, not ${kind(expected)}`);
-  if (kind(expected) === 'object') {
-    for (const [name, value] of Object.entries(expected)) {
-      assert.ok(Object.hasOwn(actual, name), `${where}.${name} is missing`);
-      assertMembers(actual[name], value, `${where}.${name}`);
-    }
-  } else if (kind(expected) === 'array' && expected.length > 0) {
-    for (const [i, element] of actual.entries()) assertMembers(element, expected[0], `${where}[${i}]`);
-  }
 }
 
 async function assertDecodes(file) {
@@ -303,7 +283,7 @@ async function walk(bench, shapes, filmOf) {
       await test(`${type}: ${i === 0 ? 'the canonical shape' : `shape ${i + 1}`} comes back complete`, async () => {
         const film = filmOf(type, i);
         const output = path.join(bench.folder, `out-${type}-${i}`);
-        const data = fill(shape, film.file, output);
+        const data = fillShape(shape, film.file, output);
         if (data.highlightIds) data.highlightIds = bench.ids;
         const progress = new Set();
         const { queue, events, finished } = bench.video;
@@ -398,7 +378,7 @@ async function alone() {
   const second = await openBench('postgresql', { DATABASE_URL: cluster.url }, [bench.folder]);
   await test('the same jobs have their rows in PostgreSQL', async () => {
     for (const type of types) {
-      const data = fill(own[type].data, short.file, path.join(second.folder, type));
+      const data = fillShape(own[type].data, short.file, path.join(second.folder, type));
       if (data.thumbnailRequest) data.thumbnailRequest.count = 1;
       if (data.highlights) data.highlights = [{ startTime: 1, endTime: 2 }];
       if (data.shortRequest) Object.assign(data.shortRequest, { startTime: 1, endTime: 2, height: 320 });

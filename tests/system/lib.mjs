@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the system tests share: a private redis-server, derushd, folders that go away, films made on the spot, TAP.
 // Everything that is started or made here is gone when the process ends, whatever the reason.
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -386,6 +387,30 @@ export function readCues(file) {
     const found = /^(?:[^\n]*\n)?([\d:.]+) --> ([\d:.]+)[^\n]*\n([\s\S]*)$/.exec(block.trim().replaceAll('\r', ''));
     return found ? [{ start: seconds(found[1]), end: seconds(found[2]), payload: found[3].trim() }] : [];
   });
+}
+
+// ── Shapes of jobs ──────────────────────────────────────────────────────────
+
+/** The data of a job with paths instead of $FILM, $AUDIO and $OUT. */
+export function fillShape(value, film, output) {
+  const inside = text => JSON.stringify(text).slice(1, -1);
+
+  return JSON.parse(JSON.stringify(value).replace(/\$FILM|\$AUDIO/g, () => inside(film)).replaceAll('$OUT', () => inside(output)));
+}
+
+const kind = value => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value);
+
+/** Every member of @expected stands in @actual, of the same kind; the first element of an array speaks for all. */
+export function assertMembers(actual, expected, where) {
+  assert.equal(kind(actual), kind(expected), `${where} is ${kind(actual)}, not ${kind(expected)}`);
+  if (kind(expected) === 'object') {
+    for (const [name, value] of Object.entries(expected)) {
+      assert.ok(Object.hasOwn(actual, name), `${where}.${name} is missing`);
+      assertMembers(actual[name], value, `${where}.${name}`);
+    }
+  } else if (kind(expected) === 'array' && expected.length > 0) {
+    for (const [i, element] of actual.entries()) assertMembers(element, expected[0], `${where}[${i}]`);
+  }
 }
 
 // ── TAP ─────────────────────────────────────────────────────────────────────

@@ -78,9 +78,10 @@ take_image (DerushModelJob *job, JsonObject *made, guint number, GError **error)
 }
 
 static gboolean
-add_images (DerushModelJob *job, guint n, const char *frame, JsonArray *images, DerushTextTally *tally, GError **error)
+add_images (DerushModelJob *job, guint n, JsonObject *frame, JsonArray *images, DerushTextTally *tally, GError **error)
 {
-  g_autoptr (JsonObject) request = make_request (job, n, frame), answer = NULL;
+  const char *file = frame ? derush_json_get_string (frame, "file", NULL) : NULL;
+  g_autoptr (JsonObject) request = make_request (job, n, file), answer = NULL;
   JsonArray *made;
 
   answer = derush_text_ask ("image", request, job, error);
@@ -97,6 +98,8 @@ add_images (DerushModelJob *job, guint n, const char *frame, JsonArray *images, 
 
     if (!image)
       return FALSE;
+    if (frame)
+      copy (frame, "time", image);
     json_array_add_object_element (images, image);
   }
   return TRUE;
@@ -131,8 +134,7 @@ derush_action_image (DerushModelJob *job, GError **error)
   if (n_frames == 0)
     add_images (job, count, NULL, images, &tally, &failure);
   for (guint i = 0; n_frames > 0 && i < count && !failure; i++)
-    add_images (job, 1, derush_json_get_string (json_array_get_object_element (frames, i % n_frames), "file", NULL),
-                images, &tally, &failure);
+    add_images (job, 1, json_array_get_object_element (frames, i % n_frames), images, &tally, &failure);
   if (failure && !is_partial (job, images, &failure)) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;

@@ -122,12 +122,22 @@ same_language (const char *one, const char *two)
   return one && two && g_ascii_strcasecmp (one, two) == 0;
 }
 
+/* What the head of a WebVTT file says of its language is true no more. */
+static char *
+name_language (const char *text, const char *language)
+{
+  g_autoptr (GRegex) regex = g_regex_new ("\\A(WEBVTT[^\n]*\n(?:[^\n]+\n)*?Language:)[^\n]*", 0, 0, NULL);
+  g_autofree char *head = g_strdup_printf ("\\1 %s", language);
+
+  return g_regex_replace (regex, text, -1, 0, head, 0, NULL);
+}
+
 static gboolean
 write_file (DerushModelJob *job, DerushSubtitles *subtitles, const char *language, JsonObject *item, GError **error)
 {
   const char *asked = derush_json_get_string (job->parameters, "format", NULL);
   DerushSubtitleFormat format = subtitles->format;
-  g_autofree char *name = NULL, *path = NULL, *text = NULL;
+  g_autofree char *name = NULL, *path = NULL, *written = NULL, *text = NULL;
 
   if (asked)
     derush_subtitle_format_from_string (asked, &format);
@@ -136,7 +146,8 @@ write_file (DerushModelJob *job, DerushSubtitles *subtitles, const char *languag
   name = g_strdup_printf ("%s.%s.%s", derush_json_get_string (job->parameters, "name", "translation"), language,
                           derush_subtitle_format_to_string (format));
   path = g_build_filename (job->directory, name, NULL);
-  text = derush_subtitles_write (subtitles, format);
+  written = derush_subtitles_write (subtitles, format);
+  text = name_language (written, language);
   if (!derush_file_write_atomically (path, text, -1, error))
     return FALSE;
   json_object_set_string_member (item, "file", name);
