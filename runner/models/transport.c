@@ -34,6 +34,7 @@ typedef struct {
   GSource *deadline;
   gboolean deadline_hit;
   gboolean refused_address;
+  gboolean proxied;
 
   GMutex lock;
   GCond ended;
@@ -387,6 +388,19 @@ on_restarted (SoupMessage *message, gpointer user_data)
     g_cancellable_cancel (exchange->cancellable);
 }
 
+/* A proxy looks names up itself, and its own address says nothing: only what is written as an address is seen then. */
+static gboolean
+may_be_fetched (Exchange *exchange, GUri *uri)
+{
+  GProxyResolver *resolver = exchange->transport->proxy ? exchange->transport->proxy : g_proxy_resolver_get_default ();
+  g_auto (GStrv) proxies = g_proxy_resolver_lookup (resolver, exchange->request->url, exchange->cancellable, NULL);
+  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (g_uri_get_host (uri));
+
+  exchange->proxied =
+      !is_loopback (g_uri_get_host (uri)) && proxies && proxies[0] && strcmp (proxies[0], "direct://") != 0;
+  return address ? model_address_is_public (address) : g_ascii_strcasecmp (g_uri_get_host (uri), "localhost") != 0;
+}
+
 static void
 on_wrote_body (SoupMessage *message, gpointer user_data)
 {
@@ -426,7 +440,12 @@ start_exchange (gpointer user_data)
   }
   g_signal_connect (exchange->message, "restarted", G_CALLBACK (on_restarted), exchange);
   g_signal_connect (exchange->message, "wrote-body", G_CALLBACK (on_wrote_body), exchange);
-  if (request->public_only && !exchange->transport->proxy)
+  if (request->public_only && !may_be_fetched (exchange, uri)) {
+    exchange->refused_address = TRUE;
+    end_exchange (exchange, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, ""));
+    return G_SOURCE_REMOVE;
+  }
+  if (request->public_only && !exchange->proxied)
     g_signal_connect (exchange->message, "network-event", G_CALLBACK (on_network_event), exchange);
   exchange->deadline = g_timeout_source_new (request->deadline ? request->deadline : G_MAXINT32);
   g_source_set_callback (exchange->deadline, on_deadline, exchange, NULL);
@@ -516,16 +535,44 @@ run_network (gpointer user_data)
   return NULL;
 }
 
+/* Networks, hosts and, with what is below them, domains: as other programs understand no_proxy. */
+static char **
+direct_hosts (void)
+{
+  const char *lower = g_getenv ("no_proxy"), *upper = g_getenv ("NO_PROXY");
+  g_auto (GStrv) named = g_strsplit_set (lower ? lower : upper ? upper : "", ", \t", -1);
+  GPtrArray *hosts = g_ptr_array_new ();
+
+  g_ptr_array_add (hosts, g_strdup ("localhost"));
+  g_ptr_array_add (hosts, g_strdup ("127.0.0.0/8"));
+  g_ptr_array_add (hosts, g_strdup ("::1"));
+  for (guint i = 0; named[i]; i++) {
+    if (!*named[i])
+      continue;
+    g_ptr_array_add (hosts, g_strdup (named[i]));
+    if (g_ascii_isalpha (named[i][0]))
+      g_ptr_array_add (hosts, g_strconcat (".", named[i], NULL));
+  }
+  g_ptr_array_add (hosts, NULL);
+  return (char **)g_ptr_array_free (hosts, FALSE);
+}
+
+static gboolean
+is_everything_direct (char **hosts)
+{
+  return g_strv_contains ((const char *const *)hosts, "*");
+}
+
 static gboolean
 set_trust (ModelTransport *transport, DerushConfig *config, GError **error)
 {
   const char *file = derush_config_get_string (config, "DERUSH_MODEL_CA_FILE");
   const char *proxy = derush_config_get_string (config, "DERUSH_MODEL_PROXY");
-  static const char *const direct[] = {"localhost", "127.0.0.0/8", "::1", NULL};
+  g_auto (GStrv) direct = direct_hosts ();
   g_autoptr (GError) local = NULL;
 
   if (*proxy)
-    transport->proxy = g_simple_proxy_resolver_new (proxy, (char **)direct);
+    transport->proxy = g_simple_proxy_resolver_new (is_everything_direct (direct) ? NULL : proxy, direct);
   if (!*file)
     return TRUE;
   transport->authorities = g_tls_file_database_new (file, &local);

@@ -139,10 +139,16 @@ set_setting (const char *name, const char *value, const char *origin, gboolean s
                                       NULL};
   static const char *const prefixes[] = {"OPENAI_",        "HUGGINGFACE_",        "DERUSH_MODEL",
                                          "DERUSH_OPENAI_", "DERUSH_HUGGINGFACE_", NULL};
+  /* The worker has a folder of its own, from which a relative name would lead elsewhere. */
+  static const char *const paths[] = {"DERUSH_MODEL_RECORD", "DERUSH_MODEL_REPLAY", "DERUSH_MODEL_CA_FILE",
+                                      "DERUSH_PRICES", NULL};
   GStrv *environment = user_data;
+  g_autofree char *path = NULL;
 
   if (*value == '\0')
     return;
+  if (g_strv_contains (paths, name))
+    value = path = g_canonicalize_filename (value, NULL);
   if (g_strv_contains (folders, name) ||
       (strcmp (origin, "default") != 0 && (g_strv_contains (names, name) || has_prefix (name, prefixes))))
     *environment = g_environ_setenv (*environment, name, value, TRUE);

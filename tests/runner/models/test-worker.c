@@ -187,12 +187,41 @@ test_proxy (void)
   g_autofree char *address = g_strndup (proxy->base_url, strlen (proxy->base_url) - strlen ("/v1"));
   g_autoptr (DerushConfig) config =
       fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", "https://fake.invalid/v1", "DERUSH_MODEL_CA_FILE",
-                   certificate, "DERUSH_MODEL_PROXY", address, NULL);
+                   certificate, "DERUSH_MODEL_PROXY", address, "DERUSH_MODEL_CACHE_SIZE", "0", NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) answer = ask (config, &error);
 
   g_assert_no_error (error);
   g_assert_nonnull (derush_json_get_string (answer, "text", NULL));
+  /* Whoever is to be reached without it is: there is no such host. */
+  g_clear_pointer (&answer, json_object_unref);
+  g_setenv ("no_proxy", "localhost, invalid", TRUE);
+  answer = ask (config, &error);
+  g_unsetenv ("no_proxy");
+  g_assert_error (error, DERUSH_MODELS_ERROR, DERUSH_ERROR_RESOURCE);
+}
+
+/* A server elsewhere names an address on this machine, or in this network, for what it made. */
+static void
+test_private_address (void)
+{
+  g_autoptr (Fake) fake = fake_start ("openai.mjs", "--tls", "--dialect", "localai", NULL);
+  const char *port = strrchr (fake->base_url, ':') + 1;
+  g_autofree char *number = g_strndup (port, strspn (port, "0123456789"));
+  g_autoptr (Fake) proxy = fake_start ("proxy.mjs", "--to", number, NULL);
+  g_autofree char *certificate = g_build_filename (g_getenv ("DERUSH_SOURCE_DIR"), "tests/fakes/certificate.pem", NULL);
+  g_autofree char *address = g_strndup (proxy->base_url, strlen (proxy->base_url) - strlen ("/v1"));
+  g_autoptr (DerushConfig) config =
+      fake_config (fake, "OPENAI_API_KEY", KEY, "OPENAI_BASE_URL", "https://fake.invalid/v1", "DERUSH_MODEL_CA_FILE",
+                   certificate, "DERUSH_MODEL_PROXY", address, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DerushModels) models = derush_models_new (config, &error);
+  g_autoptr (JsonObject) request = fake_json ("{\"prompt\":\"a drill\",\"n\":1,\"width\":512,\"height\":512}");
+  DerushModelsContext context = {.directory = fake->folder};
+  g_autoptr (JsonObject) answer = derush_models_call (models, "image", request, &context, NULL, &error);
+
+  g_assert_null (answer);
+  g_assert_nonnull (strstr (error->message, "not a public one"));
 }
 
 static void
@@ -377,6 +406,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/worker/keys-are-in-no-log-file-message-or-command-line", test_keys);
   g_test_add_func ("/models/worker/a-certificate-that-nobody-vouches-for-is-refused", test_certificate);
   g_test_add_func ("/models/worker/a-proxy-can-be-used", test_proxy);
+  g_test_add_func ("/models/worker/what-an-answer-names-is-not-fetched-from-this-network", test_private_address);
   g_test_add_func ("/models/worker/keys-are-not-sent-without-encryption", test_no_encryption);
   g_test_add_func ("/models/worker/providers-are-listed-with-what-they-answer", test_list);
   g_test_add_func ("/models/worker/a-list-says-what-is-wrong-and-what-to-do", test_list_of_troubles);
