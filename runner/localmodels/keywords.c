@@ -184,6 +184,15 @@ add_candidate (Search *self, const LocalSentence *sentence, guint first, guint e
   candidate->capitals += named;
 }
 
+/* Whether a phrase neither begins nor ends with the word. */
+static gboolean
+is_frame (const Search *self, const LocalSentence *sentence, guint index)
+{
+  const LocalWord *word = local_text_get_word (self->text, index);
+
+  return word->common && (index == sentence->first || !begins_with_capital (word));
+}
+
 /* All that begins at the word. */
 static void
 add_candidates (Search *self, const LocalSentence *sentence, guint first)
@@ -201,7 +210,9 @@ add_candidates (Search *self, const LocalSentence *sentence, guint first)
       continue;
     }
     n++;
-    add_candidate (self, sentence, first, i + 1);
+    /* “people met” is no phrase; “New York” is one. */
+    if (n == 1 || (!is_frame (self, sentence, first) && !is_frame (self, sentence, i)))
+      add_candidate (self, sentence, first, i + 1);
   }
 }
 

@@ -19,6 +19,8 @@
 /* Below it only a few are shown. */
 #define LOW 0.35
 #define FEW 3
+/* So many words of a list are half trusted. */
+#define FEW_WORDS 3.0
 
 static void
 moment_free (gpointer data)
@@ -223,7 +225,7 @@ local_measure_sentiment (const LocalText *text, LocalSentiment *sentiment)
   g_autofree char *contents = NULL;
   g_autoptr (GHashTable) values = g_hash_table_new (g_str_hash, g_str_equal);
   g_auto (GStrv) lines = NULL;
-  double sum = 0;
+  double sum = 0, all;
 
   memset (sentiment, 0, sizeof *sentiment);
   if (!g_file_get_contents (path, &contents, NULL, NULL))
@@ -255,6 +257,7 @@ local_measure_sentiment (const LocalText *text, LocalSentiment *sentiment)
       sentiment->negative += MAX (-value, 0);
     }
   }
-  /* After VADER (Hutto and Gilbert, 2014): many words come near to the ends, a few do not; one alone is chance. */
-  sentiment->score = sentiment->found > 1 ? sum / sqrt (sum * sum + 15) : 0;
+  /* The balance of both, trusted the more the more words there are; as a sum alone, long texts would all be extreme. */
+  all = sentiment->positive + sentiment->negative;
+  sentiment->score = sentiment->found > 1 ? sum / all * sentiment->found / (sentiment->found + FEW_WORDS) : 0;
 }
