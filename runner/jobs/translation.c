@@ -97,13 +97,22 @@ static void
 read_transcript (JsonObject *values, JsonObject *parameters, Checker *checker)
 {
   g_autoptr (JsonObject) transcript = transcript_read (checker, values, "transcript");
-  JsonArray *segments = derush_json_get_array (transcript, "segments");
+  JsonObject *returned = derush_json_get_object (values, "transcript");
+  JsonArray *segments = derush_json_get_array (transcript, "segments"),
+            *cues = derush_json_get_array (returned, "cues");
   const char *text = derush_json_get_string (transcript, "text", "");
 
-  if (segments || !*text)
+  /* Cues can be read in their time; segments may last half a minute. */
+  if (cues && json_array_get_length (cues) > 0) {
+    g_autofree char *place = g_strconcat (checker_pointer (checker, "transcript"), "/cues", NULL);
+
+    json_object_set_array_member (parameters, "cues",
+                                  cues_read (checker, json_object_get_member (returned, "cues"), place));
+  } else if (segments || !*text) {
     json_object_set_array_member (parameters, "cues", segments ? json_array_ref (segments) : json_array_new ());
-  else
+  } else {
     json_object_set_string_member (parameters, "text", text);
+  }
   if (*derush_json_get_string (transcript, "language", "") &&
       g_ascii_strcasecmp (derush_json_get_string (values, "sourceLanguage", "auto"), "auto") == 0)
     copy_member (transcript, "language", values, "sourceLanguage");

@@ -112,6 +112,17 @@ async function remote(redis, film) {
       assertAnswered(image.metadata, openai(/gpt-image-1/));
     }
   });
+  await test('a line that a model leaves out is asked for again, and no other', async () => {
+    await answers(JSON.stringify({ source: 'en', translations: [{ id: 3, text: 'Tres' }, { id: 1, text: 'Uno' }, { id: 9, text: 'Nueve' }] }));
+    const result = await run('TRANSLATION', { videoId: 'v3', cues: ['One', 'Two', 'Three'].map((text, i) => ({ start: i, end: i + 0.5, text })),
+      sourceLanguage: 'English', targetLanguage: 'es-MX', tone: 'friendly', context: 'A lesson in counting', outputDir: path.join(folder, 'out', 'again') });
+    const questions = (await asked()).map(({ json }) => JSON.parse(json.messages.findLast(one => one.role === 'user').content));
+
+    assert.equal(result.translatedText, 'Uno\nes-MX:Two\nTres');
+    assert.deepEqual(questions.map(({ texts }) => texts.map(one => one.text)), [['One', 'Two', 'Three'], ['Two']]);
+    assert.deepEqual([questions[0].tone, questions[0].context, questions[0].source], ['friendly', 'A lesson in counting', 'en']);
+    assert.deepEqual(result.warnings, []);
+  });
   await test('subtitles come back with their times, and placeholders stay', async () => {
     await plan([]);
     const result = await run('TRANSLATION', { videoId: 'v2', cues: [{ start: 1, end: 2, text: 'Hello {name}' }, { start: 3, end: 4.5, text: 'Two\nlines' }],

@@ -62,6 +62,12 @@ static const struct {
      "translate", "translate",
      "{'cues':[{'start':1.0,'end':2.0,'text':'Hi.'},{'start':3.0,'end':4.0,'text':'Bye.'}],'format':'vtt',"
      "'sourceLanguage':'en','targetLanguages':['es'],'formality':'NEUTRAL','name':'v1'}"},
+    {"translation/cues-of-a-transcript-rather-than-its-segments", "TRANSLATION",
+     "{'transcript':{'text':'Hi. Bye.','language':'en','timestamps':[{'start':1,'end':4,'text':'Hi. Bye.'}],'cues':["
+     "{'start':1,'end':2,'text':'Hi.','speaker':'A'},{'start':3,'end':4,'text':'Bye.'}]},'targetLanguage':'es'}",
+     "translate", "translate",
+     "{'cues':[{'start':1.0,'end':2.0,'text':'Hi.','speaker':'A'},{'start':3.0,'end':4.0,'text':'Bye.'}],'format':"
+     "'vtt','sourceLanguage':'en','targetLanguages':['es'],'formality':'NEUTRAL','name':'film'}"},
     {"translation/a-transcript-without-times", "TRANSLATION",
      "{'transcript':{'text':'Hi.','language':'en','timestamps':[]},'sourceLanguage':'fr','targetLanguage':'es'}",
      "translate", "translate",
