@@ -271,7 +271,7 @@ derush_cli_health (GStrv given)
 static void
 add_types (GString *text, JsonObject *by_type)
 {
-  static const char *const states[] = {"completed", "failed", "retried", "cancelled", "given-back", "lost"};
+  static const char *const states[] = {"completed", "failed", "retried", "delayed", "cancelled", "given-back", "lost"};
   g_autoptr (GList) names = by_type ? json_object_get_members (by_type) : NULL;
 
   add_cell (text, _ ("type"), 24);
