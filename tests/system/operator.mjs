@@ -52,7 +52,7 @@ async function orders(redis) {
     assert.deepEqual((await daemon.said('stats')).byType, byType);
     const { status, stdout } = await daemon.derush('stats');
     assert.equal(status, 0);
-    assert.match(stdout, /^SELF_TEST +4 +2 +0 +0 +0 +0$/m);
+    assert.match(stdout, /^SELF_TEST +4 +2 +0 +0 +0 +0 +0$/m);
     assert.match(stdout, /^jobs that failed: 33\.3 %$/m);
   });
 
