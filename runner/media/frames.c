@@ -230,6 +230,39 @@ compare_choices (gconstpointer a, gconstpointer b)
   return (one->time > two->time) - (one->time < two->time);
 }
 
+/* Of a shot that none was chosen of; -1: there is none, or nothing but black. */
+static gssize
+best_of_another_shot (const DerushStill *stills, guint n_stills, const gsize *chosen, gsize n)
+{
+  gssize best = -1;
+
+  for (guint i = 0; i < n_stills; i++) {
+    gboolean taken = (stills[i].traits & (DERUSH_STILL_BLACK | DERUSH_STILL_TRANSITION)) != 0;
+
+    for (gsize k = 0; k < n && !taken; k++)
+      taken = stills[chosen[k]].shot == stills[i].shot;
+    if (!taken && (best < 0 || stills[i].score > stills[best].score))
+      best = (gssize)i;
+  }
+  return best;
+}
+
+/* A second still of a shot gives way to one of a shot that has none: slides are all alike as pictures, and say other things. */
+static void
+spread_over_shots (const DerushStill *stills, guint n_stills, gsize *chosen, gsize n)
+{
+  for (gsize i = 1; i < n; i++) {
+    gboolean again = FALSE;
+    gssize other;
+
+    for (gsize k = 0; k < i && !again; k++)
+      again = stills[chosen[k]].shot == stills[chosen[i]].shot;
+    other = again ? best_of_another_shot (stills, n_stills, chosen, n) : -1;
+    if (other >= 0)
+      chosen[i] = (gsize)other;
+  }
+}
+
 /* The best stills of the film, apart from each other: one of each shot where there are as many shots as frames wanted. */
 static GArray *
 choose (const DerushAnalysis *analysis, guint count)
@@ -250,6 +283,7 @@ choose (const DerushAnalysis *analysis, guint count)
   }
   derush_stills_score_film (stills, analysis->frames, analysis->n_frames, spans, n_spans);
   n = derush_stills_select (stills, analysis->frames, analysis->n_frames, &request, chosen);
+  spread_over_shots (stills, analysis->n_frames, chosen, n);
   for (gsize i = 0; i < n; i++) {
     Choice choice = {stills[chosen[i]].time, (guint)chosen[i]};
 
