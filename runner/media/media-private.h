@@ -355,8 +355,10 @@ GstElement *derush_fd_source_new (const char *name, int fd);
 /* Up to 8 bytes that take the place of the file's own at @offset; before the source starts. */
 void derush_fd_source_set_overlay (GstElement *source, guint64 offset, const guint8 *bytes, gsize length);
 guint64 derush_fd_source_get_bytes_read (GstElement *source);
-/* Where that source ends a file of @size bytes: see wavend.c. */
+/* Where that source ends a file of @size bytes: see fileend.c. */
 guint64 derush_wav_end (int fd, guint64 size);
+/* By how many bytes a file is shorter than its head says; 0 where that is not known. */
+guint64 derush_file_missing (int fd);
 
 /* To state NULL; %FALSE when that takes too long. @at_once: encoders forget what they have taken in. */
 gboolean derush_element_stop (GstElement *pipeline, gboolean at_once);

@@ -427,6 +427,10 @@ derush_action_speech_audio (DerushMediaJob *job, GError **error)
     return NULL;
   if (!finish (&self, error))
     return NULL;
+  if (derush_file_missing (job->source.fd) > 0)
+    derush_media_job_warn (
+        job, _ ("“%s” is cut off: the file is shorter than it says, and what is said after %.2f s is missing"),
+        job->source.display, (double)self.mix.samples / RATE);
   silences =
       derush_silences_find ((const gint8 *)self.mix.levels->data, self.mix.levels->len, SHORTEST_SILENCE, &found);
   if (found.quiet)

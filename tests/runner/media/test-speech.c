@@ -243,6 +243,33 @@ test_odd_wav (Fixture *fixture, gconstpointer data)
   }
 }
 
+/* A transcript of half a film must not look like that of the whole. */
+static void
+test_cut_off (Fixture *fixture, gconstpointer data)
+{
+  static const struct {
+    const char *file, *options;
+  } cases[] = {{"film.mp4", "-c:a aac -movflags +faststart"}, {"film.mkv", "-c:a aac"}, {"film.wav", "-vn"}};
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (guint cut = 0; cut < 2; cut++) {
+      g_autoptr (TestAnswer) answer = NULL;
+
+      g_test_message ("%s, %s", cases[i].file, cut ? "cut off" : "whole");
+      if (cut)
+        shell (fixture->films, "truncate -s $(($(stat -c %%s %s) * 7 / 10)) %s", cases[i].file, cases[i].file);
+      else
+        shell (fixture->films,
+               "ffmpeg -v error -f lavfi -i testsrc=d=6:s=160x90:r=25 -f lavfi -i sine=d=6 -c:v libx264 -preset "
+               "ultrafast %s %s",
+               cases[i].options, cases[i].file);
+      answer = run (fixture, cases[i].file);
+      if (!answer->result)
+        g_error ("%s: %s", cases[i].file, answer->message);
+      g_assert_cmpint (strstr (answer->warnings->str, "is cut off") != NULL, ==, cut);
+    }
+}
+
 /* The pictures of an H.264 film stay as and where they are, and its sound with them, whatever it is in: Matroska does not say
  * when pictures are decoded, and an edit list may begin within a group of them. */
 static void
@@ -306,6 +333,7 @@ main (int argc, char **argv)
               tear_down);
   g_test_add ("/media/speech/is-read-from-files-with-an-odd-number-of-bytes", Fixture, NULL, set_up, test_odd_wav,
               tear_down);
+  g_test_add ("/media/speech/of-a-file-that-is-cut-off-is-told-to-be", Fixture, NULL, set_up, test_cut_off, tear_down);
   g_test_add ("/media/voice/leaves-the-pictures-of-a-film-where-they-are", Fixture, NULL, set_up, test_voice_in_film,
               tear_down);
   return g_test_run ();
