@@ -209,6 +209,16 @@ pay_and_ask (DerushModels *models, ModelCall *call, GError **error)
   return result;
 }
 
+/* Of OpenAI's own models, one tells speakers apart. */
+static const char *
+usual_model (const ModelProvider *provider, int task, JsonObject *request)
+{
+  if (task == MODEL_TASK_TRANSCRIBE && derush_json_get_boolean (request, "speakers", FALSE) &&
+      g_str_has_prefix (provider->base_url, "https://api.openai.com/"))
+    return "gpt-4o-transcribe-diarize";
+  return provider->models[task];
+}
+
 static JsonObject *
 ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObject *request,
               const DerushModelsContext *context, GCancellable *cancellable, GError **error)
@@ -226,7 +236,7 @@ ask_provider (DerushModels *models, ModelProvider *provider, int task, JsonObjec
   g_autofree char *key = NULL;
   JsonObject *result;
 
-  call.model = g_strdup (model && *model ? model : provider->models[task]);
+  call.model = g_strdup (model && *model ? model : usual_model (provider, task, request));
   call.deadline = g_get_monotonic_time () + timeout * G_USEC_PER_SEC;
   key = model_cache_key (&call);
   call.cache = models->cache;
@@ -319,7 +329,7 @@ warn (const DerushModelsContext *context, ModelProvider *provider, const char *r
  *
  * Asks the providers of the task one after the other. Blocks; any thread may call it, several at once as well.
  *
- * - `transcribe` {file: a WAV file of 16 kHz and one channel, language?, prompt?, model?} answers {text, language, duration,
+ * - `transcribe` {file: a WAV file of 16 kHz and one channel, language?, prompt?, speakers?, model?} answers {text, language, duration,
  *   segments[{start, end, text, confidence?, speaker?}], words[{start, end, word, confidence?}]}, times in seconds
  * - `speak` {text, voice?, language?, speed?, format: wav|mp3|flac|opus, file: a name in the directory of @context, model?}
  *   answers {file, format, voice?}: the format is the one that was made, which may be wav instead; the voice is the one

@@ -43,7 +43,8 @@ transcription_request (ModelCall *call, const char *path)
 {
   ModelProvider *provider = call->provider;
   gboolean inference = model_provider_has_quirk (provider, MODEL_QUIRK_INFERENCE_PATH);
-  gboolean verbose = !model_provider_has_quirk (provider, MODEL_QUIRK_NO_VERBOSE);
+  gboolean speakers = strstr (call->model, "diarize") != NULL;
+  gboolean verbose = !speakers && !model_provider_has_quirk (provider, MODEL_QUIRK_NO_VERBOSE);
   const char *language = derush_json_get_string (call->request, "language", NULL);
   const char *prompt = derush_json_get_string (call->request, "prompt", NULL);
   g_autofree char *origin = NULL;
@@ -60,7 +61,10 @@ transcription_request (ModelCall *call, const char *path)
   }
   model_request_add_file (request, "file", "speech.wav", "audio/wav", path);
   model_request_add_field (request, "model", call->model);
-  model_request_add_field (request, "response_format", verbose ? "verbose_json" : "json");
+  model_request_add_field (request, "response_format", speakers ? "diarized_json" : verbose ? "verbose_json" : "json");
+  /* Of more than half a minute these models want to be told where they may cut. */
+  if (speakers)
+    model_request_add_field (request, "chunking_strategy", "auto");
   if (verbose && !model_provider_has_quirk (provider, MODEL_QUIRK_NO_GRANULARITY)) {
     model_request_add_field (request, "timestamp_granularities[]", "word");
     model_request_add_field (request, "timestamp_granularities[]", "segment");
@@ -74,7 +78,7 @@ transcription_request (ModelCall *call, const char *path)
     /* whisper.cpp takes English for granted. */
     model_request_add_field (request, "language", "auto");
   }
-  if (prompt && *prompt && !model_provider_has_quirk (provider, MODEL_QUIRK_NO_PROMPT))
+  if (prompt && *prompt && !speakers && !model_provider_has_quirk (provider, MODEL_QUIRK_NO_PROMPT))
     model_request_add_field (request, "prompt", prompt);
   return request;
 }

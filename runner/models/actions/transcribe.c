@@ -20,6 +20,8 @@
 #define LONGEST_PART 60.0
 /* What those get who say that this is too long: some hear half a minute at a time. */
 #define SHORT_PART 28.0
+/* Who speaks is known within a part only. */
+#define SPEAKERS_PART 300.0
 /* With more words than this only the file has them each: results are to be small. */
 #define MOST_LISTED_WORDS 4000
 
@@ -71,6 +73,12 @@ note_language (Transcription *self, const char *language, const DerushPart *part
   *seconds += part->end - part->start;
 }
 
+static gboolean
+wants_speakers (Transcription *self)
+{
+  return derush_json_get_boolean (self->job->parameters, "speakers", FALSE);
+}
+
 static JsonObject *
 request_of (Transcription *self, const char *file)
 {
@@ -84,7 +92,22 @@ request_of (Transcription *self, const char *file)
     if (value)
       json_object_set_string_member (request, members[i], value);
   }
+  if (wants_speakers (self))
+    json_object_set_boolean_member (request, "speakers", TRUE);
   return request;
+}
+
+/* The A of one part may be the B of the next. */
+static void
+name_speakers (GPtrArray *words, guint number)
+{
+  for (guint i = 0; number > 1 && i < words->len; i++) {
+    DerushWord *word = words->pdata[i];
+    char *name = word->speaker ? g_strdup_printf ("%s (%u)", word->speaker, number) : NULL;
+
+    g_free (word->speaker);
+    word->speaker = name;
+  }
 }
 
 static gboolean
@@ -162,6 +185,7 @@ hear (Transcription *self, const DerushPart *part, GError **error)
   derush_text_tally_add (&self->tally, answer);
   language = derush_json_get_string (answer, "language", "");
   words = derush_words_read (answer, self->speech, part);
+  name_speakers (words, self->tally.n_answers);
   if (*language && words->len > 0)
     note_language (self, language, part);
   confidence = derush_words_get_confidence (words);
@@ -193,7 +217,7 @@ transcribe_part (Transcription *self, const DerushPart *part, GError **error)
 static gboolean
 transcribe_parts (Transcription *self, GError **error)
 {
-  g_autoptr (GArray) parts = derush_speech_cut (self->speech, LONGEST_PART);
+  g_autoptr (GArray) parts = derush_speech_cut (self->speech, wants_speakers (self) ? SPEAKERS_PART : LONGEST_PART);
   double length = 0, done = 0;
 
   for (guint i = 0; i < parts->len; i++)
@@ -425,9 +449,11 @@ derush_action_transcribe (DerushModelJob *job, GError **error)
     derush_step_request_warn (job->request, _ ("No words were recognised in the sound"));
   else
     warn_of_guesses (&self);
-  if (self.words->len > 0 && derush_json_get_boolean (job->parameters, "speakers", FALSE) &&
-      !knows_speakers (self.words))
+  if (self.words->len > 0 && wants_speakers (&self) && !knows_speakers (self.words))
     derush_step_request_warn (job->request,
                               _ ("Who speaks is not known: no engine that was asked tells speakers apart"));
+  else if (wants_speakers (&self) && self.tally.n_answers > 1)
+    derush_step_request_warn (job->request, _ ("Speakers are told apart within parts of the sound: the same one has "
+                                               "another name in each of them"));
   return finish (&self, removed, error);
 }

@@ -402,6 +402,29 @@ test_huggingface (gconstpointer dialect)
   tear_down (&fixture);
 }
 
+/* A minute, with a vocabulary that these models do not take. */
+static void
+test_speakers (void)
+{
+  Fixture fixture = {0};
+  g_autofree char *speech = NULL, *request = NULL;
+  g_autoptr (JsonObject) answer = NULL;
+  JsonArray *segments;
+
+  set_up (&fixture, "openai", "openai", "gpt-image-1");
+  speech = fake_make_speech (fixture.fake, 60);
+  request = g_strdup_printf (
+      "{\"file\":\"%s\",\"speakers\":true,\"prompt\":\"Ana\",\"model\":\"gpt-4o-transcribe-diarize\"}", speech);
+  answer = call (&fixture, "transcribe", request);
+  segments = derush_json_get_array (answer, "segments");
+  g_assert_cmpuint (json_array_get_length (segments), ==, 2);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpstr (derush_json_get_string (json_array_get_object_element (segments, i), "speaker", NULL), ==,
+                     i == 0 ? "A" : "B");
+  check_log (&fixture);
+  tear_down (&fixture);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -424,6 +447,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/models/tasks/every-task-works-with-hugging-face", "plain", test_huggingface);
   g_test_add_data_func ("/models/tasks/hugging-face-may-answer-addresses-of-files", "addresses", test_huggingface);
   g_test_add_data_func ("/models/tasks/hugging-face-may-take-no-parameters", "picky", test_huggingface);
+  g_test_add_func ("/models/tasks/speakers-are-those-that-a-model-tells-apart", test_speakers);
   g_test_add_func ("/models/tasks/the-host-that-was-given-up-is-named", test_gone);
   g_test_add_func ("/models/quirks/clips-that-are-too-long-are-not-sent-again", test_short_clips);
   g_test_add_func ("/models/quirks/uploads-that-are-too-large-are-asked-for-in-shorter-parts", test_small_uploads);
