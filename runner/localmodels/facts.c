@@ -20,6 +20,7 @@
 #define FEW_MOMENTS 3
 /* Share of the time below which words have to be heard with a confidence of at least HEARD_WELL. */
 #define LITTLE_SPEECH 0.1
+#define MUCH_SPEECH 0.4
 #define HEARD_WELL 0.7
 
 static void
@@ -547,6 +548,10 @@ local_facts_gather (JsonObject *input, GCancellable *cancellable)
       facts.text->language = g_steal_pointer (&code);
     }
   }
+  /* Speech that nobody could write down is not silence. */
+  if (facts.text->sentences->len == 0 &&
+      derush_json_get_number (derush_json_get_object (facts.signals, "audio"), "speech", 0) >= MUCH_SPEECH)
+    facts.text->unclear = TRUE;
   /* A question has an answer of its own; what is to be written about has its sentences first. */
   facts.ranks =
       local_rank_sentences (facts.text, json_object_has_member (facts.parameters, "customPrompt") ? NULL : facts.wish);

@@ -387,6 +387,17 @@ test_silent (void)
   g_assert_cmpuint (json_array_get_length (derush_json_get_array (said, "tags")), ==, 0);
   g_assert_cmpuint (json_array_get_length (derush_json_get_array (said, "moments")), ==, 0);
   g_assert_nonnull (strstr (derush_json_get_string (said, "summary", ""), "60 seconds"));
+  g_assert_nonnull (strstr (derush_json_get_string (said, "summary", ""), "without speech"));
+}
+
+static void
+test_unwritten (void)
+{
+  g_autoptr (JsonObject) input = make_input (NULL), said = NULL;
+
+  json_object_set_object_member (input, "signals", derush_json_parse_object ("{\"audio\":{\"speech\":0.9}}", -1, NULL));
+  said = local_facts_gather (input, NULL);
+  g_assert_null (strstr (derush_json_get_string (said, "summary", ""), "without speech"));
 }
 
 static void
@@ -652,6 +663,7 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/text/sentiment-is-that-of-the-words", test_sentiment);
   g_test_add_func ("/localmodels/text/a-silent-film-has-what-was-measured", test_silent);
   g_test_add_func ("/localmodels/text/one-thing-is-no-plural", test_numbers);
+  g_test_add_func ("/localmodels/text/speech-that-nobody-wrote-down-is-no-silence", test_unwritten);
   g_test_add_func ("/localmodels/text/moments-ascend-inside-of-the-film", test_moments);
   g_test_add_func ("/localmodels/text/people-are-named-with-a-title", test_people);
   g_test_add_func ("/localmodels/text/pauses-part-what-has-no-full-stops", test_without_full_stops);
