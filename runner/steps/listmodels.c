@@ -6,6 +6,66 @@
 
 #include <glib/gi18n-lib.h>
 
+/* Who asks has less patience than a job, in s. */
+#define PATIENCE 5
+
+typedef struct {
+  GMutex lock;
+  GCond ended;
+  gboolean over;
+  GCancellable *cancellable;
+} Wait;
+
+static gpointer
+limit_wait (gpointer user_data)
+{
+  Wait *wait = user_data;
+  gint64 until = g_get_monotonic_time () + PATIENCE * G_USEC_PER_SEC;
+
+  g_mutex_lock (&wait->lock);
+  while (!wait->over && g_cond_wait_until (&wait->ended, &wait->lock, until))
+    ;
+  if (!wait->over)
+    g_cancellable_cancel (wait->cancellable);
+  g_mutex_unlock (&wait->lock);
+  return NULL;
+}
+
+static void
+start_local (DerushConfig *config, DerushLocalModels *local, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  Wait wait = {.cancellable = cancellable};
+  GThread *thread = g_thread_new ("patience", limit_wait, &wait);
+
+  if (!derush_local_models_start (config, local, cancellable, error) && g_cancellable_is_cancelled (cancellable)) {
+    g_clear_error (error);
+    g_set_error (error, DERUSH_STEPS_ERROR, DERUSH_ERROR_RESOURCE,
+                 _ ("The server of local models was not ready after %d s"), PATIENCE);
+  }
+  g_mutex_lock (&wait.lock);
+  wait.over = TRUE;
+  g_cond_signal (&wait.ended);
+  g_mutex_unlock (&wait.lock);
+  g_thread_join (thread);
+  g_mutex_clear (&wait.lock);
+  g_cond_clear (&wait.ended);
+}
+
+/* The worker knows only that it was given no address. */
+static void
+set_reason (JsonObject *list, const GError *reason)
+{
+  JsonArray *providers = derush_json_get_array (list, "providers");
+
+  for (guint i = 0; providers && i < json_array_get_length (providers); i++) {
+    JsonObject *provider = json_array_get_object_element (providers, i);
+
+    if (g_strcmp0 (derush_json_get_string (provider, "provider", NULL), "local") == 0)
+      json_object_set_string_member (provider, "error", reason->message);
+  }
+}
+
 static JsonObject *
 ask_worker (DerushConfig *config, const DerushLocalModels *local, GCancellable *cancellable, GError **error)
 {
@@ -53,10 +113,11 @@ derush_models_who_answers (DerushConfig *config, GCancellable *cancellable, GErr
   JsonObject *list;
 
   derush_local_models_ref ();
-  /* That it does not start is told with it: others may answer. */
-  if (!derush_local_models_start (config, &local, cancellable, &not_started))
-    derush_log (DERUSH_LOG_WARN, NULL, "%s", not_started->message);
+  start_local (config, &local, &not_started);
   list = ask_worker (config, &local, cancellable, error);
+  /* That it does not start is told with it: others may answer. */
+  if (list && not_started)
+    set_reason (list, not_started);
   derush_local_models_unref ();
   return list;
 }

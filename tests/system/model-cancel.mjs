@@ -71,6 +71,16 @@ await main(async () => {
     await cancel(job);
     await until(() => engines() === 0, 'the end of the engine', 2000);
     await bench.finished(await bench.add('VOICEOVER', { text: 'Good night.', language: 'en' }, { attempts: 1 }));
+  });
+  await test('a job whose server of engines is killed is tried again with another one', async () => {
+    const servers = () => descendants(daemon.pid).filter(({ name }) => name === 'derush-models').map(({ pid }) => pid);
+    const long = Array.from({ length: 50 }, (_, i) => `Here is sentence number ${i}, which takes a while.`).join(' ');
+    const job = await bench.add('VOICEOVER', { text: long, language: 'en' }, { attempts: 2, backoff: 50 });
+    const before = await until(() => servers().length > 1 && servers(), 'an engine');
+
+    process.kill(before[0], 'SIGKILL');
+    await bench.finished(job, 60000);
+    assert.ok(servers().every(pid => !before.includes(pid)));
     await daemon.stop();
   });
   fake.kill();
