@@ -252,6 +252,13 @@ async function translation(heard) {
     assert.match(result.warnings.join(), /formality is ignored/);
     assert.deepEqual(packets.map(({ pts_time: time, duration_time: length }) => [Number(time), Number(length)]), [[1, 1.5], [3, 1]]);
   });
+  await test('TRANSLATION of subtitles that are sent as a text returns such a text', async () => {
+    const originalText = '1\n00:00:01,000 --> 00:00:02,500\n<i>La casa es grande</i>\n';
+    const result = await run('TRANSLATION', { originalText, sourceLanguage: 'es', targetLanguage: 'pt' });
+
+    assert.equal(result.translatedText, '1\n00:00:01,000 --> 00:00:02,500\n<i>A casa é grande</i>\n');
+    assert.equal(result.originalText, originalText);
+  });
   await test('TRANSLATION of a few words whose language nobody names says what it took them for', async () => {
     const few = await run('TRANSLATION', { text: 'Buenos días a todos', targetLanguage: 'pt' });
     const many = await run('TRANSLATION', { text: 'El museo abre a las nueve de la mañana y cierra a las seis de la tarde.', targetLanguage: 'pt' });

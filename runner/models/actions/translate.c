@@ -154,6 +154,14 @@ write_file (DerushModelJob *job, DerushSubtitles *subtitles, const char *languag
   return TRUE;
 }
 
+/* Whoever sends subtitles as a text gets such a text back; of files and cues, the words. */
+static char *
+text_of (DerushModelJob *job, const DerushSubtitles *subtitles)
+{
+  return derush_json_get_string (job->parameters, "text", NULL) ? derush_subtitles_write (subtitles, subtitles->format)
+                                                                : derush_subtitles_to_text (subtitles);
+}
+
 static JsonObject *
 translate_into (DerushModelJob *job, const DerushSubtitles *material, const char *target,
                 DerushTranslation *translation, GError **error)
@@ -185,7 +193,7 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
   if (translation->kept > 0)
     derush_text_warn (job, _ ("%u of %u texts could not be translated into %s and stay as they were"),
                       translation->kept, translation->n_texts, target);
-  text = derush_subtitles_to_text (subtitles);
+  text = text_of (job, subtitles);
   json_object_set_string_member (item, "targetLanguage", target);
   json_object_set_string_member (item, "text", text);
   json_object_set_int_member (item, "cues", material->format == DERUSH_SUBTITLES_TEXT ? 0 : material->cues->len);
@@ -198,9 +206,9 @@ translate_into (DerushModelJob *job, const DerushSubtitles *material, const char
 }
 
 static char *
-original_of (const DerushSubtitles *material)
+original_of (DerushModelJob *job, const DerushSubtitles *material)
 {
-  g_autofree char *text = derush_subtitles_to_text (material);
+  g_autofree char *text = text_of (job, material);
 
   return derush_text_cut (text, MAX_ORIGINAL);
 }
@@ -305,7 +313,7 @@ derush_action_translate (DerushModelJob *job, GError **error)
   if (!good)
     return NULL;
   warn_of_wishes (job, &tally);
-  original = original_of (material);
+  original = original_of (job, material);
   json_object_set_string_member (result, "originalText", original);
   json_object_set_string_member (result, "sourceLanguage", source ? source : "");
   derush_text_tally_sign (&tally, result);
