@@ -155,7 +155,7 @@ def cut_at_silences(samples, seconds):
     return pieces + [samples[begin * step:]]
 
 
-def speech_files():
+def speech_files(english=True):
     shared = os.environ.get('DERUSH_SHARED') or os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../../shared')
     media = os.path.join(shared, 'media')
     try:
@@ -166,7 +166,16 @@ def speech_files():
     entries = entries if isinstance(entries, list) else entries.get('files', [])
     spoken = [(os.path.join(media, entry['file']), entry['annotations']['transcript']) for entry in entries
               if 'transcript' in (entry.get('annotations') or {})]
-    return [(path, truth['text']) for path, truth in spoken if truth.get('lang') == 'en' and path.endswith('.wav')]
+    return [(path, truth['text']) for path, truth in spoken if (truth.get('lang') == 'en') == english and path.endswith('.wav')]
+
+
+def refusal(server, file):
+    """The code of the error, or None: English, as far as can be told."""
+    try:
+        server.transcribe(file)
+    except urllib.error.HTTPError as error:
+        return json.load(error)['error']['code']
+    return None
 
 
 def silences():
@@ -226,12 +235,23 @@ def measure():
         people = {}
         for path, text in speech_files():
             with open(path, 'rb') as file:
-                people[os.path.basename(path)] = error_rate(text, server.transcribe(file.read())['text'])
+                try:
+                    people[os.path.basename(path)] = error_rate(text, server.transcribe(file.read())['text'])
+                except urllib.error.HTTPError:
+                    people[os.path.basename(path)] = 1.0  # taken for another language
         if people:
             figures['people WER'] = rounded(people)
             figures['people WER, mean (<= 0.40)'] = round(mean(people.values()), 3)
             if mean(people.values()) > 0.40:
                 missed.append('people')
+        strangers = {}
+        for path, _ in speech_files(english=False):
+            with open(path, 'rb') as file:
+                strangers[os.path.basename(path)] = refusal(server, file.read())
+        if strangers:
+            figures['other languages, of %d refused' % len(strangers)] = sum(map(bool, strangers.values()))
+            if not any(strangers.values()):
+                missed.append('other languages')
         heard = {name: server.transcribe(sound)['text'] for name, sound in silences().items()}
         figures['words in silence, noise, tones (none)'] = {name: len(words(text)) for name, text in heard.items()}
         if any(heard.values()):

@@ -150,6 +150,22 @@ await main(async () => {
     assert.doesNotMatch(failedReason, /\n/);
     assert.equal(attemptsMade, 1);
   });
+  await test('speech of another language is refused for good when nobody named one, and analyses do without it', async () => {
+    await run('espeak-ng', ['-v', 'pl', '-w', at('polish.wav'), 'Muzeum jest otwarte od dziewiątej rano do szóstej wieczorem. Dzieci poniżej '
+      + 'dwunastego roku życia wchodzą za darmo, ale muszą być z dorosłym. Proszę nie dotykać obrazów.']);
+    const { failedReason, attemptsMade, stacktrace } = await failed('TRANSCRIPTION', { audioUrl: at('polish.wav') });
+
+    assert.match(failedReason, /not to be English/);
+    assert.equal(attemptsMade, 1);
+    assert.match(stacktrace.join('\n'), /unsupported-language: .*confidence 0\.\d+/);
+    const named = await job('TRANSCRIPTION', { audioUrl: at('polish.wav'), language: 'en', videoId: 'named' });
+    assert.ok(named.wordCount > 8 && named.language === 'en', named.text);
+    await makeFilm(at('picture.mp4'), { seconds: 11, audio: null, options: ['-an'] });
+    await ffmpeg('-i', at('picture.mp4'), '-i', at('polish.wav'), '-c:v', 'copy', '-c:a', 'aac', '-shortest', at('polish.mp4'));
+    const analysis = await job('AI_ANALYSIS', { videoUrl: at('polish.mp4'), analysisTypes: ['summary'] });
+    assert.equal(analysis.success, true);
+    assert.match(analysis.warnings.join('\n'), /unsupported-language/);
+  });
   await test('cues are spoken in their times, and mixed into a film that makes room and keeps its length and picture', async () => {
     await makeFilm(at('film.mp4'), { seconds: 16, audio: 'sine=f=3500:r=48000:sample_rate=48000' });
     const cues = [{ start: 2, end: 5, text: 'The dog is in the garden.' }, { start: 9, end: 10.4, text: 'My mother is reading a book under the old tree.' }];
