@@ -550,7 +550,8 @@ local_facts_gather (JsonObject *input, GCancellable *cancellable)
   }
   /* Speech that nobody could write down is not silence. */
   if (facts.text->sentences->len == 0 &&
-      derush_json_get_number (derush_json_get_object (facts.signals, "audio"), "speech", 0) >= MUCH_SPEECH)
+      (derush_json_get_boolean (input, "unheard", FALSE) ||
+       derush_json_get_number (derush_json_get_object (facts.signals, "audio"), "speech", 0) >= MUCH_SPEECH))
     facts.text->unclear = TRUE;
   /* A question has an answer of its own; what is to be written about has its sentences first. */
   facts.ranks =

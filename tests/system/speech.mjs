@@ -165,6 +165,7 @@ await main(async () => {
     const analysis = await job('AI_ANALYSIS', { videoUrl: at('polish.mp4'), analysisTypes: ['summary'] });
     assert.equal(analysis.success, true);
     assert.match(analysis.warnings.join('\n'), /unsupported-language/);
+    assert.doesNotMatch(analysis.result.summary, /without speech/);
   });
   await test('cues are spoken in their times, and mixed into a film that makes room and keeps its length and picture', async () => {
     await makeFilm(at('film.mp4'), { seconds: 16, audio: 'sine=f=3500:r=48000:sample_rate=48000' });

@@ -61,6 +61,8 @@ make_input (DerushModelJob *job, JsonObject *transcript, double duration)
   json_object_set_object_member (input, "parameters", parameters);
   if (transcript)
     json_object_set_object_member (input, "transcript", json_object_ref (transcript));
+  else if (derush_text_is_unheard (job))
+    json_object_set_boolean_member (input, "unheard", TRUE);
   copy (frames, "signals", input);
   if (frames && derush_json_get_array (frames, "frames"))
     copy (frames, "frames", input);
@@ -108,7 +110,9 @@ describe_film (JsonObject *input)
   else
     g_string_append (text, "the film has no sound\n");
   if (!transcript) {
-    g_string_append (text, "nothing is said\n");
+    g_string_append (text, json_object_has_member (input, "unheard")
+                               ? "what is said is not known: no engine here has its language\n"
+                               : "nothing is said\n");
   } else {
     g_string_append (text, "what is said, each line with its start and end in seconds:\n");
     for (guint i = 0; segments && i < json_array_get_length (segments); i++) {

@@ -61,6 +61,8 @@ make_input (Content *self)
                         _ ("More is said in the film than a model can be given: it got parts from all of it"));
     json_object_set_object_member (input, "transcript", g_steal_pointer (&transcript));
   }
+  if (!whole && derush_text_is_unheard (self->job))
+    json_object_set_boolean_member (input, "unheard", TRUE);
   copy (frames, "signals", input);
   return input;
 }
@@ -80,7 +82,9 @@ describe_film (Content *self)
   if (self->duration > 0)
     g_string_append_printf (text, "The film lasts %.1f seconds and has %u shots.\n", self->duration,
                             shots ? json_array_get_length (shots) : 0);
-  g_string_append (text, transcript ? "What is said:\n" : "Nothing is said.\n");
+  g_string_append (text, transcript                                        ? "What is said:\n"
+                         : json_object_has_member (self->input, "unheard") ? "What is said is not known.\n"
+                                                                           : "Nothing is said.\n");
   for (guint i = 0; segments && i < json_array_get_length (segments); i++) {
     JsonObject *segment = json_array_get_object_element (segments, i);
 
@@ -399,7 +403,7 @@ warn_of_rules (Content *self)
                       _ ("Without a language model nothing is made up: the text has what the prompt says, and no more; "
                          "give a film, a transcript or a key"));
   if (!json_object_has_member (self->input, "transcript") && json_object_has_member (self->input, "signals") &&
-      !*parameter (self, "prompt", ""))
+      !json_object_has_member (self->input, "unheard") && !*parameter (self, "prompt", ""))
     derush_text_warn (
         self->job, "%s",
         _ ("Nothing is said in the film, and no model has looked at it: the text has only what was measured"));

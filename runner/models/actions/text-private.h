@@ -56,6 +56,9 @@ void derush_text_tally_sign (const DerushTextTally *tally, JsonObject *result);
 void derush_text_tally_clear (DerushTextTally *tally);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (DerushTextTally, derush_text_tally_clear)
 
+/* Whether something is said in the film that no engine could write down. */
+gboolean derush_text_is_unheard (DerushModelJob *job);
+
 /* How models are asked; in tests, somebody else. */
 typedef JsonObject *(*DerushTextAsk) (const char *task, JsonObject *request, gpointer user_data, GError **error);
 

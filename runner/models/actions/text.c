@@ -406,6 +406,12 @@ derush_text_is_by_rules (const DerushTextTally *tally)
   return g_strcmp0 (tally->provider, "local") == 0;
 }
 
+gboolean
+derush_text_is_unheard (DerushModelJob *job)
+{
+  return derush_json_get_boolean (derush_json_get_object (job->results, "transcribe"), "unheard", FALSE);
+}
+
 /* Models of language mend what was misheard; rules write it down. */
 void
 derush_text_check_hearing (DerushModelJob *job)

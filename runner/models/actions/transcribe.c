@@ -41,6 +41,7 @@ typedef struct {
   DerushTextTally tally;
   GArray *foreign;   /* of DerushSpan: what is said there, no engine has the language of */
   GError *refusal;   /* of the first of these */
+  gboolean unheard;  /* whether nothing is told of what is said, though something is */
   double understood; /* seconds */
 } Transcription;
 
@@ -377,6 +378,8 @@ finish (Transcription *self, guint removed, GError **error)
   json_object_set_object_member (result, "files", g_steal_pointer (&files));
   json_object_set_int_member (result, "parts", self->tally.n_answers);
   json_object_set_int_member (result, "removedWords", removed);
+  if (self->unheard)
+    json_object_set_boolean_member (result, "unheard", TRUE);
   derush_text_tally_sign (&self->tally, result);
   return result;
 }
@@ -417,6 +420,7 @@ do_without (Transcription *self, GError *failure, GError **error)
   message = g_strdup_printf (_ ("What is said is left out (unsupported-language): %s"), failure->message);
   derush_step_request_warn (self->job->request, message);
   g_error_free (failure);
+  self->unheard = TRUE;
   g_ptr_array_set_size (self->words, 0);
   g_hash_table_remove_all (self->languages);
   return TRUE;

@@ -400,6 +400,17 @@ test_unwritten (void)
   g_assert_null (strstr (derush_json_get_string (said, "summary", ""), "without speech"));
 }
 
+/* Others have found that there is speech, in a language that they do not know. */
+static void
+test_unheard (void)
+{
+  g_autoptr (JsonObject) input = make_input (NULL), said = NULL;
+
+  json_object_set_boolean_member (input, "unheard", TRUE);
+  said = local_facts_gather (input, NULL);
+  g_assert_null (strstr (derush_json_get_string (said, "summary", ""), "without speech"));
+}
+
 static void
 test_numbers (void)
 {
@@ -664,6 +675,7 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/text/a-silent-film-has-what-was-measured", test_silent);
   g_test_add_func ("/localmodels/text/one-thing-is-no-plural", test_numbers);
   g_test_add_func ("/localmodels/text/speech-that-nobody-wrote-down-is-no-silence", test_unwritten);
+  g_test_add_func ("/localmodels/text/speech-in-an-unknown-language-is-not-silence", test_unheard);
   g_test_add_func ("/localmodels/text/moments-ascend-inside-of-the-film", test_moments);
   g_test_add_func ("/localmodels/text/people-are-named-with-a-title", test_people);
   g_test_add_func ("/localmodels/text/pauses-part-what-has-no-full-stops", test_without_full_stops);

@@ -471,6 +471,7 @@ test_optional (Fixture *fixture, gconstpointer data)
     g_assert_cmpstr (derush_json_get_string (result, "text", NULL), ==, "");
     g_assert_cmpuint (ear.warnings->len, ==, i + 1);
     g_assert_nonnull (strstr (ear.warnings->pdata[i], "unsupported-language"));
+    g_assert_true (derush_json_get_boolean (result, "unheard", FALSE));
   }
 }
 
