@@ -157,8 +157,11 @@ extend (GPtrArray *cues, const DerushCueLayout *layout)
     double wanted = MAX (layout->shortest, derush_subtitle_width (cue->text) / layout->speed);
 
     cue->end = MAX (cue->end, cue->start + MIN (wanted, layout->longest));
-    if (next)
-      cue->end = MAX (cue->start, MIN (cue->end, next->start - layout->gap));
+    /* Where words follow each other at once there is no gap rather than no cue. */
+    if (next && next->start - layout->gap > cue->start)
+      cue->end = MIN (cue->end, next->start - layout->gap);
+    else if (next)
+      cue->end = MAX (cue->start, MIN (cue->end, next->start));
   }
 }
 

@@ -687,6 +687,7 @@ test_cues (void)
       /* A pause ends a cue, and so does another speaker. */
       {"One@1-1.3 two@1.4-1.7 three@5-5.5", "1.0-2.0 One two|5.0-6.0 three"},
       {"A:One@1-1.3 B:two@1.4-1.9", "1.0-1.3 One|1.4-2.4 two"},
+      {"A:No@1-1.05 B:yes@1.06-1.9", "1.0-1.1 No|1.1-2.1 yes"},
       /* Two lines, as even as can be. */
       {"The@0-0.2 quick@0.2-0.5 brown@0.5-0.8 fox@0.8-1.1 jumps@1.1-1.4 over@1.4-1.7 the@1.7-1.9 lazy@1.9-2.2 "
        "dog@2.2-2.5 again.@2.5-3.2",
