@@ -79,8 +79,8 @@ async function remote(redis, film) {
   });
   await test('an analysis that cannot be is repaired once, and sees frames', async () => {
     await answers(analysis({ moments: [{ start: 1, end: 500, title: 'x', reason: 'y', score: 0.5 }] }),
-      analysis({ moments: [{ start: 0.5, end: 2, title: 'Rise', reason: 'the moon rises', score: 0.9 }], answer: 'Yes.' }));
-    const result = await run('AI_ANALYSIS', { videoId: 'v1', videoUrl: film, analysisTypes: ['summary', 'moments', 'people'], customPrompt: 'Is there a moon?' });
+      analysis({ moments: [{ start: 0.5, end: 2, title: 'Rise', reason: 'the moon rises', score: 0.9 }], chapters: [{ start: 0, title: 'All' }], answer: 'Yes.' }));
+    const result = await run('AI_ANALYSIS', { videoId: 'v1', videoUrl: film, analysisTypes: ['summary', 'chapters', 'moments', 'people'], customPrompt: 'Is there a moon?' });
     const requests = await asked();
 
     assertCommon(result, 'AI_ANALYSIS');
@@ -89,6 +89,7 @@ async function remote(redis, film) {
     assert.match(JSON.stringify(requests[1].json.messages), /500/);
     assert.ok(requests[0].json.messages.flatMap(one => one.content).some(part => part.type === 'image_url'));
     assert.equal(result.result.answer, 'Yes.');
+    assert.match(result.warnings.join(), /YouTube does not show these chapters/);
     assert.deepEqual(result.result.people, ['a woman']);
     assert.equal(result.highlights[0].description, 'Rise');
     assert.ok(result.highlights[0].metadata.reasons.includes('the moon rises'));

@@ -13,6 +13,9 @@
 #define MAX_TRANSCRIPT 60000
 #define MAX_TOKENS 4000
 #define MAX_SHOTS 200
+/* YouTube and players like it show no fewer and no shorter chapters. */
+#define LEAST_CHAPTERS 3
+#define LEAST_CHAPTER 10.0 /* s */
 
 static const char *const own_members[] = {"summary", "topics",    "tags",    "chapters", "moments",
                                           "people",  "sentiment", "objects", "scenes"};
@@ -259,6 +262,26 @@ pick (DerushModelJob *job, JsonObject *json)
   return result;
 }
 
+/* Chapters may be right and yet be shown nowhere. */
+static void
+check_chapters (DerushModelJob *job, JsonArray *chapters, double duration)
+{
+  guint n = chapters ? json_array_get_length (chapters) : 0;
+  gboolean shown = n == 0 || n >= LEAST_CHAPTERS;
+
+  for (guint i = 0; i < n && shown; i++) {
+    double start = derush_json_get_number (json_array_get_object_element (chapters, i), "start", 0);
+    double end =
+        i + 1 < n ? derush_json_get_number (json_array_get_object_element (chapters, i + 1), "start", 0) : duration;
+
+    shown = (i + 1 == n && duration <= 0) || end - start >= LEAST_CHAPTER;
+  }
+  if (!shown)
+    derush_text_warn (job,
+                      _ ("YouTube does not show these chapters: there must be at least %d, each of %d seconds or more"),
+                      LEAST_CHAPTERS, (int)LEAST_CHAPTER);
+}
+
 /* What was asked for and rules cannot give. */
 static void
 warn_of_rules (DerushModelJob *job, JsonObject *json)
@@ -308,6 +331,8 @@ derush_action_analyse_content (DerushModelJob *job, GError **error)
   derush_text_tally_add (&tally, answer);
   json = derush_json_get_object (answer, "json");
   derush_text_check_language (job, derush_json_get_string (json, "language", NULL));
+  if (is_asked (derush_json_get_array (job->parameters, "analysisTypes"), "chapters"))
+    check_chapters (job, derush_json_get_array (json, "chapters"), duration);
   if (derush_text_is_by_rules (&tally)) {
     warn_of_rules (job, json);
     derush_text_check_translated (job, transcript, derush_json_get_string (json, "language", NULL));

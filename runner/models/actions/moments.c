@@ -15,7 +15,6 @@
 #define SAME 0.5
 /* What a model says, and what was measured, count the same. */
 #define MODEL_WEIGHT 0.5
-#define LEAST_CHAPTERS 3
 
 /* ── Does it make sense? ────────────────────────────────────────────────── */
 
