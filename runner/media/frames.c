@@ -19,6 +19,8 @@
 #define ABSOLUTE_GATE -70.0
 #define RELATIVE_GATE 10.0
 #define N_COLOURS 3
+/* Of pixels, in JPEG with chroma of half the size. */
+#define BLOCK 16u
 /* Of the width or height, on each side. */
 #define LEAST_BAR 0.02f
 /* Two colours of a list differ by this much at least, of 0 to 255 per channel, summed. */
@@ -364,20 +366,25 @@ shot_of (const DerushAnalysis *analysis, double time)
   return 0;
 }
 
-/* Without the black bars that the film has: the middle of the frame in the shape of what is in it. */
+/*
+ * Without the black bars that the film has: the middle of the frame in the shape of what is in it. Its width is that of whole
+ * blocks: jpegenc fills the last one with whatever lies behind a line, and the same film would never be the same question.
+ */
 static void
-leave_bars_out (DerushStillPicture *wanted, GstSample *sample, const DerushFrameFeatures *features)
+choose_shape (DerushStillPicture *wanted, GstSample *sample, const DerushFrameFeatures *features)
 {
   DerushStillLayout layout;
   GstVideoInfo info;
+  double x = features->bar_x < LEAST_BAR ? 0 : features->bar_x, y = features->bar_y < LEAST_BAR ? 0 : features->bar_y;
+  double width;
 
-  if ((features->bar_x < LEAST_BAR && features->bar_y < LEAST_BAR) ||
-      !gst_video_info_from_caps (&info, gst_sample_get_caps (sample)))
+  if (!gst_video_info_from_caps (&info, gst_sample_get_caps (sample)))
     return;
   derush_still_layout_init (&layout, wanted, (guint)GST_VIDEO_INFO_WIDTH (&info), (guint)GST_VIDEO_INFO_HEIGHT (&info),
                             (guint)GST_VIDEO_INFO_PAR_N (&info), (guint)GST_VIDEO_INFO_PAR_D (&info));
-  wanted->width = (guint)MAX (16, layout.width * (1 - 2 * features->bar_x));
-  wanted->height = (guint)MAX (16, layout.height * (1 - 2 * features->bar_y));
+  width = layout.width * (1 - 2 * x);
+  wanted->width = MAX (BLOCK, (guint)width / BLOCK * BLOCK);
+  wanted->height = MAX (BLOCK, (guint)(layout.height * (1 - 2 * y) * wanted->width / MAX (width, 1)));
   wanted->fit = DERUSH_STILL_FIT_COVER;
 }
 
@@ -393,7 +400,7 @@ write_frame (DerushMediaJob *job, GstSample *sample, const DerushFrameFeatures *
 
   if (!path)
     return NULL;
-  leave_bars_out (&wanted, sample, features);
+  choose_shape (&wanted, sample, features);
   picture = derush_still_picture_make (&wanted, sample, error);
   if (!picture || !derush_still_picture_write (job, picture, "jpg", JPEG_QUALITY, path, error))
     return NULL;
