@@ -42,6 +42,7 @@ typedef struct {
   guint capitals;  /* of those, with a capital */
   gboolean common; /* has a word that by itself names nothing */
   gboolean once;   /* one of its words is nowhere else */
+  gboolean name;   /* all of its words begin with a capital, within a sentence */
   double score;
 } Candidate;
 
@@ -160,12 +161,14 @@ add_candidate (Search *self, const LocalSentence *sentence, guint first, guint e
     candidate->text = surface_of (self->text, sentence, first, end);
     candidate->first = first;
     candidate->stem = word->stem;
+    candidate->name = named && !self->german;
     for (guint i = first; i < end; i++) {
       const LocalWord *other = local_text_get_word (self->text, i);
 
       if (other->stem == LOCAL_NO_STEM)
         continue;
       candidate->n++;
+      candidate->name &= begins_with_capital (other);
       candidate->common |= other->common;
       candidate->once |= g_array_index (self->text->count_of, guint, other->stem) < 2;
     }
@@ -260,7 +263,7 @@ is_worth_a_look (const Candidate *candidate, gboolean few)
   if (candidate->n == 1)
     return !candidate->common && g_utf8_strlen (candidate->text, -1) <= MAX_LETTERS;
   /* Once is chance, above all in speech that was recognised; twice is a subject. */
-  return candidate->count > 1 || (!candidate->common && (few || !candidate->once));
+  return candidate->count > 1 || candidate->name || (!candidate->common && (few || !candidate->once));
 }
 
 static gboolean

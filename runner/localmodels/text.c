@@ -285,11 +285,11 @@ typedef struct {
   gboolean pairs; /* words are pairs of letters that stand together */
 } Splitter;
 
-/* Chinese puts nothing between words; pairs of letters are what can be compared (Nie and Ren, 1999). */
-static const char word_pattern[] =
-    "aujourd['’]hui|\\p{Katakana}[\\p{Katakana}ー]*|\\p{Han}[\\p{Han}々]*|\\p{Hiragana}[\\p{Hiragana}ー]*|"
-    "(?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+"
-    "(?:[%s\\-](?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+)*";
+/* Marks of punctuation belong to these scripts as well: only letters count. Chinese puts nothing between words; pairs of letters are what can be compared (Nie and Ren, 1999). */
+static const char word_pattern[] = "aujourd['’]hui|(?=\\p{L})\\p{Katakana}[\\p{Katakana}ー]*|(?:(?=\\p{L})\\p{Han})+|"
+                                   "(?:(?=\\p{L})\\p{Hiragana})+|"
+                                   "(?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+"
+                                   "(?:[%s\\-](?:(?!\\p{Han}|\\p{Hiragana}|\\p{Katakana})[\\p{L}\\p{M}\\p{N}])+)*";
 
 static gboolean
 is_listed (GHashTable *list, const char *word)
