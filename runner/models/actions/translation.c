@@ -569,17 +569,38 @@ is_dialogue (GStrv lines)
 }
 
 static guint
-longest_line (const DerushSubtitles *subtitles)
+longest_line (const char *text)
 {
-  guint longest = LINE_LENGTH;
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  guint longest = 0;
 
-  for (guint i = 0; i < subtitles->cues->len; i++) {
-    g_auto (GStrv) lines = g_strsplit (((DerushSubtitle *)subtitles->cues->pdata[i])->text, "\n", -1);
-
-    for (guint k = 0; lines[k]; k++)
-      longest = MAX (longest, derush_subtitle_line_length (lines[k]));
-  }
+  for (guint i = 0; lines[i]; i++)
+    longest = MAX (longest, derush_subtitle_line_length (lines[i]));
   return longest;
+}
+
+static int
+compare_lengths (gconstpointer a, gconstpointer b)
+{
+  guint one = *(const guint *)a, two = *(const guint *)b;
+
+  return (one > two) - (one < two);
+}
+
+/* What nearly every cue keeps to: some line that is far longer is an accident. */
+static guint
+usual_length (const DerushSubtitles *subtitles)
+{
+  g_autoptr (GArray) lengths = g_array_new (FALSE, FALSE, sizeof (guint));
+  guint n = subtitles->cues->len;
+
+  for (guint i = 0; i < n; i++) {
+    guint length = longest_line (((DerushSubtitle *)subtitles->cues->pdata[i])->text);
+
+    g_array_append_val (lengths, length);
+  }
+  g_array_sort (lengths, compare_lengths);
+  return n > 0 ? MAX (LINE_LENGTH, g_array_index (lengths, guint, (19 * (n - 1) + 19) / 20)) : LINE_LENGTH;
 }
 
 /* Of ASS: lines and curves are no words. */
@@ -621,10 +642,10 @@ derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *sub
 {
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free), translated = NULL;
   gboolean plain = subtitles->format == DERUSH_SUBTITLES_TEXT;
-  guint next = 0;
+  guint next = 0, usual = 0;
 
   if (length == 0)
-    length = longest_line (subtitles);
+    usual = usual_length (subtitles);
   for (guint i = 0; i < subtitles->cues->len; i++) {
     const DerushSubtitle *cue = subtitles->cues->pdata[i];
     g_autofree char *opened = open_entities (subtitles, cue->text);
@@ -644,21 +665,21 @@ derush_translate_subtitles (DerushTranslation *translation, DerushSubtitles *sub
   for (guint i = 0; i < subtitles->cues->len; i++) {
     DerushSubtitle *cue = subtitles->cues->pdata[i];
     g_auto (GStrv) lines = g_strsplit (cue->text, "\n", -1);
-    guint n = g_strv_length (lines);
+    guint n = g_strv_length (lines), limit = length > 0 ? length : MAX (usual, longest_line (cue->text));
     g_autoptr (GString) text = g_string_new (NULL);
 
     if (is_drawing (subtitles, cue))
       continue;
     if (is_dialogue (lines)) {
       for (guint k = 0; k < n; k++) {
-        g_autofree char *line = derush_subtitle_wrap (translated->pdata[next++], 1, length);
+        g_autofree char *line = derush_subtitle_wrap (translated->pdata[next++], 1, limit);
 
         g_string_append_printf (text, "%s%s", k > 0 ? "\n" : "", line);
       }
     } else if (plain || !*cue->text) {
       g_string_append (text, translated->pdata[next++]);
     } else {
-      g_autofree char *wrapped = derush_subtitle_wrap (translated->pdata[next++], n, length);
+      g_autofree char *wrapped = derush_subtitle_wrap (translated->pdata[next++], n, limit);
 
       g_string_append (text, wrapped);
     }

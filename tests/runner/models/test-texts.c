@@ -288,6 +288,43 @@ test_subtitles_keep_their_form (void)
   g_free (translation.source);
 }
 
+/* A translation that is twice as long; what one line was by accident is no measure for the others. */
+static JsonObject *
+double_texts (const char *task, JsonObject *request, gpointer user_data, GError **error)
+{
+  JsonArray *texts = json_object_get_array_member (request, "texts"), *answer = json_array_new ();
+  JsonObject *result = json_object_new ();
+
+  for (guint i = 0; i < json_array_get_length (texts); i++) {
+    const char *text = json_array_get_string_element (texts, i);
+    g_autofree char *twice = g_strconcat (text, " ", text, NULL);
+
+    json_array_add_string_element (answer, twice);
+  }
+  json_object_set_array_member (result, "texts", answer);
+  return result;
+}
+
+static void
+test_line_length (void)
+{
+  g_autoptr (DerushSubtitles) subtitles = derush_subtitles_new (DERUSH_SUBTITLES_JSON);
+  g_auto (DerushTextTally) tally = {0};
+  DerushTranslation translation = {.target = "pt", .ask = double_texts, .tally = &tally};
+  g_autofree char *accident = g_strnfill (99, 'x');
+
+  for (guint i = 0; i < 60; i++)
+    derush_subtitles_add (subtitles, i, i + 1, i == 30 ? accident : i % 2 ? "one two three four five" : "one\ntwo");
+  g_assert_true (derush_translate_subtitles (&translation, subtitles, 0, NULL));
+  for (guint i = 0; i < 60; i++) {
+    g_auto (GStrv) lines = g_strsplit (((DerushSubtitle *)subtitles->cues->pdata[i])->text, "\n", -1);
+
+    g_assert_cmpuint (g_strv_length (lines), ==, 2);
+    for (guint k = 0; lines[k]; k++)
+      g_assert_cmpuint (strlen (lines[k]), <=, i == 30 ? 99 : 42);
+  }
+}
+
 /* What is markup of the file stays its markup, whatever the translator answers. */
 static void
 test_subtitles_keep_their_markup (void)
@@ -559,6 +596,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/models/texts/a-long-text-is-cut-at-sentences", test_long_text);
   g_test_add_func ("/models/texts/cues-keep-times-lines-and-speakers", test_subtitles_keep_their_form);
   g_test_add_func ("/models/texts/only-what-a-batch-leaves-out-is-asked-for-again", test_texts_left_out);
+  g_test_add_func ("/models/texts/one-long-line-makes-no-others-long", test_line_length);
   g_test_add_func ("/models/texts/cues-keep-the-markup-of-their-file", test_subtitles_keep_their_markup);
   g_test_add_func ("/models/texts/an-analysis-is-checked-by-its-meaning", test_analysis_check);
   g_test_add_func ("/models/texts/moments-and-measurements-become-highlights", test_moments);
