@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+/*
+ * Of this process alone: what other workers learn of a provider they learn from its answers as well, each from one of its own at
+ * most where it has to be left alone, and a provider that was mended is not avoided by those that start then.
+ */
+
 /* A circuit opens after this many failures of an endpoint in a row, first for as long, at most for as long, in ms. */
 #define FAILURES 5
 #define OPEN_FIRST (30 * 1000)

@@ -271,6 +271,60 @@ test_broken_forms (void)
   }
 }
 
+/* Whatever is changed, cut out or put in: a form is read within its bounds or refused, and its contents lie in the body. */
+static void
+test_rubbish_forms (void)
+{
+  static const char *const pieces[] = {"\r\n",
+                                       "--xyz",
+                                       "--xyz--",
+                                       "\r\n--xyz",
+                                       "\r\n\r\n",
+                                       "name=\"file\"",
+                                       ":",
+                                       ";",
+                                       "\"",
+                                       "filename=\"",
+                                       "Content-Disposition: form-data; ",
+                                       "\\",
+                                       "=",
+                                       "xy"};
+  GRand *rand = g_rand_new_with_seed (7);
+
+  for (guint i = 0; i < 20000; i++) {
+    g_autoptr (GByteArray) body = g_byte_array_new ();
+    g_autoptr (GBytes) bytes = NULL;
+    g_autoptr (GPtrArray) fields = NULL;
+    g_autoptr (GError) error = NULL;
+    const guint8 *start;
+    gsize length;
+
+    if (g_rand_boolean (rand))
+      g_byte_array_append (body, (const guint8 *)"--xyz\r\n", 7);
+    for (gint k = g_rand_int_range (rand, 0, 20); k > 0; k--) {
+      const char *piece = pieces[g_rand_int_range (rand, 0, G_N_ELEMENTS (pieces))];
+      guint8 byte = (guint8)g_rand_int_range (rand, 0, 256);
+
+      if (g_rand_int_range (rand, 0, 8) == 0)
+        g_byte_array_append (body, &byte, 1);
+      else
+        g_byte_array_append (body, (const guint8 *)piece, (guint)strlen (piece));
+    }
+    bytes = g_byte_array_free_to_bytes (g_steal_pointer (&body));
+    start = g_bytes_get_data (bytes, &length);
+    fields = local_form_parse (bytes, "multipart/form-data; boundary=xyz", &error);
+    g_assert_true ((fields == NULL) == (error != NULL));
+    for (guint k = 0; fields && k < fields->len; k++) {
+      LocalField *field = g_ptr_array_index (fields, k);
+      gsize size;
+      const guint8 *contents = g_bytes_get_data (field->contents, &size);
+
+      g_assert_true (size == 0 || (contents >= start && contents + size <= start + length));
+    }
+  }
+  g_rand_free (rand);
+}
+
 static void
 test_languages (void)
 {
@@ -363,6 +417,7 @@ main (int argc, char **argv)
   g_test_add_func ("/localmodels/wav/a-tone-keeps-its-pitch-at-another-rate", test_resample);
   g_test_add_func ("/localmodels/form/fields-and-files-are-read-exactly", test_form);
   g_test_add_func ("/localmodels/form/what-is-cut-off-is-an-error", test_broken_forms);
+  g_test_add_func ("/localmodels/form/rubbish-in-forms-is-read-within-its-bounds", test_rubbish_forms);
   g_test_add_func ("/localmodels/language/texts-and-names-are-known", test_languages);
   g_test_add_func ("/localmodels/languages/short-texts-are-told-by-their-small-words-and-letters", test_short_texts);
   return g_test_run ();
