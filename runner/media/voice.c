@@ -217,14 +217,18 @@ find_gain (Voice *self, GError **error)
   return FALSE;
 }
 
-/* A picture that has to be turned for watching, or that an edit list lets begin in the middle of a group, is encoded anew. */
+/* A picture that has to be turned for watching, or that an edit list lets begin in the middle of a group, is encoded anew; so
+ * are those of containers such as AVI, which do not say when pictures are shown that are not in the order of their packets. */
 static gboolean
 can_copy (DerushMediaJob *job, DerushMediaInfo *info)
 {
+  static const char *const timed[] = {"video/quicktime", "video/x-matroska", "video/webm",
+                                      "video/mpegts",    "video/x-flv",      NULL};
   JsonObject *video = derush_json_get_object (info->object, "video");
   DerushMp4Edits edits;
 
-  return g_str_has_prefix (derush_json_get_string (video, "caps", ""), "video/x-h264") &&
+  return g_strv_contains (timed, derush_json_get_string (info->object, "container", "")) &&
+         g_str_has_prefix (derush_json_get_string (video, "caps", ""), "video/x-h264") &&
          derush_json_get_int (video, "rotation", 0) == 0 && !derush_json_get_boolean (video, "flipped", FALSE) &&
          !(derush_mp4_edits_read (job->source.fd, &edits) && edits.cuts_group);
 }

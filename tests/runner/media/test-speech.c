@@ -282,6 +282,7 @@ test_voice_in_film (Fixture *fixture, gconstpointer data)
   } cases[] = {{"film.mp4", "", TRUE, 1},
                {"film.mkv", "ffmpeg -v error -i film.mp4 -c copy film.mkv", TRUE, 1.021},
                {"film.ts", "ffmpeg -v error -i film.mp4 -c copy film.ts", TRUE, 1},
+               {"film.avi", "ffmpeg -v error -i film.mp4 -c:v copy -c:a mp2 film.avi", FALSE, 1},
                {"cut.mp4", "ffmpeg -v error -ss 1.2 -i film.mp4 -c copy cut.mp4", FALSE, 0.8}};
   static const char listing[] = "ffprobe -v error -select_streams v -show_entries frame=pts_time -of csv=p=0 %s | "
                                 "awk -F, '$1!=\"\"{if(!n++)f=$1; l=$1} END {printf \"%%d %%.2f\", n, l-f}'";
