@@ -49,7 +49,8 @@ export function parseForm(body, contentType) {
   const mark = Buffer.from(`--${boundary}`);
   let position = body.indexOf(mark);
 
-  if (position !== 0 || !body.subarray(-mark.length - 4).equals(Buffer.from(`--${boundary}--\r\n`)))
+  // The line end behind the last boundary may be missing.
+  if (position !== 0 || !body.subarray(-mark.length - 4).toString('latin1').trimEnd().endsWith(`--${boundary}--`))
     throw new Refusal(400, 'the form is not whole');
   for (;;) {
     const start = position + mark.length + 2;
