@@ -126,10 +126,11 @@ json_copy_finite (JsonNode *node)
   return copy;
 }
 
+/* @from: (nullable): has no members then */
 void
 copy_member (JsonObject *from, const char *name, JsonObject *to, const char *to_name)
 {
-  JsonNode *node = json_object_get_member (from, name);
+  JsonNode *node = from ? json_object_get_member (from, name) : NULL;
 
   if (node)
     json_object_set_member (to, to_name ? to_name : name, json_copy_finite (node));

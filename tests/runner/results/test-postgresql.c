@@ -100,7 +100,11 @@ test_server_away_at_start (void)
   g_assert_false (json_object_get_boolean_member (away, "connected"));
   g_assert_cmpstr (json_object_get_string_member (away, "backend"), ==, "postgresql");
   g_assert_nonnull (strstr (json_object_get_string_member (away, "lastError"), "DATABASE_URL"));
-  g_assert_cmpint (json_object_get_int_member (away, "waiting"), >=, 10);
+  /* In memory, on the way to the disk, or there. */
+  while (json_object_get_int_member (away, "waiting") + json_object_get_int_member (away, "spooled") < 10) {
+    json_object_unref (away);
+    away = derush_store_get_status (store);
+  }
   cluster_do ("start");
   while (!(job = derush_store_get_job (store, "q:9", NULL)))
     ;
